@@ -1,0 +1,93 @@
+//! Talking to a model: requests from the browser, deltas back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::generation::GenerationSettings;
+use crate::ids::{ModelId, RunId};
+use crate::problem::Problem;
+
+/// Whose weights speak.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ChatTarget {
+    /// The base model.
+    pub model: ModelId,
+    /// The run whose checkpoint is applied; `None`: the base alone.
+    #[serde(default)]
+    pub run: Option<RunId>,
+    /// The checkpoint's step; `None` with a run: the best, else the last.
+    #[serde(default)]
+    pub step: Option<u64>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+/// First frame a browser sends on `/ws/chat`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChatRequest {
+    /// Whose weights speak.
+    pub target: ChatTarget,
+    /// Template key; see [`crate::templates`]. For a run, the run's own is used whatever stands here.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// The conversation; the last message is the user's.
+    pub messages: Vec<ChatMessage>,
+    /// Settings.
+    #[serde(default)]
+    pub settings: GenerationSettings,
+}
+
+/// What a worker writes, one JSON line each, and `/ws/chat` forwards as text frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ChatDelta {
+    /// The model is being loaded.
+    Loading,
+    /// The prompt has been formatted.
+    Ready {
+        /// Digest of the weights, for example `9f2c41ab…` or `9f2c… + lora 77d0…`.
+        digest: String,
+        /// Tokens of the prompt.
+        prompt_tokens: u32,
+    },
+    /// More text.
+    Text {
+        /// The piece; never half a character.
+        text: String,
+    },
+    /// The answer is complete.
+    Done {
+        /// Tokens generated.
+        tokens: u32,
+        /// Tokens a second while generating.
+        tokens_per_second: f64,
+        /// `stop` (end token), `length` or `cancelled`.
+        reason: String,
+    },
+    /// It went wrong.
+    Error {
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// A checkpoint one can talk to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voice {
+    /// Whose weights.
+    pub target: ChatTarget,
+    /// Label, for example `Kettle & Co support, step 60`.
+    pub name: String,
+    /// `base` or `run`.
+    pub kind: String,
+    /// Template key used.
+    pub template: String,
+    /// A question from the run's dataset, to start with.
+    pub suggestion: Option<String>,
+}

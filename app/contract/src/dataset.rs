@@ -1,0 +1,230 @@
+//! Datasets: formats, column mapping, what was found in a file, and the preview of one row.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::DatasetId;
+
+/// Kind of file, from its extension (S-071).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// One JSON array of objects.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated with a header line.
+    Csv,
+    /// Plain text, one document a line.
+    Txt,
+}
+
+impl FileKind {
+    /// The kind of a file name; `None` when Burnish cannot read it.
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
+            "json" => Some(Self::Json),
+            "jsonl" => Some(Self::Jsonl),
+            "csv" => Some(Self::Csv),
+            "txt" => Some(Self::Txt),
+            _ => None,
+        }
+    }
+
+    /// The extension, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Txt => "txt",
+        }
+    }
+}
+
+/// How rows are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataFormat {
+    /// Columns `instruction`, `input`, `output` (and `history`).
+    Alpaca,
+    /// A prompt and a response column under any name.
+    PromptResponse,
+    /// A list of `{role, content}` (or ShareGPT's `{from, value}`) in one column.
+    Messages,
+    /// Plain text for pre-training.
+    Text,
+}
+
+impl DataFormat {
+    /// Every format.
+    pub const ALL: [Self; 4] = [Self::Alpaca, Self::PromptResponse, Self::Messages, Self::Text];
+
+    /// The key in forms.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Alpaca => "alpaca",
+            Self::PromptResponse => "prompt_response",
+            Self::Messages => "messages",
+            Self::Text => "text",
+        }
+    }
+
+    /// Reads a key.
+    pub fn parse(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.key() == key)
+    }
+}
+
+/// Which column plays which part (S-005, S-078). `None`: no such column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// How rows are read.
+    pub format: DataFormat,
+    /// Column of the question (for [`DataFormat::Text`], of the text).
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// Column appended to the question on a new line.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// Column of the answer.
+    #[serde(default)]
+    pub response: Option<String>,
+    /// Column of earlier turns, a list of `[question, answer]` (S-223).
+    #[serde(default)]
+    pub history: Option<String>,
+    /// Column of the system text.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// Column of the message list, for [`DataFormat::Messages`].
+    #[serde(default)]
+    pub messages: Option<String>,
+}
+
+impl Mapping {
+    /// A mapping of `format` with no column chosen.
+    pub fn empty(format: DataFormat) -> Self {
+        Self {
+            format,
+            prompt: None,
+            query: None,
+            response: None,
+            history: None,
+            system: None,
+            messages: None,
+        }
+    }
+}
+
+/// One row as text, in column order. Long cells are cut for display.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowView {
+    /// Row, from 1.
+    pub row: u64,
+    /// One text a column.
+    pub cells: Vec<String>,
+    /// Why the row is left out of training, if it is.
+    pub left_out: Option<String>,
+}
+
+/// What reading the whole file found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Kind of file.
+    pub kind: FileKind,
+    /// Encoding it was read as, for example `UTF-8`.
+    pub encoding: String,
+    /// Columns in order of first appearance.
+    pub columns: Vec<String>,
+    /// Rows in the file.
+    pub rows: u64,
+    /// Rows that can teach under the mapping.
+    pub usable: u64,
+    /// The suggested (or chosen) mapping.
+    pub mapping: Mapping,
+}
+
+/// A dataset in a list or at the head of its page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetView {
+    /// Identifier.
+    pub id: DatasetId,
+    /// Label.
+    pub name: String,
+    /// File name as uploaded.
+    pub file_name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file, hex.
+    pub sha256: String,
+    /// When it came, milliseconds since 1970.
+    pub created_ms: i64,
+    /// What is in it.
+    pub inspection: Inspection,
+}
+
+/// A page of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsPage {
+    /// Columns shown.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<RowView>,
+    /// Rows in the whole dataset.
+    pub total: u64,
+}
+
+/// What the preview pane asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewRequest {
+    /// Dataset.
+    pub dataset: DatasetId,
+    /// Model whose tokenizer and chat template are used.
+    pub model: crate::ids::ModelId,
+    /// Stage.
+    pub stage: crate::stage::Stage,
+    /// Template key, see [`crate::templates`].
+    pub template: String,
+    /// System text; empty: the template's own.
+    #[serde(default)]
+    pub system: String,
+    /// Longest question, tokens (S-028).
+    pub max_source_length: usize,
+    /// Longest answer, tokens (S-028).
+    pub max_target_length: usize,
+    /// Row, from 1.
+    pub row: u64,
+}
+
+/// One token of the preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewToken {
+    /// Token id.
+    pub id: u32,
+    /// Its text; bytes that are no character on their own show as U+FFFD.
+    pub text: String,
+    /// Special token of the tokenizer.
+    pub special: bool,
+    /// Counts in the loss (its label is not -100).
+    pub learned: bool,
+    /// Lost to the length limits; the model never sees it.
+    pub cut: bool,
+}
+
+/// What the model will see of one row (S-147).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Row, from 1.
+    pub row: u64,
+    /// Rows in the dataset.
+    pub rows: u64,
+    /// Tokens in order, cut ones included where they would have stood.
+    pub tokens: Vec<PreviewToken>,
+    /// Tokens the model sees.
+    pub seen: usize,
+    /// Tokens that teach.
+    pub learned: usize,
+    /// Tokens cut off.
+    pub cut: usize,
+    /// Why the row is left out, if it is.
+    pub left_out: Option<String>,
+}

@@ -1,0 +1,154 @@
+//! What a worker says while it works. One JSON object a line in `attempts/NNNN/events.jsonl`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+
+/// One line of an attempt's event log. `seq` counts from 0 without gaps within the attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Number within the attempt, dense from 0.
+    pub seq: u64,
+    /// Wall clock, milliseconds since 1970.
+    pub at_ms: i64,
+    /// What happened.
+    pub what: What,
+}
+
+/// A known kind, or whatever a newer worker wrote: kept and shown, never fatal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum What {
+    /// A kind this build knows.
+    Known(Kind),
+    /// A kind it does not.
+    Unknown(serde_json::Value),
+}
+
+impl From<Kind> for What {
+    fn from(kind: Kind) -> Self {
+        Self::Known(kind)
+    }
+}
+
+/// The kinds of event. Losses are natural-log cross-entropy; NaN and infinity are written as null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// The worker is busy before its first step.
+    Preparing {
+        /// `loading_model`, `reading_data`, `tokenizing`.
+        phase: String,
+    },
+    /// Training begins (or goes on, when `from_step` is above 0).
+    Started {
+        /// First step to be made minus one.
+        from_step: u64,
+        /// Steps of the whole run.
+        total_steps: u64,
+        /// `cpu` or `cuda:0`.
+        device: String,
+        /// Weights that learn.
+        trainable_params: u64,
+        /// All weights.
+        total_params: u64,
+        /// Rows trained on.
+        train_rows: u64,
+        /// Rows held out.
+        eval_rows: u64,
+        /// Rows left out (S-140).
+        dropped_rows: u64,
+        /// Rows that lose tokens to the length limits.
+        cut_rows: u64,
+        /// Version of the worker.
+        worker: String,
+    },
+    /// One optimizer step was made.
+    Step {
+        /// Step, from 1.
+        step: u64,
+        /// Mean loss of the step.
+        loss: Option<f64>,
+        /// Learning rate the step was made with.
+        learning_rate: f64,
+        /// L2 norm of all gradients before clipping.
+        grad_norm: Option<f64>,
+        /// Rounds through the data so far.
+        epoch: f64,
+        /// Tokens read a second (padding not counted).
+        tokens_per_second: f64,
+        /// Resident memory of the worker, bytes.
+        memory_bytes: u64,
+        /// Seconds left, estimated.
+        remaining_s: Option<f64>,
+    },
+    /// The held-out rows were measured. Step 0 is before training.
+    Eval {
+        /// Step it was measured after.
+        step: u64,
+        /// Mean loss over held-out answer tokens.
+        eval_loss: Option<f64>,
+    },
+    /// A checkpoint is complete on disk.
+    Checkpoint {
+        /// Step it holds.
+        step: u64,
+        /// Folder name under `checkpoints/`.
+        folder: String,
+        /// Eval loss at that step, when measured.
+        eval_loss: Option<f64>,
+        /// Whether it is the best so far.
+        best: bool,
+        /// SHA-256 of the trained weights file, hex.
+        digest: String,
+    },
+    /// A line for the log pane.
+    Log {
+        /// `info`, `warn` or `error`.
+        level: String,
+        /// The sentence.
+        text: String,
+    },
+    /// A person stopped it; the checkpoint of `step` is complete.
+    Stopped {
+        /// Last step made.
+        step: u64,
+    },
+    /// The last step was made and saved.
+    Finished {
+        /// Last step made.
+        step: u64,
+        /// Wall-clock seconds of this attempt.
+        seconds: f64,
+        /// Peak resident memory, bytes.
+        peak_memory_bytes: u64,
+    },
+    /// It cannot go on.
+    Failed {
+        /// Why, and what to do.
+        problem: Problem,
+        /// Last step made.
+        step: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_kind_is_kept() {
+        let line = r#"{"seq":4,"at_ms":1,"what":{"kind":"levitated","height":3}}"#;
+        let event: Event = serde_json::from_str(line).expect("reads");
+        assert!(matches!(event.what, What::Unknown(_)));
+        assert_eq!(serde_json::to_string(&event).expect("writes"), line);
+    }
+
+    #[test]
+    fn a_known_kind_goes_round() {
+        let event = Event { seq: 0, at_ms: 5, what: Kind::Eval { step: 3, eval_loss: None }.into() };
+        let line = serde_json::to_string(&event).expect("writes");
+        assert_eq!(line, r#"{"seq":0,"at_ms":5,"what":{"kind":"eval","step":3,"eval_loss":null}}"#);
+        assert_eq!(serde_json::from_str::<Event>(&line).expect("reads"), event);
+    }
+}

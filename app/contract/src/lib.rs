@@ -1,0 +1,29 @@
+//! What browser, server and worker have agreed on: data types and rules, serde only, no IO.
+//!
+//! A default, a limit, a built-in template or an event shape is written here once and used by the form,
+//! the server and the worker alike. The crate compiles for wasm32.
+
+pub mod chat;
+pub mod check;
+pub mod checkpoint;
+pub mod dataset;
+pub mod event;
+pub mod generation;
+pub mod ids;
+pub mod model;
+pub mod param;
+pub mod params;
+pub mod problem;
+pub mod run;
+pub mod run_state;
+pub mod spec;
+pub mod stage;
+pub mod system;
+pub mod templates;
+pub mod wire;
+pub mod worker;
+
+pub use ids::{DatasetId, ModelId, RunId};
+pub use problem::{Place, Problem};
+pub use run_state::RunState;
+pub use stage::{Stage, Tuning};

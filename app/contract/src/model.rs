@@ -1,0 +1,149 @@
+//! Base models as people see them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ModelId;
+
+/// Facts of a model folder, written by the worker as `burnish.json` beside the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// `llama`, `qwen2`.
+    pub architecture: String,
+    /// Number of weights, tied ones once.
+    pub parameters: u64,
+    /// Tokens in the vocabulary.
+    pub vocab_size: u64,
+    /// Transformer blocks.
+    pub layers: u64,
+    /// Width.
+    pub hidden_size: u64,
+    /// Width of the feed-forward part.
+    #[serde(default)]
+    pub intermediate_size: u64,
+    /// Longest context, tokens.
+    pub context_length: u64,
+    /// SHA-256 of the weights (of `model.safetensors`, or of the digests of all shards in order), hex.
+    pub digest: String,
+    /// Whether the model brings a chat template.
+    pub has_chat_template: bool,
+    /// Licence, when the files say so.
+    #[serde(default)]
+    pub license: Option<String>,
+    /// How it came: `folder`, `gguf`, `scratch`.
+    pub source: String,
+}
+
+/// A model in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelView {
+    /// Identifier.
+    pub id: ModelId,
+    /// Label.
+    pub name: String,
+    /// `importing`, `ready` or `failed`.
+    pub state: String,
+    /// Why the import failed.
+    pub problem: Option<crate::problem::Problem>,
+    /// Facts, once ready.
+    pub facts: Option<ModelFacts>,
+    /// When it came, milliseconds since 1970.
+    pub created_ms: i64,
+    /// Whether it is the starter model.
+    pub starter: bool,
+}
+
+/// Sizes a from-scratch model may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScratchSize {
+    /// About one million weights.
+    #[serde(rename = "1m")]
+    M1,
+    /// About five million.
+    #[serde(rename = "5m")]
+    M5,
+    /// About twenty million.
+    #[serde(rename = "20m")]
+    M20,
+}
+
+/// Shape of a from-scratch model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScratchShape {
+    /// Vocabulary of the byte-level BPE tokenizer, at most.
+    pub vocab_size: usize,
+    /// Width.
+    pub hidden_size: usize,
+    /// Width of the feed-forward part.
+    pub intermediate_size: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+}
+
+impl ScratchSize {
+    /// Every size, smallest first.
+    pub const ALL: [Self; 3] = [Self::M1, Self::M5, Self::M20];
+
+    /// The key in forms.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::M1 => "1m",
+            Self::M5 => "5m",
+            Self::M20 => "20m",
+        }
+    }
+
+    /// Reads a key.
+    pub fn parse(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|size| size.key() == key)
+    }
+
+    /// The shape.
+    pub fn shape(self) -> ScratchShape {
+        let shape = |vocab_size, hidden_size, intermediate_size, layers, heads, kv_heads| ScratchShape {
+            vocab_size,
+            hidden_size,
+            intermediate_size,
+            layers,
+            heads,
+            kv_heads,
+        };
+        match self {
+            Self::M1 => shape(2048, 128, 344, 4, 4, 2),
+            Self::M5 => shape(4096, 256, 688, 6, 8, 4),
+            Self::M20 => shape(8192, 448, 1200, 8, 8, 4),
+        }
+    }
+}
+
+/// How a model is to come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum NewModel {
+    /// A Hugging Face folder or a GGUF file on the server's disk.
+    Path {
+        /// Label.
+        name: String,
+        /// Absolute path.
+        path: String,
+    },
+    /// Files uploaded before under `/api/v1/uploads/{upload}`.
+    Upload {
+        /// Label.
+        name: String,
+        /// The upload's id.
+        upload: String,
+    },
+    /// A new model with random weights and a tokenizer trained on a dataset.
+    Scratch {
+        /// Label.
+        name: String,
+        /// Size key.
+        size: String,
+        /// Dataset the tokenizer is trained on.
+        dataset: crate::ids::DatasetId,
+    },
+}

@@ -1,0 +1,126 @@
+//! One clear error: what is wrong, where, and what to do.
+
+use serde::{Deserialize, Serialize};
+
+/// Where in a person's input a problem sits. Every part is optional; rows and lines count from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// File name as the person knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Row (or line), from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Column of a dataset, tensor of a model or key of a form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Byte offset from the start of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub byte: Option<u64>,
+}
+
+/// An error a person can act on. `code` is stable and names the kind; the words may change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable kind, for example `dataset.json_broken` or `form.not_a_number`.
+    pub code: String,
+    /// One sentence that says what is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+impl Problem {
+    /// A problem without a place.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), hint: None, place: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the row (or line), from 1.
+    #[must_use]
+    pub fn row(mut self, row: u64) -> Self {
+        self.place.get_or_insert_default().row = Some(row);
+        self
+    }
+
+    /// Names the column, tensor or form key.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.place.get_or_insert_default().field = Some(field.into());
+        self
+    }
+
+    /// Names the byte offset.
+    #[must_use]
+    pub fn byte(mut self, byte: u64) -> Self {
+        self.place.get_or_insert_default().byte = Some(byte);
+        self
+    }
+
+    /// Names the file.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<String>) -> Self {
+        self.place.get_or_insert_default().file = Some(file.into());
+        self
+    }
+
+    /// Something of a person's that is not there (any more).
+    pub fn not_found(what: &str) -> Self {
+        Self::new("not_found", format!("This {what} does not exist any more."))
+    }
+
+    /// The form key it belongs to, when it belongs to one.
+    pub fn form_key(&self) -> Option<&str> {
+        self.place.as_ref().and_then(|place| place.field.as_deref())
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(place) = &self.place {
+            let mut parts = Vec::new();
+            parts.extend(place.file.clone());
+            parts.extend(place.row.map(|row| format!("row {row}")));
+            parts.extend(place.field.as_ref().map(|field| format!("field {field}")));
+            parts.extend(place.byte.map(|byte| format!("byte {byte}")));
+            if !parts.is_empty() {
+                write!(f, " ({})", parts.join(", "))?;
+            }
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, " {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_what_where_and_what_to_do() {
+        let problem = Problem::new("dataset.json_broken", "This line is not JSON.")
+            .row(3)
+            .byte(120)
+            .hint("Open the file and mend line 3.");
+        assert_eq!(
+            problem.to_string(),
+            "This line is not JSON. (row 3, byte 120) Open the file and mend line 3."
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! How the server talks to worker processes beside the run directory.
+//!
+//! * `burnish-worker train <run folder> --attempt N`: trains; see the run directory.
+//! * `burnish-worker generate`: reads [`GenerateCommand`] lines on stdin, writes [`GenerateLine`] lines on stdout.
+//! * `burnish-worker import <file or folder> <new folder>`: writes a Hugging Face folder with `burnish.json`;
+//!   prints [`crate::model::ModelFacts`] or, with exit code 2, a [`Problem`], as one JSON line on stdout.
+//! * `burnish-worker create <new folder> --size 5m --dataset <file> --mapping <json>`: the same, from scratch.
+//! * `burnish-worker devices`: prints a JSON list of device names.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::{ChatDelta, ChatMessage};
+use crate::generation::GenerationSettings;
+
+/// Exit code of a worker that printed a [`crate::problem::Problem`].
+pub const EXIT_PROBLEM: i32 = 2;
+
+/// A line on a generating worker's stdin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum GenerateCommand {
+    /// Load a model; answered by a [`GenerateLine`] with request 0: `Loading`, then `Ready` or `Error`.
+    Load {
+        /// Base model folder.
+        model: String,
+        /// Checkpoint folder (a PEFT adapter or a full model); `None`: the base alone.
+        checkpoint: Option<String>,
+    },
+    /// Answer.
+    Generate {
+        /// Number of the request, from 1.
+        request: u64,
+        /// Template key.
+        template: String,
+        /// The conversation.
+        messages: Vec<ChatMessage>,
+        /// Settings.
+        settings: GenerationSettings,
+    },
+    /// Stop answering a request.
+    Cancel {
+        /// Number of the request.
+        request: u64,
+    },
+}
+
+/// A line on a generating worker's stdout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateLine {
+    /// Number of the request; 0 for loading.
+    pub request: u64,
+    /// What happened.
+    pub delta: ChatDelta,
+}

@@ -1,0 +1,274 @@
+//! What a page may ask of the server: one trait a noun, implemented by the server's services, and one
+//! server function a method. No logic lives here.
+
+use contract::chat::Voice;
+use contract::dataset::{DatasetView, Mapping, Preview, PreviewRequest, RowsPage};
+use contract::model::{ModelView, NewModel};
+use contract::run::{RunSummary, RunView};
+use contract::spec::Draft;
+use contract::system::{SystemView, TourView};
+use contract::{DatasetId, ModelId, Problem, RunId};
+use leptos::prelude::*;
+use leptos::server_fn::codec::JsonEncoding;
+use serde::{Deserialize, Serialize};
+
+/// What a server function answers when it cannot do what was asked: every problem found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// The first problem in words, for places that show one sentence.
+    pub fn sentence(&self) -> String {
+        self.0.first().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl FromServerFnError for Problems {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        let code = match error {
+            ServerFnErrorErr::Request(_) => "connection.lost",
+            _ => "server.fault",
+        };
+        let message = match code {
+            "connection.lost" => "The server does not answer.",
+            _ => "Something went wrong on the server.",
+        };
+        Problem::new(code, message).hint("Try again in a moment.").into()
+    }
+}
+
+#[cfg(feature = "ssr")]
+pub use ssr::*;
+
+#[cfg(feature = "ssr")]
+mod ssr {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// The answer of a port.
+    pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problems>> + Send + 'a>>;
+
+    /// Datasets.
+    pub trait DatasetsPort: Send + Sync {
+        /// Every dataset, newest first.
+        fn list(&self) -> Answer<'_, Vec<DatasetView>>;
+        /// One dataset.
+        fn get(&self, id: DatasetId) -> Answer<'_, DatasetView>;
+        /// `count` (at most 200) rows from row `start` (from 1) on.
+        fn rows(&self, id: DatasetId, start: u64, count: u64) -> Answer<'_, RowsPage>;
+        /// Changes how rows are read and inspects the file again.
+        fn remap(&self, id: DatasetId, mapping: Mapping) -> Answer<'_, DatasetView>;
+        /// Changes the label.
+        fn rename(&self, id: DatasetId, name: String) -> Answer<'_, ()>;
+        /// Deletes the dataset; refused while a run that uses it is live.
+        fn delete(&self, id: DatasetId) -> Answer<'_, ()>;
+        /// What the model will see of a row.
+        fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview>;
+    }
+
+    /// Models.
+    pub trait ModelsPort: Send + Sync {
+        /// Every model, newest first.
+        fn list(&self) -> Answer<'_, Vec<ModelView>>;
+        /// One model.
+        fn get(&self, id: ModelId) -> Answer<'_, ModelView>;
+        /// Starts an import or a from-scratch model; answers at once with state `importing`.
+        fn create(&self, new: NewModel) -> Answer<'_, ModelView>;
+        /// Deletes the model; refused while a run that uses it is live.
+        fn delete(&self, id: ModelId) -> Answer<'_, ()>;
+    }
+
+    /// Runs.
+    pub trait RunsPort: Send + Sync {
+        /// Every run, newest first.
+        fn list(&self) -> Answer<'_, Vec<RunSummary>>;
+        /// One run.
+        fn get(&self, id: RunId) -> Answer<'_, RunView>;
+        /// Checks a draft and queues it.
+        fn launch(&self, draft: Draft) -> Answer<'_, RunId>;
+        /// Asks the worker to save and stop.
+        fn stop(&self, id: RunId) -> Answer<'_, ()>;
+        /// Goes on from the last checkpoint.
+        fn resume(&self, id: RunId) -> Answer<'_, ()>;
+        /// Deletes the run with its checkpoints; refused while live.
+        fn delete(&self, id: RunId) -> Answer<'_, ()>;
+        /// The last lines of the worker's log.
+        fn log(&self, id: RunId) -> Answer<'_, String>;
+    }
+
+    /// Everything else.
+    pub trait SystemPort: Send + Sync {
+        /// The machine.
+        fn system(&self) -> Answer<'_, SystemView>;
+        /// Whom one can talk to: every ready model and every run with a checkpoint, newest first.
+        fn voices(&self) -> Answer<'_, Vec<Voice>>;
+        /// Starts the tour: starter model (else from scratch) on the made-up company.
+        fn start_tour(&self) -> Answer<'_, TourView>;
+        /// The tour of a run, if it is one.
+        fn tour(&self, run: RunId) -> Answer<'_, Option<TourView>>;
+    }
+
+    /// The ports, in the reactive context of every request.
+    #[derive(Clone)]
+    pub struct Ports {
+        /// Datasets.
+        pub datasets: Arc<dyn DatasetsPort>,
+        /// Models.
+        pub models: Arc<dyn ModelsPort>,
+        /// Runs.
+        pub runs: Arc<dyn RunsPort>,
+        /// Everything else.
+        pub system: Arc<dyn SystemPort>,
+    }
+
+    pub(super) fn ports() -> Result<Ports, Problems> {
+        use_context::<Ports>().ok_or_else(|| {
+            Problem::new("server.fault", "Something went wrong on the server.").hint("Restart Burnish.").into()
+        })
+    }
+}
+
+/// See `DatasetsPort::list`.
+#[server(endpoint = "list_datasets", input = leptos::server_fn::codec::Json)]
+pub async fn list_datasets() -> Result<Vec<DatasetView>, Problems> {
+    ports()?.datasets.list().await
+}
+
+/// See `DatasetsPort::get`.
+#[server(endpoint = "get_dataset", input = leptos::server_fn::codec::Json)]
+pub async fn get_dataset(id: DatasetId) -> Result<DatasetView, Problems> {
+    ports()?.datasets.get(id).await
+}
+
+/// See `DatasetsPort::rows`.
+#[server(endpoint = "dataset_rows", input = leptos::server_fn::codec::Json)]
+pub async fn dataset_rows(id: DatasetId, start: u64, count: u64) -> Result<RowsPage, Problems> {
+    ports()?.datasets.rows(id, start, count).await
+}
+
+/// See `DatasetsPort::remap`.
+#[server(endpoint = "remap_dataset", input = leptos::server_fn::codec::Json)]
+pub async fn remap_dataset(id: DatasetId, mapping: Mapping) -> Result<DatasetView, Problems> {
+    ports()?.datasets.remap(id, mapping).await
+}
+
+/// See `DatasetsPort::rename`.
+#[server(endpoint = "rename_dataset", input = leptos::server_fn::codec::Json)]
+pub async fn rename_dataset(id: DatasetId, name: String) -> Result<(), Problems> {
+    ports()?.datasets.rename(id, name).await
+}
+
+/// See `DatasetsPort::delete`.
+#[server(endpoint = "delete_dataset", input = leptos::server_fn::codec::Json)]
+pub async fn delete_dataset(id: DatasetId) -> Result<(), Problems> {
+    ports()?.datasets.delete(id).await
+}
+
+/// See `DatasetsPort::preview`.
+#[server(endpoint = "preview_row", input = leptos::server_fn::codec::Json)]
+pub async fn preview_row(request: PreviewRequest) -> Result<Preview, Problems> {
+    ports()?.datasets.preview(request).await
+}
+
+/// See `ModelsPort::list`.
+#[server(endpoint = "list_models", input = leptos::server_fn::codec::Json)]
+pub async fn list_models() -> Result<Vec<ModelView>, Problems> {
+    ports()?.models.list().await
+}
+
+/// See `ModelsPort::create`.
+#[server(endpoint = "create_model", input = leptos::server_fn::codec::Json)]
+pub async fn create_model(new: NewModel) -> Result<ModelView, Problems> {
+    ports()?.models.create(new).await
+}
+
+/// See `ModelsPort::delete`.
+#[server(endpoint = "delete_model", input = leptos::server_fn::codec::Json)]
+pub async fn delete_model(id: ModelId) -> Result<(), Problems> {
+    ports()?.models.delete(id).await
+}
+
+/// See `RunsPort::list`.
+#[server(endpoint = "list_runs", input = leptos::server_fn::codec::Json)]
+pub async fn list_runs() -> Result<Vec<RunSummary>, Problems> {
+    ports()?.runs.list().await
+}
+
+/// See `RunsPort::get`.
+#[server(endpoint = "get_run", input = leptos::server_fn::codec::Json)]
+pub async fn get_run(id: RunId) -> Result<RunView, Problems> {
+    ports()?.runs.get(id).await
+}
+
+/// See `RunsPort::launch`.
+#[server(endpoint = "launch_run", input = leptos::server_fn::codec::Json)]
+pub async fn launch_run(draft: Draft) -> Result<RunId, Problems> {
+    ports()?.runs.launch(draft).await
+}
+
+/// See `RunsPort::stop`.
+#[server(endpoint = "stop_run", input = leptos::server_fn::codec::Json)]
+pub async fn stop_run(id: RunId) -> Result<(), Problems> {
+    ports()?.runs.stop(id).await
+}
+
+/// See `RunsPort::resume`.
+#[server(endpoint = "resume_run", input = leptos::server_fn::codec::Json)]
+pub async fn resume_run(id: RunId) -> Result<(), Problems> {
+    ports()?.runs.resume(id).await
+}
+
+/// See `RunsPort::delete`.
+#[server(endpoint = "delete_run", input = leptos::server_fn::codec::Json)]
+pub async fn delete_run(id: RunId) -> Result<(), Problems> {
+    ports()?.runs.delete(id).await
+}
+
+/// See `RunsPort::log`.
+#[server(endpoint = "run_log", input = leptos::server_fn::codec::Json)]
+pub async fn run_log(id: RunId) -> Result<String, Problems> {
+    ports()?.runs.log(id).await
+}
+
+/// See `SystemPort::system`.
+#[server(endpoint = "read_system", input = leptos::server_fn::codec::Json)]
+pub async fn read_system() -> Result<SystemView, Problems> {
+    ports()?.system.system().await
+}
+
+/// See `SystemPort::voices`.
+#[server(endpoint = "list_voices", input = leptos::server_fn::codec::Json)]
+pub async fn list_voices() -> Result<Vec<Voice>, Problems> {
+    ports()?.system.voices().await
+}
+
+/// See `SystemPort::start_tour`.
+#[server(endpoint = "start_tour", input = leptos::server_fn::codec::Json)]
+pub async fn start_tour() -> Result<TourView, Problems> {
+    ports()?.system.start_tour().await
+}
+
+/// See `SystemPort::tour`.
+#[server(endpoint = "get_tour", input = leptos::server_fn::codec::Json)]
+pub async fn get_tour(run: RunId) -> Result<Option<TourView>, Problems> {
+    ports()?.system.tour(run).await
+}
