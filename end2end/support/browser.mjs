@@ -1,0 +1,67 @@
+// Chromium, pages in a given theme, size and language, and the accessibility check.
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const results = fileURLToPath(new URL("../test-results/", import.meta.url));
+mkdirSync(results, { recursive: true });
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.BURNISH_CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
+  });
+}
+
+/** A page whose script errors are kept in `page.faults`; a story that does not expect any checks `noFaults`. */
+export async function open(browser, server, path, { width = 1440, height = 900, theme = "light", locale = "en-GB", javaScriptEnabled = true } = {}) {
+  const context = await browser.newContext({ baseURL: server.url, viewport: { width, height }, colorScheme: theme, locale, javaScriptEnabled, reducedMotion: "reduce" });
+  // The Content-Security-Policy stays on; axe is put in through the debugger, which it does not concern.
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.faults = [];
+  page.on("pageerror", (error) => page.faults.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !/WebSocket|ERR_CONNECTION|Failed to load resource/.test(message.text())) page.faults.push(message.text());
+  });
+  await goto(page, path, javaScriptEnabled);
+  return page;
+}
+
+/** Goes to a path and waits until the page answers to clicks. */
+export async function goto(page, path, javaScriptEnabled = true) {
+  await page.goto(path);
+  if (javaScriptEnabled) await page.locator("html[data-hydrated]").waitFor({ state: "attached" });
+}
+
+export function noFaults(page) {
+  if (page.faults.length > 0) throw new Error(`the browser's console shows faults on ${page.url()}:\n${page.faults.join("\n")}`);
+}
+
+/** Serious and critical findings of axe-core, one line each. */
+export async function violations(page) {
+  await page.evaluate(axeSource);
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return found.violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
+}
+
+/** Elements that stick out of the window to the right; a phone must not scroll sideways. */
+export function overflow(page) {
+  return page.evaluate(() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    return [...document.querySelectorAll("body *")]
+      .filter((element) => element.getBoundingClientRect().right > width + 1)
+      .slice(0, 5)
+      .map((element) => `${element.tagName.toLowerCase()}.${element.className}`);
+  });
+}
+
+export function shot(page, name) {
+  return page.screenshot({ path: `${results}${name}.png`, fullPage: true });
+}
