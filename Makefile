@@ -17,7 +17,6 @@ BIN := $(CARGO_TARGET_DIR)/debug
 export BURNISH_BIN := $(BIN)/burnish
 export BURNISH_WORKER := $(BIN)/burnish-worker
 export BURNISH_SITE := $(BURNISH_CACHE)/site
-export BURNISH_STARTER ?= $(BURNISH_CACHE)/starter/SmolLM2-135M-Instruct.Q4_1.gguf
 
 # One style of cargo call (whole workspace, dev profile), so that no dependency is ever built twice.
 WORKSPACE := --workspace --locked
@@ -47,7 +46,9 @@ starter: ## Fetch and check the starter model (93 MB)
 	@.make/starter.sh
 
 .PHONY: serve
-serve: setup build ## Set up, build and run Burnish at http://127.0.0.1:7860
+serve: ## Set up, build and run Burnish at http://127.0.0.1:7860
+	@.make/setup.sh serve
+	@$(MAKE) build
 	@.make/starter.sh || echo "   Going on without the starter model: other models can be imported, and models trained from scratch."
 	@exec .make/serve.sh
 
@@ -85,7 +86,7 @@ test: ## Every check, fast ones first
 
 .PHONY: reference
 reference: ## The numbers of the originals: reference sets against model, corpus and worker
-	@cargo test --locked -p model -p corpus -p worker --test reference
+	@cargo test $(WORKSPACE) --test reference
 
 .PHONY: bench
 bench: ## Speed and memory beside the Python stack, on this machine

@@ -22,3 +22,15 @@ newer() {
   [ -e "$made" ] || return 0
   [ -n "$(find "$@" -newer "$made" -print -quit 2>/dev/null)" ]
 }
+
+# Where the starter model lies: the checked GGUF file, else a folder from the hub; prints nothing when there is none.
+starter_path() {
+  local name=$STARTER/SmolLM2-135M-Instruct
+  if [ -f "$name.Q4_1.gguf" ]; then printf '%s' "$name.Q4_1.gguf"; elif [ -f "$name/model.safetensors" ]; then printf '%s' "$name"; fi
+}
+
+# The server and the tests learn of the starter model through BURNISH_STARTER, unset where there is none.
+export_starter() {
+  export BURNISH_STARTER=${BURNISH_STARTER:-$(starter_path)}
+  [ -n "$BURNISH_STARTER" ] && [ -e "$BURNISH_STARTER" ] || unset BURNISH_STARTER
+}

