@@ -23,7 +23,7 @@ WORKSPACE := --workspace --locked
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what building and testing need (Debian; skips what is there)
@@ -64,7 +64,7 @@ format: ## Format all Rust files
 .PHONY: lint
 lint: ## Clippy over every target, warnings are errors
 	@echo "== Lints"
-	@cargo clippy $(WORKSPACE) --all-targets -- -D warnings
+	@.make/lint.sh $(WORKSPACE)
 
 .PHONY: unit
 unit: ## Tests of every crate

@@ -7,7 +7,7 @@ unset LEPTOS_OUTPUT_NAME # leptos reads it while compiling and would then look f
 mkdir -p "$SITE/pkg"
 
 say "Browser side: compiling"
-CARGO_TARGET_DIR=$WASM_TARGET_DIR wasm_cargo build -p app --lib --no-default-features --features hydrate --profile wasm
+CARGO_TARGET_DIR=$WASM_TARGET_DIR wasm_cargo build --locked -p app --lib --no-default-features --features hydrate --profile wasm
 BUILT=$WASM_TARGET_DIR/wasm32-unknown-unknown/wasm/app.wasm
 
 if newer "$SITE/pkg/burnish_bg.wasm" "$BUILT"; then
