@@ -51,7 +51,9 @@ test("a form says what is wrong under its own field, and launches nothing", asyn
 });
 
 test("an address that leads nowhere says so", async () => {
-  const answer = await page.goto("/runs/0193-there-is-none");
+  const answer = await page.goto("/nowhere");
   assert.equal(answer.status(), 404);
-  await page.getByRole("heading", { level: 1 }).waitFor();
+  await page.getByRole("heading", { level: 1, name: "There is no such page" }).waitFor();
+  await goto(page, "/runs/0193-there-is-none");
+  await page.getByRole("alert").filter({ hasText: /\S/ }).first().waitFor();
 });

@@ -7,7 +7,7 @@ const sample = (name) => new URL(`../../public/samples/${name}`, import.meta.url
 /** Uploads a sample dataset and returns its view. */
 export async function dataset(server, name = "everyday-en-zh.jsonl") {
   const body = await readFile(sample(name));
-  const answer = await fetch(`${server.url}/api/v1/datasets?name=${encodeURIComponent(name)}`, {
+  const answer = await fetch(`${server.url}/api/v1/uploads?kind=dataset&name=${encodeURIComponent(name)}`, {
     method: "POST",
     headers: { "content-type": "application/octet-stream", origin: server.url, "sec-fetch-site": "same-origin" },
     body,
@@ -37,3 +37,9 @@ export const steps = (view, attempt) =>
   view.events.filter((one) => attempt === undefined || one.attempt === attempt).map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ step }) => step);
 
 export const upTo = (last, first = 1) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+/** How many steps the curve of an open run page shows, by its summary in words. */
+export async function drawn(page) {
+  const text = await page.locator("#chart-summary").textContent();
+  return Number(text.match(/([\d,]+) steps drawn/)?.[1].replaceAll(",", "") ?? 0);
+}

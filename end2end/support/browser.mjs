@@ -16,12 +16,25 @@ export function launch() {
   });
 }
 
+// Marks <html> once the browser side has taken over: leptos hydrates in the microtasks after the module is there.
+function markHydration() {
+  for (const name of ["instantiateStreaming", "instantiate"]) {
+    const original = WebAssembly[name];
+    WebAssembly[name] = async (...given) => {
+      const made = await original.apply(WebAssembly, given);
+      setTimeout(() => (document.documentElement.dataset.hydrated = ""), 60);
+      return made;
+    };
+  }
+}
+
 /** A page whose script errors are kept in `page.faults`; a story that does not expect any checks `noFaults`. */
 export async function open(browser, server, path, { width = 1440, height = 900, theme = "light", locale = "en-GB", javaScriptEnabled = true } = {}) {
   const context = await browser.newContext({ baseURL: server.url, viewport: { width, height }, colorScheme: theme, locale, javaScriptEnabled, reducedMotion: "reduce" });
   // The Content-Security-Policy stays on; axe is put in through the debugger, which it does not concern.
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
+  await page.addInitScript(markHydration);
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(String(error)));
   page.on("console", (message) => {
