@@ -1,0 +1,88 @@
+//! A linear map with an optional low-rank adapter: `y = W x + bias + scale B (A x)`.
+
+use super::{Mode, Param};
+use crate::kernels::{Kernels, Mat, product, product_transposed};
+use crate::rng::splitmix;
+use crate::train::Grads;
+
+/// The low-rank part.
+#[derive(Clone, Debug)]
+pub struct LoraPart<B: Kernels> {
+    /// `[r, in]`.
+    pub a: Param<B>,
+    /// `[out, r]`.
+    pub b: Param<B>,
+    /// `alpha / r`, or `alpha / sqrt(r)`.
+    pub scale: f32,
+    /// Share of the adapter's input that is dropped in training.
+    pub dropout: f32,
+}
+
+/// A linear map.
+#[derive(Clone, Debug)]
+pub struct Linear<B: Kernels> {
+    /// `[out, in]`.
+    pub weight: Param<B>,
+    /// `[1, out]`.
+    pub bias: Option<Param<B>>,
+    /// Adapter.
+    pub lora: Option<LoraPart<B>>,
+    /// Number of this map in the model: makes dropout masks differ.
+    pub index: u64,
+}
+
+impl<B: Kernels> Linear<B> {
+    fn active(&self, mode: Mode) -> Option<&LoraPart<B>> {
+        self.lora.as_ref().filter(|_| !mode.without_adapter)
+    }
+
+    fn dropped(&self, x: &Mat<B>, lora: &LoraPart<B>, mode: Mode) -> Option<Mat<B>> {
+        let seed = mode.dropout.filter(|_| lora.dropout > 0.0)?;
+        Some(B::dropout(x, lora.dropout, splitmix(seed ^ self.index.wrapping_mul(0x517c_c1b7_2722_0a95))))
+    }
+
+    /// Output, and `A x` for the way back.
+    pub(crate) fn forward(&self, x: &Mat<B>, mode: Mode) -> (Mat<B>, Option<Mat<B>>) {
+        let y = B::affine(x, &self.weight.value, self.bias.as_ref().map(|bias| &bias.value));
+        let Some(lora) = self.active(mode) else { return (y, None) };
+        let dropped = self.dropped(x, lora, mode);
+        let inner = B::affine(dropped.as_ref().unwrap_or(x), &lora.a.value, None);
+        let more = B::affine(&inner, &lora.b.value, None);
+        (y + more.mul_scalar(lora.scale), Some(inner))
+    }
+
+    /// Adds the gradients of what is trainable; returns the gradient of x if wanted.
+    pub(crate) fn backward(
+        &self,
+        x: &Mat<B>,
+        inner: Option<&Mat<B>>,
+        dy: &Mat<B>,
+        mode: Mode,
+        grads: &mut Grads<B>,
+        want_x: bool,
+    ) -> Option<Mat<B>> {
+        if self.weight.trainable {
+            grads.add(&self.weight.name, product_transposed(dy, x));
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|bias| bias.trainable) {
+            grads.add(&bias.name, dy.clone().sum_dim(0));
+        }
+        let mut dx = want_x.then(|| product(dy, &self.weight.value));
+        if let (Some(lora), Some(inner)) = (self.active(mode), inner) {
+            let d_inner = product(dy, &lora.b.value).mul_scalar(lora.scale);
+            let dropped = self.dropped(x, lora, mode);
+            if lora.b.trainable {
+                grads.add(&lora.b.name, product_transposed(dy, inner).mul_scalar(lora.scale));
+            }
+            if lora.a.trainable {
+                grads.add(&lora.a.name, product_transposed(&d_inner, dropped.as_ref().unwrap_or(x)));
+            }
+            dx = dx.map(|dx| {
+                let more = product(&d_inner, &lora.a.value);
+                // The same mask, for its gradient is the mask itself.
+                dx + self.dropped(&more, lora, mode).unwrap_or(more)
+            });
+        }
+        dx
+    }
+}

@@ -1,0 +1,223 @@
+//! The differentiable operations a decoder is made of, each with its hand-written backward pass.
+//!
+//! Activations are matrices `[tokens, width]`: padding is dropped before a batch enters the model, so `tokens`
+//! counts real tokens only and a batch is a list of [`Segment`]s, one per row. A backend joins by implementing
+//! [`Kernels`]; [`flex`] is the one for the CPU.
+
+pub mod flex;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// A matrix on a backend. Vectors (norm weights, biases) are `[1, n]`.
+pub type Mat<B> = Tensor<B, 2>;
+
+/// One row of a batch: where its tokens lie among all tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// First token.
+    pub start: usize,
+    /// Number of tokens.
+    pub len: usize,
+}
+
+/// Head counts of grouped-query attention.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key and value heads; divides `query`.
+    pub key: usize,
+    /// Width of a head.
+    pub dim: usize,
+}
+
+/// Cosines and sines of rotary positions, `[tokens, head_dim / 2]` each, on the host.
+#[derive(Clone, Debug)]
+pub struct Rotary {
+    /// Cosines.
+    pub cos: Vec<f32>,
+    /// Sines.
+    pub sin: Vec<f32>,
+    /// Pairs per head: `head_dim / 2`.
+    pub pairs: usize,
+}
+
+impl Rotary {
+    /// Angles `position x frequency` of every token.
+    pub fn new(positions: &[u32], frequencies: &[f32]) -> Self {
+        let mut cos = Vec::with_capacity(positions.len() * frequencies.len());
+        let mut sin = Vec::with_capacity(cos.capacity());
+        for &position in positions {
+            for &frequency in frequencies {
+                let (s, c) = (position as f32 * frequency).sin_cos();
+                cos.push(c);
+                sin.push(s);
+            }
+        }
+        Self { cos, sin, pairs: frequencies.len() }
+    }
+}
+
+/// What attention keeps for its backward pass.
+#[derive(Clone, Debug)]
+pub struct AttentionState<B: Backend> {
+    /// Output, `[tokens, query heads x dim]`.
+    pub out: Mat<B>,
+    /// Log of the sum of exponentials of each query's scores, `[tokens, query heads]`.
+    pub lse: Mat<B>,
+}
+
+/// Targets of a cross-entropy: for each row of hidden states the wanted token and its weight in the loss.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// Wanted token per row.
+    pub ids: Vec<u32>,
+    /// d loss / d (negative log-likelihood) per row.
+    pub weights: Vec<f32>,
+}
+
+/// Results of a cross-entropy.
+pub struct CrossEntropy<B: Backend> {
+    /// Negative log-likelihood per row, nats.
+    pub nll: Vec<f32>,
+    /// Gradient of the hidden rows, where it was asked for.
+    pub d_hidden: Option<Mat<B>>,
+    /// Gradient of the output matrix, where it was asked for.
+    pub d_head: Option<Mat<B>>,
+}
+
+/// Which gradients a cross-entropy is to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// The loss alone.
+    Loss,
+    /// Also the gradient of the hidden rows.
+    Hidden,
+    /// Also the gradient of the output matrix.
+    HiddenAndHead,
+}
+
+/// Constants of one AdamW update; decay is decoupled.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the root.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Number of this update, from 1.
+    pub t: u64,
+    /// Factor on the gradient (clipping).
+    pub grad_scale: f64,
+}
+
+/// The operations, forward and backward. All matrices are f32 and contiguous.
+pub trait Kernels: Backend {
+    /// Keys and values of one layer of one sequence.
+    type Cache: Send + Sync + Clone;
+
+    /// Runs two halves of a batch, at the same time where the backend gains from it.
+    fn pair<T: Send>(left: impl FnOnce() -> T + Send, right: impl FnOnce() -> T + Send) -> (T, T);
+
+    /// Whether two halves of a batch are to be computed side by side by [`Kernels::pair`].
+    fn splits_batches() -> bool;
+
+    /// `x W^T + bias`: x `[n, in]`, w `[out, in]`, bias `[1, out]`.
+    fn affine(x: &Mat<Self>, w: &Mat<Self>, bias: Option<&Mat<Self>>) -> Mat<Self>;
+
+    /// `x / rms(x) * w`: x `[n, d]`, w `[1, d]`.
+    fn rms_norm(x: &Mat<Self>, w: &Mat<Self>, eps: f32) -> Mat<Self>;
+
+    /// Gradients of x and, if wanted, of w.
+    fn rms_norm_backward(
+        x: &Mat<Self>,
+        w: &Mat<Self>,
+        eps: f32,
+        dy: &Mat<Self>,
+        want_w: bool,
+    ) -> (Mat<Self>, Option<Mat<Self>>);
+
+    /// `silu(gate) * up`.
+    fn swiglu(gate: &Mat<Self>, up: &Mat<Self>) -> Mat<Self>;
+
+    /// Gradients of gate and up.
+    fn swiglu_backward(gate: &Mat<Self>, up: &Mat<Self>, dy: &Mat<Self>) -> (Mat<Self>, Mat<Self>);
+
+    /// Rotates the two halves of each head; `inverse` turns back (which is also the gradient).
+    fn rope(x: Mat<Self>, rotary: &Rotary, inverse: bool) -> Mat<Self>;
+
+    /// Causal grouped-query attention inside each segment. q `[n, query x dim]`, k and v `[n, key x dim]`.
+    fn causal_attention(
+        q: &Mat<Self>,
+        k: &Mat<Self>,
+        v: &Mat<Self>,
+        heads: Heads,
+        segments: &[Segment],
+    ) -> AttentionState<Self>;
+
+    /// Gradients of q, k and v; scores are computed anew.
+    fn attention_backward(
+        qkv: [&Mat<Self>; 3],
+        state: &AttentionState<Self>,
+        d_out: &Mat<Self>,
+        heads: Heads,
+        segments: &[Segment],
+    ) -> [Mat<Self>; 3];
+
+    /// An empty cache with room for `capacity` tokens.
+    fn new_cache(capacity: usize, heads: Heads) -> Self::Cache;
+
+    /// Appends k and v, then lets the queries (the newest tokens) attend to everything in the cache.
+    fn attention_cached(
+        q: &Mat<Self>,
+        k: &Mat<Self>,
+        v: &Mat<Self>,
+        heads: Heads,
+        cache: &mut Self::Cache,
+    ) -> Mat<Self>;
+
+    /// Rows of a table: `[ids, d]`.
+    fn gather_rows(table: &Mat<Self>, ids: &[u32]) -> Mat<Self>;
+
+    /// A matrix of `rows` rows with row `i` of `values` added to row `ids[i]`.
+    fn scatter_rows(values: &Mat<Self>, ids: &[u32], rows: usize) -> Mat<Self>;
+
+    /// Cross-entropy of `hidden head^T` against targets, in blocks of rows; logits are never kept.
+    fn cross_entropy(hidden: &Mat<Self>, head: &Mat<Self>, targets: &Targets, want: Want) -> CrossEntropy<Self>;
+
+    /// Inverted dropout; the mask is a hash of seed and element index, so it can be made twice.
+    fn dropout(x: &Mat<Self>, p: f32, seed: u64) -> Mat<Self>;
+
+    /// Sum of squares of all elements.
+    fn sum_of_squares(x: &Mat<Self>) -> f64;
+
+    /// One AdamW update; returns value, first and second moment.
+    fn adamw(
+        value: Mat<Self>,
+        grad: &Mat<Self>,
+        moments: (Mat<Self>, Mat<Self>),
+        step: AdamStep,
+    ) -> (Mat<Self>, Mat<Self>, Mat<Self>);
+
+    /// A matrix from host values, row by row.
+    fn from_host(values: Vec<f32>, rows: usize, cols: usize, device: &Self::Device) -> Mat<Self>;
+
+    /// The values of a matrix, row by row.
+    fn to_host(x: &Mat<Self>) -> Vec<f32>;
+}
+
+/// `a b`, a `[n, k]`, b `[k, m]`.
+pub fn product<B: Backend>(a: &Mat<B>, b: &Mat<B>) -> Mat<B> {
+    a.clone().matmul(b.clone())
+}
+
+/// `a^T b`, a `[n, p]`, b `[n, q]`: the gradient of a weight.
+pub fn product_transposed<B: Backend>(a: &Mat<B>, b: &Mat<B>) -> Mat<B> {
+    a.clone().transpose().matmul(b.clone())
+}

@@ -1,0 +1,30 @@
+//! Models: shapes, weights, the forward and backward pass, training, decoding and cost. Built on burn;
+//! knows nothing of runs, datasets or the web.
+//!
+//! - [`config`]: a Hugging Face `config.json`.
+//! - [`weights`]: safetensors and GGUF in, safetensors out.
+//! - [`kernels`]: the differentiable operations, one implementation per backend.
+//! - [`arch`]: Llama and Qwen2.
+//! - [`lora`]: adapters in PEFT's format.
+//! - [`train`]: batches, loss, AdamW, schedules, [`train::Trainer`].
+//! - [`sample`], [`decode`]: drawing tokens one by one.
+//! - [`cost`]: parameters, FLOPs and memory before anything is run.
+
+pub mod arch;
+pub mod config;
+pub mod cost;
+pub mod decode;
+pub mod error;
+pub mod kernels;
+pub mod lora;
+pub mod rng;
+pub mod sample;
+pub mod train;
+pub mod weights;
+
+pub use arch::CausalLm;
+pub use config::ModelConfig;
+pub use error::{ModelError, Result};
+
+/// The CPU backend.
+pub type Cpu = burn::backend::Flex;

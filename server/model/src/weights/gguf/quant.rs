@@ -1,0 +1,112 @@
+//! Block formats: 32 numbers share a scale (and, in Q4_1, a minimum).
+
+use half::{bf16, f16};
+
+/// Numbers per block of the quantised formats.
+const BLOCK: usize = 32;
+
+/// How a tensor's numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockFormat {
+    /// 4 bytes a number.
+    F32,
+    /// Half precision.
+    F16,
+    /// The upper half of an f32.
+    BF16,
+    /// `scale x (nibble - 8)`.
+    Q4_0,
+    /// `scale x nibble + minimum`.
+    Q4_1,
+    /// `scale x byte`.
+    Q8_0,
+}
+
+impl BlockFormat {
+    /// From the number in the file.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Some(match code {
+            0 => Self::F32,
+            1 => Self::F16,
+            2 => Self::Q4_0,
+            3 => Self::Q4_1,
+            8 => Self::Q8_0,
+            30 => Self::BF16,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of one block and numbers in it.
+    fn block(self) -> (usize, usize) {
+        match self {
+            Self::F32 => (4, 1),
+            Self::F16 | Self::BF16 => (2, 1),
+            Self::Q4_0 => (18, BLOCK),
+            Self::Q4_1 => (20, BLOCK),
+            Self::Q8_0 => (34, BLOCK),
+        }
+    }
+
+    /// Bytes that `count` numbers in rows of `row` take; `None` when rows do not fill whole blocks.
+    pub fn bytes(self, count: u64, row: u64) -> Option<u64> {
+        let (size, numbers) = self.block();
+        row.is_multiple_of(numbers as u64).then(|| (count / numbers as u64).checked_mul(size as u64))?
+    }
+
+    /// All numbers of whole blocks.
+    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        let (size, numbers) = self.block();
+        let mut out = Vec::with_capacity(bytes.len() / size * numbers);
+        for block in bytes.chunks_exact(size) {
+            let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
+            match self {
+                Self::F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
+                Self::F16 => out.push(half(0)),
+                Self::BF16 => out.push(bf16::from_le_bytes([block[0], block[1]]).to_f32()),
+                Self::Q4_0 => {
+                    let scale = half(0);
+                    nibbles(&block[2..], &mut out, |n| scale * (f32::from(n) - 8.0));
+                }
+                Self::Q4_1 => {
+                    let (scale, minimum) = (half(0), half(2));
+                    nibbles(&block[4..], &mut out, |n| scale * f32::from(n) + minimum);
+                }
+                Self::Q8_0 => {
+                    let scale = half(0);
+                    out.extend(block[2..].iter().map(|b| scale * f32::from(b.cast_signed())));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Low nibbles first (numbers 0-15), then high ones (16-31).
+fn nibbles(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(u8) -> f32) {
+    out.extend(bytes.iter().map(|b| value(b & 15)));
+    out.extend(bytes.iter().map(|b| value(b >> 4)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_decode_by_hand() {
+        let mut q41 = Vec::new();
+        q41.extend(f16::from_f32(0.5).to_le_bytes());
+        q41.extend(f16::from_f32(-1.0).to_le_bytes());
+        q41.extend((0..16u8).map(|i| i | (15 - i) << 4));
+        let values = BlockFormat::Q4_1.decode(&q41);
+        assert_eq!((values[0], values[3], values[16], values[31]), (-1.0, 0.5, 6.5, -1.0));
+        let mut q80 = f16::from_f32(2.0).to_le_bytes().to_vec();
+        q80.extend((0..32).map(|i| (i as i8 - 16).cast_unsigned()));
+        assert_eq!(BlockFormat::Q8_0.decode(&q80)[..2], [-32.0, -30.0]);
+        let mut q40 = f16::from_f32(1.0).to_le_bytes().to_vec();
+        q40.extend([0x80; 16]);
+        let values = BlockFormat::Q4_0.decode(&q40);
+        assert_eq!((values[0], values[16]), (-8.0, 0.0));
+        assert_eq!(BlockFormat::Q4_1.bytes(64, 64), Some(40));
+        assert_eq!(BlockFormat::Q4_1.bytes(60, 30), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! The originals' recorded numbers: forward passes, gradients, training traces, adapters, filters, decoding, and a
+//! real pre-trained model. Folders come from `BURNISH_REFERENCE` and `BURNISH_REAL`.
+
+#[path = "reference/adapters.rs"]
+mod adapters;
+#[path = "reference/decoding.rs"]
+mod decoding;
+#[path = "reference/forward.rs"]
+mod forward;
+#[path = "reference/real.rs"]
+mod real;
+#[path = "reference/support.rs"]
+mod support;
+#[path = "reference/traces.rs"]
+mod traces;
