@@ -1,0 +1,227 @@
+//! A row becomes turns of question and answer, or is left out with a reason a person can read.
+
+use contract::dataset::{DataFormat, Mapping};
+use serde_json::Value;
+
+use crate::source::Row;
+
+/// Turns of one row, the last answer included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// System text (the ancestor's `prefix`); `None`: the template's own.
+    pub system: Option<String>,
+    /// Question and answer of each turn, oldest first; never empty when made from a row.
+    pub turns: Vec<(String, String)>,
+}
+
+impl Conversation {
+    /// Reads a row under a mapping (S-078, S-140, S-223).
+    ///
+    /// # Errors
+    /// The reason why the row cannot teach, as a sentence without a full stop.
+    pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, String> {
+        match mapping.format {
+            DataFormat::Text => Err("plain text has no answers; choose pre-training for it".to_owned()),
+            DataFormat::Messages => from_messages(row, mapping),
+            DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping),
+        }
+    }
+}
+
+/// The text of a row for pre-training: the prompt column (S-141).
+///
+/// # Errors
+/// The reason why the row holds no text.
+pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, String> {
+    let column = mapping.prompt.as_deref().unwrap_or("text");
+    let text = text(row, Some(column))?.ok_or_else(|| format!("{column} is empty"))?;
+    Ok(text)
+}
+
+/// Whether a row can teach under the mapping: a conversation, or text for [`DataFormat::Text`].
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), String> {
+    match mapping.format {
+        DataFormat::Text => text_of(row, mapping).map(drop),
+        _ => Conversation::from_row(row, mapping).map(drop),
+    }
+}
+
+fn from_columns(row: &Row, mapping: &Mapping) -> Result<Conversation, String> {
+    let alpaca = mapping.format == DataFormat::Alpaca;
+    let prompt = mapping.prompt.as_deref().unwrap_or(if alpaca { "instruction" } else { "prompt" });
+    let response = mapping.response.as_deref().unwrap_or(if alpaca { "output" } else { "response" });
+    let mut question = text(row, Some(prompt))?.ok_or_else(|| format!("{prompt} is empty"))?;
+    let answer = text(row, Some(response))?.ok_or_else(|| format!("{response} is empty"))?;
+    if let Some(query) = text(row, mapping.query.as_deref())? {
+        question.push('\n');
+        question.push_str(&query);
+    }
+    let mut turns = match mapping.history.as_deref() {
+        Some(column) => history(row.get(column), column)?,
+        None => Vec::new(),
+    };
+    turns.push((question, answer));
+    Ok(Conversation { system: text(row, mapping.system.as_deref())?, turns })
+}
+
+/// Text of a cell; `None` when the column is not mapped or the cell counts as false in Python (S-140).
+fn text(row: &Row, column: Option<&str>) -> Result<Option<String>, String> {
+    let Some(column) = column else { return Ok(None) };
+    match row.get(column) {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
+        Some(Value::Bool(true)) => Ok(Some("True".to_owned())),
+        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
+        Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(None),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(Value::Array(items)) if items.is_empty() => Ok(None),
+        Some(Value::Array(_)) => Err(format!("{column} is a list where one text is needed")),
+        Some(Value::Object(map)) if map.is_empty() => Ok(None),
+        Some(Value::Object(_)) => Err(format!("{column} is an object where one text is needed")),
+    }
+}
+
+/// A list, or a list written as JSON text in one cell, as CSV files have it.
+fn list(value: Option<&Value>, column: &str) -> Result<Vec<Value>, String> {
+    match value {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => Ok(items.clone()),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(Vec::new()),
+        Some(Value::String(text)) => match serde_json::from_str(text) {
+            Ok(Value::Array(items)) => Ok(items),
+            _ => Err(format!("{column} is not a list")),
+        },
+        Some(_) => Err(format!("{column} is not a list")),
+    }
+}
+
+/// Earlier turns: a list of `[question, answer]` (S-223).
+fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>, String> {
+    let side = |value: &Value| match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    let mut turns = Vec::new();
+    for (index, item) in list(value, column)?.iter().enumerate() {
+        let pair = item.as_array().filter(|pair| pair.len() == 2);
+        let turn = pair.and_then(|pair| Some((side(&pair[0])?, side(&pair[1])?)));
+        turns.push(turn.ok_or_else(|| format!("turn {} of {column} is not [question, answer]", index + 1))?);
+    }
+    Ok(turns)
+}
+
+/// `{role, content}` or ShareGPT's `{from, value}`: an optional system text, then questions and answers in turn.
+fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, String> {
+    let column = match mapping.messages.as_deref() {
+        Some(column) => column,
+        None => {
+            let known = super::inspect::MESSAGE_COLUMNS.iter().copied();
+            known.into_iter().find(|name| row.get(name).is_some()).unwrap_or("messages")
+        }
+    };
+    let items = list(row.get(column), column)?;
+    let mut conversation = Conversation { system: text(row, mapping.system.as_deref())?, turns: Vec::new() };
+    let mut question: Option<String> = None;
+    for (index, item) in items.iter().enumerate() {
+        let number = index + 1;
+        let (role, content) =
+            message(item).ok_or_else(|| format!("message {number} has no role and text"))?;
+        match (role.to_ascii_lowercase().as_str(), question.take()) {
+            ("system", None) if index == 0 => {
+                conversation.system = Some(content).filter(|text| !text.is_empty())
+            }
+            ("user" | "human" | "prompter", None) => {
+                if content.is_empty() {
+                    return Err(format!("message {number} is empty"));
+                }
+                question = Some(content);
+            }
+            ("assistant" | "gpt" | "model" | "bot" | "chatgpt", Some(asked)) => {
+                if content.is_empty() {
+                    return Err(format!("message {number} is empty"));
+                }
+                conversation.turns.push((asked, content));
+            }
+            (other, waiting) => {
+                let wanted = if waiting.is_some() { "an assistant" } else { "a user" };
+                return Err(format!("message {number} is from “{other}” where {wanted} message is expected"));
+            }
+        }
+    }
+    if conversation.turns.is_empty() {
+        return Err(format!("{column} holds no answer"));
+    }
+    Ok(conversation)
+}
+
+fn message(item: &Value) -> Option<(String, String)> {
+    let role = item.get("role").or_else(|| item.get("from"))?.as_str()?;
+    let content = match item.get("content").or_else(|| item.get("value"))? {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::Array(parts) => {
+            let texts: Option<Vec<_>> = parts.iter().map(|part| part.get("text")?.as_str()).collect();
+            texts?.concat()
+        }
+        _ => return None,
+    };
+    Some((role.to_owned(), content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row(value: Value) -> Row {
+        Row::from_json(value).unwrap()
+    }
+
+    fn alpaca() -> Mapping {
+        Mapping {
+            query: Some("input".into()),
+            history: Some("history".into()),
+            ..Mapping::empty(DataFormat::Alpaca)
+        }
+    }
+
+    #[test]
+    fn s_140_query_is_appended_and_falsy_cells_leave_the_row_out() {
+        let made = |value| Conversation::from_row(&row(value), &alpaca());
+        let whole = made(json!({"instruction": "Add", "input": "1 2", "output": "3"})).unwrap();
+        assert_eq!(whole.turns, [("Add\n1 2".to_owned(), "3".to_owned())]);
+        let plain = made(json!({"instruction": " ", "input": "", "output": "0"})).unwrap();
+        assert_eq!(plain.turns, [(" ".to_owned(), "0".to_owned())]);
+        assert_eq!(made(json!({"instruction": "Add", "output": ""})).unwrap_err(), "output is empty");
+        assert_eq!(made(json!({"instruction": null, "output": "x"})).unwrap_err(), "instruction is empty");
+        assert!(made(json!({"instruction": "Add", "output": ["a", "b"]})).unwrap_err().contains("list"));
+    }
+
+    #[test]
+    fn s_223_history_comes_before_the_question() {
+        let value = json!({"instruction": "q2", "output": "a2", "history": [["q1", "a1"]]});
+        let made = Conversation::from_row(&row(value), &alpaca()).unwrap();
+        assert_eq!(made.turns, [("q1".to_owned(), "a1".to_owned()), ("q2".to_owned(), "a2".to_owned())]);
+        let value = json!({"instruction": "q2", "output": "a2", "history": [["q1"]]});
+        let reason = Conversation::from_row(&row(value), &alpaca()).unwrap_err();
+        assert_eq!(reason, "turn 1 of history is not [question, answer]");
+    }
+
+    #[test]
+    fn messages_and_sharegpt_give_the_same_turns() {
+        let mapping = Mapping::empty(DataFormat::Messages);
+        let chat = json!({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"},
+            {"role": "assistant", "content": "a"}, {"role": "user", "content": "unanswered"}]});
+        let share = json!({"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "q"},
+            {"from": "gpt", "value": "a"}]});
+        let made = Conversation::from_row(&row(chat), &mapping).unwrap();
+        assert_eq!(made, Conversation::from_row(&row(share), &mapping).unwrap());
+        assert_eq!((made.system.as_deref(), made.turns.len()), (Some("s"), 1));
+        let twice = json!({"messages": [{"role": "user", "content": "q"}, {"role": "user", "content": "q"}]});
+        let reason = Conversation::from_row(&row(twice), &mapping).unwrap_err();
+        assert_eq!(reason, "message 2 is from “user” where an assistant message is expected");
+    }
+}

@@ -1,0 +1,149 @@
+//! Conversations and texts become token ids and labels within the length limits.
+
+mod pretrain;
+
+use std::sync::Arc;
+
+use contract::problem::Problem;
+use contract::stage::Stage;
+
+use crate::conversation::Conversation;
+use crate::template::{Piece, Template};
+use crate::tokenizer::ModelTokenizer;
+pub use pretrain::{PtEncoded, PtPacker};
+
+/// Label of a token that does not count in the loss.
+pub const IGNORED: i64 = -100;
+
+/// One encoded row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids.
+    pub input_ids: Vec<u32>,
+    /// Per token its id, or [`IGNORED`]; not shifted.
+    pub labels: Vec<i64>,
+    /// Tokens lost to the length limits.
+    pub cut: usize,
+}
+
+/// A token with its part in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaidToken {
+    /// Token id.
+    pub id: u32,
+    /// Counts in the loss.
+    pub learn: bool,
+    /// Lost to the length limits.
+    pub cut: bool,
+}
+
+/// Everything that decides how a row becomes tokens.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    /// Tokenizer of the model.
+    pub tokenizer: Arc<ModelTokenizer>,
+    /// Template of the run.
+    pub template: Template,
+    /// Stage of the run.
+    pub stage: Stage,
+    /// Longest question, tokens (S-028).
+    pub max_source_length: usize,
+    /// Longest answer with its end token, tokens (S-028).
+    pub max_target_length: usize,
+    /// System text for rows without their own; `None`: the template's.
+    pub system: Option<String>,
+}
+
+impl Encoder {
+    /// Token ids and labels of a conversation (S-142): each question and answer cut at the end to its limit, turns
+    /// added while they fit both limits together, the begin token only once, loss on every answer and its end
+    /// token.
+    ///
+    /// # Errors
+    /// When the template refuses the conversation or the tokenizer fails.
+    pub fn encode_sft(&self, conversation: &Conversation) -> Result<Encoded, Problem> {
+        let mut encoded = Encoded::default();
+        for token in self.lay_out(conversation)? {
+            if token.cut {
+                encoded.cut += 1;
+            } else {
+                encoded.input_ids.push(token.id);
+                encoded.labels.push(if token.learn { i64::from(token.id) } else { IGNORED });
+            }
+        }
+        Ok(encoded)
+    }
+
+    /// All tokens of a conversation, those lost to the limits marked; [`Encoder::encode_sft`] keeps the others.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_sft`].
+    pub fn lay_out(&self, conversation: &Conversation) -> Result<Vec<LaidToken>, Problem> {
+        let pieces = match (&conversation.system, &self.system) {
+            (None, Some(system)) if !system.is_empty() => self
+                .template
+                .pieces(&Conversation { system: Some(system.clone()), ..conversation.clone() })?,
+            _ => self.template.pieces(conversation)?,
+        };
+        let limit = self.max_source_length + self.max_target_length;
+        let mut laid = Vec::new();
+        let mut seen = 0;
+        let mut full = false;
+        for (index, turn) in pieces.chunks(2).enumerate() {
+            let mut tokens = self.piece(&turn[0], self.max_source_length, index == 0)?;
+            if let Some(answer) = turn.get(1) {
+                tokens.extend(self.piece(answer, self.max_target_length, false)?);
+            }
+            let kept = tokens.iter().filter(|token| !token.cut).count();
+            full |= seen + kept > limit;
+            if full {
+                tokens.iter_mut().for_each(|token| token.cut = true);
+            } else {
+                seen += kept;
+            }
+            laid.extend(tokens);
+        }
+        Ok(laid)
+    }
+
+    /// Tokens of a piece, at most `limit` of them uncut; the piece's tail survives.
+    fn piece(&self, piece: &Piece, limit: usize, first: bool) -> Result<Vec<LaidToken>, Problem> {
+        let add_bos = first && self.template.is_builtin();
+        let body_text = &piece.text[..piece.text.len() - piece.tail];
+        let (body, tail) = if piece.learn {
+            (
+                self.tokenizer.encode(body_text, add_bos)?,
+                self.tokenizer.encode(&piece.text[body_text.len()..], false)?,
+            )
+        } else {
+            let whole = self.tokenizer.encode(&piece.text, add_bos)?;
+            let over = whole.len() > limit && piece.tail > 0;
+            let tail =
+                if over { self.tokenizer.encode(&piece.text[body_text.len()..], false)? } else { Vec::new() };
+            if over && tail.len() < limit {
+                (self.tokenizer.encode(body_text, add_bos)?, tail)
+            } else {
+                (whole, Vec::new())
+            }
+        };
+        let room = limit.saturating_sub(tail.len().max(usize::from(piece.learn)));
+        let token = |id, cut| LaidToken { id, learn: piece.learn, cut };
+        let body = body.into_iter().enumerate().map(|(index, id)| token(id, index >= room));
+        Ok(body.chain(tail.into_iter().map(|id| token(id, false))).collect())
+    }
+
+    /// Blocks for pre-training (S-141): see [`PtPacker`].
+    ///
+    /// # Errors
+    /// The first error of `texts`, or when the tokenizer fails.
+    pub fn encode_pt(
+        &self,
+        texts: impl Iterator<Item = Result<String, Problem>>,
+    ) -> Result<PtEncoded, Problem> {
+        let mut packer = PtPacker::new(&self.tokenizer, self.max_source_length);
+        for text in texts {
+            packer.push(&text?)?;
+        }
+        Ok(packer.finish())
+    }
+}

@@ -1,0 +1,73 @@
+//! Which column plays which part, from names and a sample of rows.
+
+use contract::dataset::{DataFormat, FileKind, Mapping};
+use serde_json::Value;
+
+use super::MESSAGE_COLUMNS;
+use crate::source::Row;
+
+const PROMPTS: &[&str] = &["prompt", "question", "query", "instruction", "input", "user"];
+const RESPONSES: &[&str] = &["response", "answer", "output", "completion", "reply", "assistant", "target"];
+const TEXTS: &[&str] = &["text", "content", "document", "body"];
+
+/// A mapping that fits the columns; the person may choose another.
+pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Mapping {
+    let find = |names: &[&str]| {
+        names.iter().find_map(|name| columns.iter().find(|column| column.eq_ignore_ascii_case(name)).cloned())
+    };
+    if kind == FileKind::Txt {
+        return Mapping { prompt: columns.first().cloned(), ..Mapping::empty(DataFormat::Text) };
+    }
+    if let Some(column) = find(MESSAGE_COLUMNS).filter(|column| holds_lists(column, sample)) {
+        let system = find(&["system"]);
+        return Mapping { messages: Some(column), system, ..Mapping::empty(DataFormat::Messages) };
+    }
+    let extras = |format| Mapping {
+        history: find(&["history"]),
+        system: find(&["system", "system_prompt"]),
+        ..Mapping::empty(format)
+    };
+    if let (Some(prompt), Some(response)) = (find(&["instruction"]), find(&["output"])) {
+        return Mapping {
+            prompt: Some(prompt),
+            query: find(&["input"]),
+            response: Some(response),
+            ..extras(DataFormat::Alpaca)
+        };
+    }
+    if let (Some(prompt), Some(response)) = (find(PROMPTS), find(RESPONSES)) {
+        let query = find(&["query", "context"]).filter(|column| *column != prompt);
+        return Mapping {
+            prompt: Some(prompt),
+            query,
+            response: Some(response),
+            ..extras(DataFormat::PromptResponse)
+        };
+    }
+    if let Some(text) = find(TEXTS) {
+        return Mapping { prompt: Some(text), ..Mapping::empty(DataFormat::Text) };
+    }
+    let mut texts = columns.iter().filter(|column| holds_texts(column, sample)).cloned();
+    match (texts.next(), texts.next()) {
+        (Some(prompt), Some(response)) => Mapping {
+            prompt: Some(prompt),
+            response: Some(response),
+            ..Mapping::empty(DataFormat::PromptResponse)
+        },
+        (first, _) => {
+            Mapping { prompt: first.or_else(|| columns.first().cloned()), ..Mapping::empty(DataFormat::Text) }
+        }
+    }
+}
+
+fn holds_lists(column: &str, sample: &[Row]) -> bool {
+    sample.iter().any(|row| match row.get(column) {
+        Some(Value::Array(_)) => true,
+        Some(Value::String(text)) => text.trim_start().starts_with('['),
+        _ => false,
+    })
+}
+
+fn holds_texts(column: &str, sample: &[Row]) -> bool {
+    sample.iter().any(|row| matches!(row.get(column), Some(Value::String(text)) if !text.is_empty()))
+}

@@ -1,0 +1,89 @@
+//! Seeded orders of rows: the same seed and epoch give the same order on every machine, so a run can go on where
+//! it stopped by asking again and skipping what it has seen.
+
+/// Row indices 0..rows in a shuffled order, a function of its arguments alone.
+pub fn order(rows: u32, seed: u64, epoch: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..rows).collect();
+    let mut random = SplitMix::new(seed, epoch);
+    for last in (1..order.len()).rev() {
+        order.swap(last, random.below(last + 1));
+    }
+    order
+}
+
+/// Row indices of the training and the evaluation part (S-160): a random share of `dev_ratio` rows, rounded up, is
+/// kept for evaluation; at 1e-6 or below none. At least one row stays for training. Both parts ascend.
+pub fn split(rows: u32, dev_ratio: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
+    let shuffled = order(rows, seed, u64::MAX);
+    let wanted = if dev_ratio > 1e-6 { (f64::from(rows) * dev_ratio).ceil() } else { 0.0 };
+    let most = shuffled.len().saturating_sub(1);
+    let count = (0..most).take_while(|taken| (*taken as f64) < wanted).count();
+    let (eval, train) = shuffled.split_at(count);
+    let ascending = |part: &[u32]| {
+        let mut part = part.to_vec();
+        part.sort_unstable();
+        part
+    };
+    (ascending(train), ascending(eval))
+}
+
+/// SplitMix64: small, fixed for ever, good enough to shuffle.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn new(seed: u64, stream: u64) -> Self {
+        let mut start = Self(seed);
+        let mixed = start.next();
+        Self(mixed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`; the bias of the multiply is below 2^-32 for any row count.
+    fn below(&mut self, bound: usize) -> usize {
+        let product = u128::from(self.next()) * bound as u128;
+        usize::try_from(product >> 64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_holds_each_row_once_and_depends_on_seed_and_epoch() {
+        let first = order(1000, 42, 0);
+        let mut sorted = first.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
+        assert_eq!(first, order(1000, 42, 0));
+        assert_ne!(first, order(1000, 42, 1));
+        assert_ne!(first, order(1000, 43, 0));
+        assert_eq!(order(5, 42, 0), [1, 4, 2, 3, 0], "fixed for ever: a resumed run depends on it");
+        assert_eq!((order(0, 1, 0), order(1, 1, 0)), (vec![], vec![0]));
+    }
+
+    #[test]
+    fn s_160_split_parts_are_disjoint_and_rounded_up() {
+        let (train, eval) = split(101, 0.1, 7);
+        assert_eq!((train.len(), eval.len()), (90, 11));
+        assert!(eval.iter().all(|row| !train.contains(row)));
+        assert_eq!(split(10, 1e-6, 7).1, Vec::<u32>::new());
+        assert_eq!(split(2, 0.99, 7).0.len(), 1, "one row stays for training");
+    }
+
+    #[test]
+    fn every_place_is_reached() {
+        let mut seen = [0_u32; 8];
+        for epoch in 0..800 {
+            seen[order(8, 1, epoch)[0] as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| (60..=140).contains(count)), "{seen:?}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Built-in templates: prefix, prompt, separator (S-220 to S-223).
+
+use contract::templates::Builtin;
+
+use super::Piece;
+use crate::conversation::Conversation;
+
+/// A built-in template with the end token of the model it speaks to.
+#[derive(Clone, Debug)]
+pub struct BuiltinTemplate {
+    words: Builtin,
+    eos: String,
+}
+
+impl BuiltinTemplate {
+    /// Joins words and end token; without an end token answers end with nothing.
+    pub(super) fn new(words: Builtin, eos: Option<&str>) -> Self {
+        Self { words, eos: eos.unwrap_or_default().to_owned() }
+    }
+
+    /// Pieces of the training text, or with `answered` false, of the prompt (last answer dropped).
+    pub(super) fn pieces(&self, conversation: &Conversation, answered: bool) -> Vec<Piece> {
+        let Some(((query, response), history)) = conversation.turns.split_last() else { return Vec::new() };
+        let dialog = get_dialog(&self.words, query, response, history, conversation.system.as_deref());
+        let kept = if answered { dialog.len() } else { dialog.len() - 1 };
+        let texts = dialog.into_iter().take(kept).enumerate();
+        let piece = |(index, text): (usize, String)| match index % 2 {
+            0 => Piece { text, learn: false, tail: 0 },
+            _ => Piece { text: text + &self.eos, learn: true, tail: self.eos.len() },
+        };
+        texts.map(piece).collect()
+    }
+}
+
+/// Alternating questions and answers as text: `[q1, a1, …, qn, an]` (S-221, S-222). Earlier turns are kept only
+/// where the template uses history; an empty prefix means the template's own.
+pub fn get_dialog(
+    words: &Builtin,
+    query: &str,
+    response: &str,
+    history: &[(String, String)],
+    prefix: Option<&str>,
+) -> Vec<String> {
+    let prefix = prefix.filter(|text| !text.is_empty()).unwrap_or(words.prefix);
+    let head = if prefix.is_empty() { String::new() } else { format!("{prefix}{}", words.sep) };
+    let history = if words.use_history { history } else { &[] };
+    let turns = history.iter().map(|(q, a)| (q.as_str(), a.as_str())).chain([(query, response)]);
+    let mut dialog = Vec::with_capacity(history.len() * 2 + 2);
+    for (index, (question, answer)) in turns.enumerate() {
+        let before = if index == 0 { head.as_str() } else { words.sep };
+        dialog.push(format!("{before}{}", words.prompt.replacen("{query}", question, 1)));
+        dialog.push(answer.to_owned());
+    }
+    dialog
+}
+
+/// The prompt as the ancestor joined it, without end tokens between turns (S-222).
+pub fn get_prompt(
+    words: &Builtin,
+    query: &str,
+    history: &[(String, String)],
+    prefix: Option<&str>,
+) -> String {
+    let mut dialog = get_dialog(words, query, "", history, prefix);
+    dialog.pop();
+    dialog.concat()
+}

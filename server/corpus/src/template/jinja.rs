@@ -1,0 +1,216 @@
+//! A model's own chat template, rendered as transformers renders it.
+
+mod spans;
+
+use std::sync::Arc;
+
+use contract::chat::ChatMessage;
+use contract::problem::Problem;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja_contrib::pycompat;
+
+use super::{Piece, clock, python};
+use crate::tokenizer::ModelTokenizer;
+
+/// Instructions one rendering may take before it is stopped: a template cannot hang a run.
+const FUEL: u64 = 20_000_000;
+
+/// A compiled chat template and the special tokens of its tokenizer.
+#[derive(Clone)]
+pub struct ChatTemplate {
+    environment: Arc<Environment<'static>>,
+    bos: Option<String>,
+    eos: Option<String>,
+    specials: Arc<Vec<String>>,
+    system_ok: bool,
+    now: i64,
+}
+
+impl std::fmt::Debug for ChatTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChatTemplate").field("bos", &self.bos).field("eos", &self.eos).finish_non_exhaustive()
+    }
+}
+
+/// What a template may be given besides messages.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// Tools, as JSON; null when there are none.
+    pub tools: serde_json::Value,
+    /// Further variables, an object.
+    pub variables: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ChatTemplate {
+    /// Compiles `source` for a tokenizer.
+    ///
+    /// # Errors
+    /// `template.broken` with the line.
+    pub fn new(source: &str, tokenizer: &ModelTokenizer) -> Result<Self, Problem> {
+        let specials = tokenizer.special_tokens();
+        Self::with_tokens(source, tokenizer.bos_token(), tokenizer.eos_token(), specials)
+    }
+
+    /// Compiles `source` with special tokens given as text.
+    ///
+    /// # Errors
+    /// `template.broken` with the line.
+    pub fn with_tokens(
+        source: &str,
+        bos: Option<&str>,
+        eos: Option<&str>,
+        specials: Vec<String>,
+    ) -> Result<Self, Problem> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| broken(&error))?);
+        environment.set_fuel(Some(FUEL));
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_unknown_method_callback(pycompat::unknown_method_callback);
+        environment.add_filter("tojson", python::tojson);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
+        });
+        environment.set_formatter(|out, _, value| {
+            out.write_str(&python::display(value)).map_err(|_| Error::from(ErrorKind::WriteFailure))
+        });
+        environment
+            .add_template_owned("chat", without_generation_tags(source))
+            .map_err(|error| broken(&error))?;
+        let mut template = Self {
+            environment: Arc::new(environment),
+            bos: bos.map(str::to_owned),
+            eos: eos.map(str::to_owned),
+            specials: Arc::new(specials),
+            system_ok: true,
+            now: clock::now(),
+        };
+        let probe = [super::message("system", "s"), super::message("user", "u")];
+        template.system_ok = template.render(&probe, true, &Extras::default()).is_ok();
+        Ok(template)
+    }
+
+    /// Sets the time `strftime_now` tells, seconds since 1970 in UTC; at first the time of compiling.
+    #[must_use]
+    pub fn at(mut self, seconds: i64) -> Self {
+        self.now = seconds;
+        self
+    }
+
+    /// Renders messages; `open` asks for the opening of an answer (`add_generation_prompt`).
+    ///
+    /// # Errors
+    /// `template.refused` with the words of `raise_exception`, or `template.failed`.
+    pub fn render(&self, messages: &[ChatMessage], open: bool, extras: &Extras) -> Result<String, Problem> {
+        let messages = messages
+            .iter()
+            .map(|message| serde_json::json!({"role": message.role, "content": message.content}))
+            .collect();
+        self.render_json(&serde_json::Value::Array(messages), open, extras)
+    }
+
+    /// Renders messages that may carry more than role and content (tool calls, thoughts).
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_json(
+        &self,
+        messages: &serde_json::Value,
+        open: bool,
+        extras: &Extras,
+    ) -> Result<String, Problem> {
+        let mut context = std::collections::BTreeMap::new();
+        for (name, value) in &extras.variables {
+            context.insert(name.clone(), serialized(value));
+        }
+        context.insert("messages".to_owned(), serialized(messages));
+        context.insert("tools".to_owned(), serialized(&extras.tools));
+        context.insert("documents".to_owned(), Value::from(()));
+        context.insert("add_generation_prompt".to_owned(), Value::from(open));
+        let now = self.now;
+        let strftime = move |format: String| clock::strftime(&format, now);
+        context.insert("strftime_now".to_owned(), Value::from_function(strftime));
+        for (name, token) in [("bos_token", &self.bos), ("eos_token", &self.eos)] {
+            if let Some(token) = token {
+                context.insert(name.to_owned(), Value::from(token.as_str()));
+            }
+        }
+        let template = self.environment.get_template("chat").map_err(|error| broken(&error))?;
+        template.render(Value::from(context)).map_err(|error| refused(&error))
+    }
+
+    /// Pieces of the training text, or with `answered` false, of the prompt. A template that refuses system
+    /// messages gets the system text at the head of the first question.
+    pub(super) fn pieces(&self, messages: &[ChatMessage], answered: bool) -> Result<Vec<Piece>, Problem> {
+        let folded;
+        let messages = match messages {
+            [system, question, ..] if !self.system_ok && system.role == "system" => {
+                let content = format!("{}\n\n{}", system.content, question.content);
+                folded = [&[super::message("user", &content)], &messages[2..]].concat();
+                &folded
+            }
+            _ => messages,
+        };
+        spans::pieces(self, messages, answered)
+    }
+
+    pub(super) fn specials(&self) -> &[String] {
+        &self.specials
+    }
+
+    pub(super) fn eos(&self) -> Option<&str> {
+        self.eos.as_deref()
+    }
+}
+
+fn serialized(json: &serde_json::Value) -> Value {
+    Value::from(Serde(json))
+}
+
+/// Marks errors raised by the template itself.
+const RAISED: &str = "raise_exception: ";
+
+fn broken(error: &Error) -> Problem {
+    let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
+    let why = error.detail().unwrap_or("it cannot be read");
+    Problem::new("template.broken", format!("The model's chat template does not compile{line}: {why}."))
+        .hint("Choose a built-in template for this model.")
+}
+
+fn refused(error: &Error) -> Problem {
+    if let Some(words) = error.detail().and_then(|detail| detail.strip_prefix(RAISED)) {
+        return Problem::new("template.refused", words).hint(
+            "The model's chat template refuses this conversation; change it or choose a built-in template.",
+        );
+    }
+    let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
+    let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    Problem::new("template.failed", format!("The model's chat template failed{line}: {why}."))
+        .hint("Choose a built-in template for this model.")
+}
+
+/// `{% generation %}` marks answers for transformers and prints nothing; a plain `if` takes its place.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(open) = rest.find("{%") {
+        let Some(length) = rest[open..].find("%}") else { break };
+        let tag = &rest[open..open + length + 2];
+        let inner = tag[2..tag.len() - 2].trim_matches(['-', '+']).trim();
+        let instead = match inner {
+            "generation" => Some("if true"),
+            "endgeneration" => Some("endif"),
+            _ => None,
+        };
+        out.push_str(&rest[..open]);
+        match instead {
+            Some(words) => out.push_str(&tag.replacen(inner, words, 1)),
+            None => out.push_str(tag),
+        }
+        rest = &rest[open + length + 2..];
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,157 @@
+//! Values as Python prints them: what `{{ x }}` and `x | tojson` give in transformers.
+
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+use serde_json::Value as Json;
+
+/// Writes a value as Python's `str` does.
+pub(super) fn display(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Undefined => String::new(),
+        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
+            repr(value)
+        }
+        _ => value.to_string(),
+    }
+}
+
+fn repr(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::None => "None".to_owned(),
+        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
+        ValueKind::String => repr_str(value.as_str().unwrap_or_default()),
+        ValueKind::Seq => {
+            let items: Vec<_> = value.try_iter().into_iter().flatten().map(|item| repr(&item)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        ValueKind::Map => {
+            let pair = |key: Value| {
+                let item = value.get_item(&key).unwrap_or_default();
+                format!("{}: {}", repr(&key), repr(&item))
+            };
+            let items: Vec<_> = value.try_iter().into_iter().flatten().map(pair).collect();
+            format!("{{{}}}", items.join(", "))
+        }
+        _ => value.to_string(),
+    }
+}
+
+fn repr_str(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for char in text.chars() {
+        match char {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if char == quote => out.extend(['\\', char]),
+            _ => out.push(char),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of transformers.
+pub(super) fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Value, Error> {
+    let json: Json = serde_json::to_value(value).map_err(|error| {
+        Error::new(ErrorKind::BadSerialization, "tojson: the value cannot be written as JSON")
+            .with_source(error)
+    })?;
+    let named: Option<usize> = options.get("indent")?;
+    let indent = indent.or(named);
+    let separators: Option<(String, String)> =
+        options.get::<Option<Vec<String>>>("separators")?.and_then(|pair| match pair.as_slice() {
+            [items, keys] => Some((items.clone(), keys.clone())),
+            _ => None,
+        });
+    let default_items = if indent.is_some() { "," } else { ", " };
+    let style = Style {
+        indent,
+        separators: separators.unwrap_or_else(|| (default_items.to_owned(), ": ".to_owned())),
+        ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        sorted: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+    };
+    options.assert_all_used()?;
+    let mut out = String::new();
+    style.write(&json, 0, &mut out);
+    Ok(Value::from(out))
+}
+
+struct Style {
+    indent: Option<usize>,
+    separators: (String, String),
+    ascii: bool,
+    sorted: bool,
+}
+
+impl Style {
+    fn write(&self, json: &Json, depth: usize, out: &mut String) {
+        match json {
+            Json::Array(items) if !items.is_empty() => {
+                self.block(('[', ']'), items.iter(), depth, out, |item, out| {
+                    self.write(item, depth + 1, out)
+                });
+            }
+            Json::Object(map) if !map.is_empty() => {
+                let mut pairs: Vec<_> = map.iter().collect();
+                if self.sorted {
+                    pairs.sort_by_key(|(key, _)| *key);
+                }
+                self.block(('{', '}'), pairs.into_iter(), depth, out, |(key, item), out| {
+                    self.string(key, out);
+                    out.push_str(&self.separators.1);
+                    self.write(item, depth + 1, out);
+                });
+            }
+            Json::String(text) => self.string(text, out),
+            other => out.push_str(&other.to_string()),
+        }
+    }
+
+    fn block<T>(
+        &self,
+        brackets: (char, char),
+        items: impl Iterator<Item = T>,
+        depth: usize,
+        out: &mut String,
+        mut write: impl FnMut(T, &mut String),
+    ) {
+        let line = |depth: usize, out: &mut String| {
+            if let Some(indent) = self.indent {
+                out.push('\n');
+                out.extend(std::iter::repeat_n(' ', indent * depth));
+            }
+        };
+        out.push(brackets.0);
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                out.push_str(&self.separators.0);
+            }
+            line(depth + 1, out);
+            write(item, out);
+        }
+        line(depth, out);
+        out.push(brackets.1);
+    }
+
+    fn string(&self, text: &str, out: &mut String) {
+        let quoted = Json::from(text).to_string();
+        if !self.ascii {
+            out.push_str(&quoted);
+            return;
+        }
+        for char in quoted.chars() {
+            if char.is_ascii() {
+                out.push(char);
+                continue;
+            }
+            let mut units = [0_u16; 2];
+            for unit in char.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+}

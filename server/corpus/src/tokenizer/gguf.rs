@@ -1,0 +1,175 @@
+//! A tokenizer from the metadata of a GGUF file, written as Hugging Face files.
+
+use contract::problem::Problem;
+use serde_json::{Map, Value, json};
+
+use super::TokenizerFiles;
+
+/// `tokenizer.ggml.*` of a GGUF file, as plain data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GgufTokenizer {
+    /// `tokenizer.ggml.model`, for example `gpt2`.
+    pub model: String,
+    /// `tokenizer.ggml.pre`, for example `smollm`; empty where absent.
+    pub pre: String,
+    /// `tokenizer.ggml.tokens`; the index is the id.
+    pub tokens: Vec<String>,
+    /// `tokenizer.ggml.merges`, two parts with a space between.
+    pub merges: Vec<String>,
+    /// `tokenizer.ggml.token_type`: 1 normal, 3 control (special), 4 user-defined; may be empty.
+    pub token_types: Vec<i32>,
+    /// `tokenizer.ggml.bos_token_id`.
+    pub bos: Option<u32>,
+    /// `tokenizer.ggml.eos_token_id`.
+    pub eos: Option<u32>,
+    /// `tokenizer.ggml.unknown_token_id`.
+    pub unk: Option<u32>,
+    /// `tokenizer.ggml.padding_token_id`.
+    pub pad: Option<u32>,
+    /// `tokenizer.ggml.add_bos_token`.
+    pub add_bos: bool,
+    /// `tokenizer.chat_template`.
+    pub chat_template: Option<String>,
+}
+
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Builds `tokenizer.json` and `tokenizer_config.json`.
+///
+/// # Errors
+/// `tokenizer.gguf_unsupported` for another kind than byte-level BPE or an unknown pre-tokenizer;
+/// `tokenizer.gguf_broken` for a merge without two parts or an id outside the vocabulary.
+pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem> {
+    if source.model != "gpt2" {
+        return Err(Problem::new(
+            "tokenizer.gguf_unsupported",
+            format!(
+                "This GGUF file has a tokenizer of kind “{}”; Burnish reads “gpt2” (byte-level BPE).",
+                source.model
+            ),
+        )
+        .field("tokenizer.ggml.model")
+        .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
+    }
+    let pre_tokenizer = pre_tokenizer(&source.pre)?;
+    let token = |id: u32, field: &str| {
+        source.tokens.get(id as usize).cloned().ok_or_else(|| {
+            gguf_broken(format!("id {id} is outside the vocabulary of {}", source.tokens.len())).field(field)
+        })
+    };
+    let post_processor = match source.bos.filter(|_| source.add_bos) {
+        Some(id) => bos_first(&token(id, "tokenizer.ggml.bos_token_id")?, id),
+        None => {
+            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true})
+        }
+    };
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": added_tokens(source),
+        "normalizer": if source.pre == "qwen2" { json!({"type": "NFC"}) } else { Value::Null },
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": post_processor,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+        "model": bpe(source)?,
+    });
+    let mut config = Map::new();
+    config.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
+    config.insert("add_bos_token".into(), json!(source.add_bos));
+    config.insert("clean_up_tokenization_spaces".into(), json!(false));
+    for (name, id) in [
+        ("bos_token", source.bos),
+        ("eos_token", source.eos),
+        ("unk_token", source.unk),
+        ("pad_token", source.pad),
+    ] {
+        let text = id.map(|id| token(id, name)).transpose()?;
+        config.insert(name.into(), json!(text));
+    }
+    config.insert("chat_template".into(), json!(source.chat_template));
+    Ok(TokenizerFiles {
+        tokenizer_json: to_bytes(&tokenizer)?,
+        tokenizer_config_json: to_bytes(&Value::Object(config))?,
+    })
+}
+
+fn to_bytes(value: &Value) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(|error| gguf_broken(error.to_string()))
+}
+
+fn gguf_broken(why: String) -> Problem {
+    Problem::new("tokenizer.gguf_broken", format!("The tokenizer in this GGUF file is broken: {why}."))
+        .hint("Download the file again.")
+}
+
+fn bpe(source: &GgufTokenizer) -> Result<Value, Problem> {
+    let mut vocab = Map::with_capacity(source.tokens.len());
+    for (id, token) in source.tokens.iter().enumerate() {
+        if vocab.insert(token.clone(), json!(id)).is_some() {
+            return Err(gguf_broken(format!("token “{token}” is there twice")).field("tokenizer.ggml.tokens"));
+        }
+    }
+    let mut merges = Vec::with_capacity(source.merges.len());
+    for (index, merge) in source.merges.iter().enumerate() {
+        // A part may be a space only in name: byte-level BPE writes it as Ġ, so the first space separates.
+        let (left, right) = merge
+            .split_once(' ')
+            .filter(|(left, right)| !left.is_empty() && !right.is_empty())
+            .ok_or_else(|| {
+                gguf_broken(format!("merge {} has not two parts", index + 1)).field("tokenizer.ggml.merges")
+            })?;
+        merges.push(json!([left, right]));
+    }
+    Ok(json!({
+        "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+        "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+        "ignore_merges": source.pre == "llama-bpe", "vocab": vocab, "merges": merges,
+    }))
+}
+
+fn added_tokens(source: &GgufTokenizer) -> Vec<Value> {
+    let kinds = source.token_types.iter().zip(&source.tokens).enumerate();
+    let added = kinds.filter(|(_, (kind, _))| matches!(kind, 3 | 4));
+    added
+        .map(|(id, (kind, token))| {
+            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": *kind == 3})
+        })
+        .collect()
+}
+
+fn bos_first(token: &str, id: u32) -> Value {
+    let special = json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let sequence = |name: &str, kind: u32| json!({"Sequence": {"id": name, "type_id": kind}});
+    json!({"type": "TemplateProcessing", "single": [special, sequence("A", 0)],
+        "pair": [special, sequence("A", 0), special, sequence("B", 1)],
+        "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}}})
+}
+
+fn pre_tokenizer(pre: &str) -> Result<Value, Problem> {
+    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
+    let parts = match pre {
+        "smollm" => vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)],
+        "gpt-2" => vec![bytes(true)],
+        "" | "default" => vec![
+            split(r"[\p{P}\$\+<=>\^~\|]+"),
+            split(GPT2),
+            split(r"\p{N}+"),
+            split("[0-9][0-9][0-9]"),
+            bytes(false),
+        ],
+        "llama-bpe" => vec![split(LLAMA3), bytes(false)],
+        "qwen2" => vec![split(QWEN2), bytes(false)],
+        other => {
+            return Err(Problem::new(
+                "tokenizer.gguf_unsupported",
+                format!("This GGUF file splits text by the rule “{other}”, which Burnish does not know."),
+            )
+            .field("tokenizer.ggml.pre")
+            .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
+        }
+    };
+    Ok(json!({"type": "Sequence", "pretokenizers": parts}))
+}
