@@ -86,7 +86,7 @@ test: ## Every check, fast ones first
 
 .PHONY: reference
 reference: ## The numbers of the originals: reference sets against model, corpus and worker
-	@cargo test $(WORKSPACE) --test reference
+	@.make/reference.sh $(WORKSPACE)
 
 .PHONY: bench
 bench: ## Speed and memory beside the Python stack, on this machine

@@ -1,14 +1,13 @@
-"""The same LoRA steps and the same decode with PyTorch, transformers and PEFT in f32, on random weights of the same shape."""
+"""The same LoRA steps and the same decode with PyTorch, transformers and PEFT in f32, on the same imported weights."""
 import json, resource, statistics, sys, time
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model_folder = sys.argv[1] + "/model"
 torch.manual_seed(42)
-# Speed does not depend on the values, and the imported weights may be kept in the file's own quantised blocks.
-model = LlamaForCausalLM(LlamaConfig.from_pretrained(model_folder)).float()
+model = AutoModelForCausalLM.from_pretrained(model_folder).float()
 tokenizer = AutoTokenizer.from_pretrained(model_folder)
 rows = [json.loads(line) for line in open(sys.argv[1] + "/kettle-and-co.jsonl")][:32]
 texts = [f"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\n{r['prompt']}<|im_end|>\n<|im_start|>assistant\n{r['response']}<|im_end|>\n" for r in rows]

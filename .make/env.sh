@@ -33,4 +33,5 @@ starter_path() {
 export_starter() {
   export BURNISH_STARTER=${BURNISH_STARTER:-$(starter_path)}
   [ -n "$BURNISH_STARTER" ] && [ -e "$BURNISH_STARTER" ] || unset BURNISH_STARTER
+  case ${BURNISH_STARTER:-} in *.gguf) export BURNISH_STARTER_GGUF=$BURNISH_STARTER ;; esac
 }
