@@ -76,6 +76,11 @@ impl CheckpointWriter {
         Ok(Self { folder, half, step })
     }
 
+    /// The half-made folder, for writers that fill a whole folder.
+    pub fn folder(&self) -> &Path {
+        &self.half
+    }
+
     /// Where a file of the checkpoint is to be written, for writers that want a path.
     pub fn file(&self, name: &str) -> PathBuf {
         self.half.join(name)

@@ -1,0 +1,222 @@
+//! `burnish.json`: what a model folder holds, checked against its weights.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use contract::model::ModelFacts;
+use contract::problem::Problem;
+use corpus::ModelTokenizer;
+use model::ModelConfig;
+use model::config::Architecture;
+use model::weights::{TensorSource, Weights};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::problems::{of_file, of_model};
+
+/// File name of the facts within a model folder.
+pub const FILE: &str = "burnish.json";
+/// Files of a model folder beside configuration and weights.
+pub const COMPANIONS: [&str; 5] = [
+    "tokenizer.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
+
+/// Checks a model folder (shapes of all tensors, tokenizer against vocabulary), then writes and returns its facts.
+///
+/// # Errors
+/// What does not fit, naming file or tensor.
+pub fn write(folder: &Path, source: &str, license: Option<String>) -> Result<ModelFacts, Problem> {
+    let facts = gather(folder, source, license)?;
+    let path = folder.join(FILE);
+    let text = serde_json::to_vec_pretty(&facts)
+        .map_err(|why| Problem::new("model.facts", format!("The facts cannot be written: {why}.")))?;
+    rundir::write_atomically(&path, &text)?;
+    Ok(facts)
+}
+
+fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelFacts, Problem> {
+    let config = read_config(folder)?;
+    let weights = Weights::open_folder(folder).map_err(of_model)?;
+    let parameters = check_shapes(&config, &weights)?;
+    let tokenizer = ModelTokenizer::load(folder)?;
+    if tokenizer.vocab_size() > config.vocab_size {
+        let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
+        return Err(Problem::new(
+            "model.tokenizer_too_large",
+            format!("The tokenizer has {tokens} tokens, but the model's vocabulary has only {rows}."),
+        )
+        .file("tokenizer.json")
+        .hint("Take tokenizer.json and config.json from the same model."));
+    }
+    Ok(ModelFacts {
+        architecture: match config.architecture {
+            Architecture::Llama => "llama".to_owned(),
+            Architecture::Qwen2 => "qwen2".to_owned(),
+        },
+        parameters,
+        vocab_size: config.vocab_size as u64,
+        layers: config.num_hidden_layers as u64,
+        hidden_size: config.hidden_size as u64,
+        intermediate_size: config.intermediate_size as u64,
+        context_length: config.max_position_embeddings as u64,
+        digest: digest(folder)?,
+        has_chat_template: tokenizer.chat_template().is_some(),
+        license,
+        source: source.to_owned(),
+    })
+}
+
+/// Reads `config.json` of a model folder.
+///
+/// # Errors
+/// When it cannot be read or names something this build cannot run.
+pub fn read_config(folder: &Path) -> Result<ModelConfig, Problem> {
+    let path = folder.join("config.json");
+    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
+    ModelConfig::from_json(&bytes).map_err(of_model)
+}
+
+/// Compares the header of the weights with what the configuration asks for; gives the number of weights.
+fn check_shapes(config: &ModelConfig, weights: &Weights) -> Result<u64, Problem> {
+    let mut count = 0;
+    for (name, shape) in expected(config) {
+        match weights.shape(&name) {
+            Some(found) if found == shape => count += shape.iter().product::<usize>() as u64,
+            Some(found) => {
+                return Err(Problem::new(
+                    "weights.shape",
+                    format!("Tensor {name} has shape {found:?}, but config.json asks for {shape:?}."),
+                )
+                .field(name)
+                .hint("config.json and the weights belong to different models."));
+            }
+            None => {
+                let why = weights.read(&name).err().map(of_model);
+                return Err(why.unwrap_or_else(|| Problem::not_found("tensor")).field(name));
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Names and shapes of every tensor a model of this configuration has.
+fn expected(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
+    let (d, wide, narrow) = (config.hidden_size, config.query_width(), config.key_width());
+    let inner = config.intermediate_size;
+    let linears = [
+        ("self_attn.q_proj", wide, d, config.qkv_bias),
+        ("self_attn.k_proj", narrow, d, config.qkv_bias),
+        ("self_attn.v_proj", narrow, d, config.qkv_bias),
+        ("self_attn.o_proj", d, wide, config.output_bias),
+        ("mlp.gate_proj", inner, d, config.mlp_bias),
+        ("mlp.up_proj", inner, d, config.mlp_bias),
+        ("mlp.down_proj", d, inner, config.mlp_bias),
+    ];
+    let mut tensors = vec![
+        ("model.embed_tokens.weight".to_owned(), vec![config.vocab_size, d]),
+        ("model.norm.weight".to_owned(), vec![d]),
+    ];
+    if !config.tie_word_embeddings {
+        tensors.push(("lm_head.weight".to_owned(), vec![config.vocab_size, d]));
+    }
+    for layer in 0..config.num_hidden_layers {
+        for norm in ["input_layernorm", "post_attention_layernorm"] {
+            tensors.push((format!("model.layers.{layer}.{norm}.weight"), vec![d]));
+        }
+        for (part, rows, cols, bias) in linears {
+            tensors.push((format!("model.layers.{layer}.{part}.weight"), vec![rows, cols]));
+            if bias {
+                tensors.push((format!("model.layers.{layer}.{part}.bias"), vec![rows]));
+            }
+        }
+    }
+    tensors
+}
+
+/// SHA-256 of `model.safetensors`, or of the hex digests of all shards in order of their names.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn digest(folder: &Path) -> Result<String, Problem> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return file_digest(&single);
+    }
+    let mut sha = Sha256::new();
+    for shard in shards(folder)? {
+        sha.update(file_digest(&folder.join(shard))?);
+    }
+    Ok(format!("{:x}", sha.finalize()))
+}
+
+/// Names of the shards in `model.safetensors.index.json`, in order; each is a plain file name.
+///
+/// # Errors
+/// When the index is damaged or names something else than a file beside it.
+pub fn shards(folder: &Path) -> Result<Vec<String>, Problem> {
+    let path = folder.join("model.safetensors.index.json");
+    let broken = |why: String| Problem::new("weights.broken", why).file("model.safetensors.index.json");
+    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
+    let index: Value =
+        serde_json::from_slice(&bytes).map_err(|why| broken(format!("It is not JSON: {why}.")))?;
+    let map = index.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| broken("\"weight_map\" is missing.".to_owned()))?;
+    let mut names: Vec<String> = map.values().filter_map(Value::as_str).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
+        Some(name) => Err(broken(format!("\"{name}\" is not the name of a safetensors file beside it."))),
+        None => Ok(names),
+    }
+}
+
+fn file_digest(path: &Path) -> Result<String, Problem> {
+    let failed = |why| of_file(path, "read", &why);
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut sha, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            return Ok(format!("{:x}", sha.finalize()));
+        }
+        sha.update(&buffer[..read]);
+    }
+}
+
+/// The first eight digits of a digest as people read them: `9f2c·41ab`.
+pub fn short_digest(digest: &str) -> String {
+    match (digest.get(..4), digest.get(4..8)) {
+        (Some(left), Some(right)) => format!("{left}·{right}"),
+        _ => digest.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_shown_in_two_groups() {
+        assert_eq!(short_digest("9f2c41ab77d0"), "9f2c·41ab");
+        assert_eq!(short_digest("9f2"), "9f2");
+    }
+
+    #[test]
+    fn shards_must_lie_beside_their_index() {
+        let place = tempfile::tempdir().expect("a folder");
+        let write = |text: &str| {
+            std::fs::write(place.path().join("model.safetensors.index.json"), text).expect("written")
+        };
+        write(r#"{"weight_map":{"a":"m-2.safetensors","b":"m-1.safetensors","c":"m-2.safetensors"}}"#);
+        assert_eq!(shards(place.path()).expect("fine"), ["m-1.safetensors", "m-2.safetensors"]);
+        for bad in ["../x.safetensors", "/etc/passwd", "m.bin"] {
+            write(&format!(r#"{{"weight_map":{{"a":"{bad}"}}}}"#));
+            assert_eq!(shards(place.path()).expect_err(bad).code, "weights.broken");
+        }
+    }
+}

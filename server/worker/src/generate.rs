@@ -1,0 +1,75 @@
+//! Answers requests: JSON lines in on stdin, JSON lines out on stdout (`contract::worker`).
+
+mod inbox;
+mod speaker;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use contract::chat::ChatDelta;
+use contract::problem::Problem;
+use contract::worker::{GenerateCommand, GenerateLine};
+
+use crate::{output, problems};
+use inbox::Inbox;
+use speaker::Speaker;
+
+/// Serves until stdin is closed.
+pub fn serve() -> ExitCode {
+    let inbox = Inbox::listen();
+    let mut speaker = None;
+    while let Some(command) = inbox.next() {
+        let served = match command {
+            Err(problem) => say(0, ChatDelta::Error { problem }),
+            Ok(command) => serve_one(command, &mut speaker, &inbox),
+        };
+        // Nobody reads any more.
+        if served.is_err() {
+            break;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &Inbox) -> std::io::Result<()> {
+    match command {
+        GenerateCommand::Load { model, checkpoint } => {
+            say(0, ChatDelta::Loading)?;
+            // The old model goes first, so that two never lie in memory.
+            *speaker = None;
+            match guarded(|| Speaker::load(model.as_ref(), checkpoint.as_ref().map(AsRef::as_ref))) {
+                Ok(loaded) => {
+                    let digest = loaded.digest().to_owned();
+                    *speaker = Some(loaded);
+                    say(0, ChatDelta::Ready { digest, prompt_tokens: 0 })
+                }
+                Err(problem) => say(0, ChatDelta::Error { problem }),
+            }
+        }
+        GenerateCommand::Generate { request, template, messages, settings } => {
+            let answered = guarded(|| {
+                let speaker = speaker.as_ref().ok_or_else(|| {
+                    Problem::new("chat.nothing_loaded", "No model is loaded.").hint("Load a model first.")
+                })?;
+                speaker.answer(&template, &messages, &settings, &mut |delta| {
+                    say(request, delta).is_ok() && !inbox.is_cancelled(request)
+                })
+            });
+            inbox.forget(request);
+            match answered {
+                Ok(()) => Ok(()),
+                Err(problem) => say(request, ChatDelta::Error { problem }),
+            }
+        }
+        GenerateCommand::Cancel { .. } => Ok(()),
+    }
+}
+
+fn say(request: u64, delta: ChatDelta) -> std::io::Result<()> {
+    output::line(&GenerateLine { request, delta })
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|payload| Err(problems::of_panic(&*payload)))
+}

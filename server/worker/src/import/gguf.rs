@@ -1,0 +1,62 @@
+//! A GGUF file becomes a Hugging Face folder.
+
+use std::path::Path;
+
+use contract::problem::Problem;
+use corpus::tokenizer::gguf::{GgufTokenizer, files_from_gguf};
+use model::weights::{Gguf, GgufValue, convert_to_folder};
+use serde_json::json;
+
+use crate::problems::{of_file, of_model};
+
+/// Converts weights, configuration and tokenizer; gives the licence the file names.
+pub(super) fn convert(file: &Path, folder: &Path) -> Result<Option<String>, Problem> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let gguf = Gguf::read(file).map_err(|why| of_model(why).file(name.clone()))?;
+    // First the tokenizer: it fails fast, the weights are long.
+    let files = files_from_gguf(&tokenizer(&gguf)).map_err(|problem| problem.file(name.clone()))?;
+    convert_to_folder(&gguf, folder).map_err(|why| of_model(why).file(name))?;
+    let config = gguf.config();
+    let generation = json!({
+        "bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_ids, "pad_token_id": config.pad_token_id,
+    });
+    let generation = format!("{generation:#}\n");
+    for (name, bytes) in [
+        ("tokenizer.json", files.tokenizer_json.as_slice()),
+        ("tokenizer_config.json", files.tokenizer_config_json.as_slice()),
+        ("generation_config.json", generation.as_bytes()),
+    ] {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(|why| of_file(&path, "write", &why))?;
+    }
+    Ok(text(&gguf, "general.license"))
+}
+
+fn text(gguf: &Gguf, key: &str) -> Option<String> {
+    gguf.metadata().get(key).and_then(GgufValue::as_str).map(str::to_owned)
+}
+
+fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
+    let at = |key: &str| gguf.metadata().get(&format!("tokenizer.ggml.{key}"));
+    let list = |key: &str| at(key).and_then(GgufValue::as_array).unwrap_or_default();
+    let texts =
+        |key: &str| list(key).iter().map(|value| value.as_str().unwrap_or_default().to_owned()).collect();
+    let id = |key: &str| at(key).and_then(GgufValue::as_u64).and_then(|id| u32::try_from(id).ok());
+    let kind = |value: &GgufValue| match value {
+        GgufValue::Signed(kind) => i32::try_from(*kind).unwrap_or(1),
+        other => other.as_u64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1),
+    };
+    GgufTokenizer {
+        model: text(gguf, "tokenizer.ggml.model").unwrap_or_default(),
+        pre: text(gguf, "tokenizer.ggml.pre").unwrap_or_default(),
+        tokens: texts("tokens"),
+        merges: texts("merges"),
+        token_types: list("token_type").iter().map(kind).collect(),
+        bos: id("bos_token_id"),
+        eos: id("eos_token_id"),
+        unk: id("unknown_token_id"),
+        pad: id("padding_token_id"),
+        add_bos: at("add_bos_token").and_then(GgufValue::as_bool).unwrap_or(false),
+        chat_template: text(gguf, "tokenizer.chat_template"),
+    }
+}

@@ -1,0 +1,78 @@
+//! The worker's command line; see `contract::worker` for what each command reads and writes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use contract::problem::Problem;
+use contract::worker::EXIT_PROBLEM;
+use serde::Serialize;
+use worker::{attempt, create, device, generate, import, output};
+
+#[derive(Parser)]
+#[command(name = "burnish-worker", version, about = "Trains, talks and imports, one process per job.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Works on a run directory until it is finished, stopped or failed.
+    Train {
+        /// The run directory.
+        folder: PathBuf,
+        /// Number of the attempt, from 1; without it a new one is begun.
+        #[arg(long)]
+        attempt: Option<u32>,
+    },
+    /// Answers requests: JSON lines on stdin and stdout.
+    Generate,
+    /// Brings in a Hugging Face folder or a GGUF file.
+    Import {
+        /// What to import.
+        source: PathBuf,
+        /// The model folder to make.
+        folder: PathBuf,
+    },
+    /// Makes a model with random weights and a tokenizer trained on a dataset.
+    Create {
+        /// The model folder to make.
+        folder: PathBuf,
+        /// 1m, 5m or 20m.
+        #[arg(long)]
+        size: String,
+        /// The dataset file.
+        #[arg(long)]
+        dataset: PathBuf,
+        /// Which column plays which part, as JSON.
+        #[arg(long)]
+        mapping: String,
+    },
+    /// Lists the devices it can train on, as JSON.
+    Devices,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Train { folder, attempt } => attempt::train(&folder, attempt),
+        Command::Generate => generate::serve(),
+        Command::Import { source, folder } => print(import::import(&source, &folder)),
+        Command::Create { folder, size, dataset, mapping } => {
+            print(create::create(&folder, &size, &dataset, &mapping))
+        }
+        Command::Devices => print(Ok(device::names())),
+    }
+}
+
+/// Prints a result or a problem as one JSON line.
+fn print<T: Serialize>(result: Result<T, Problem>) -> ExitCode {
+    let (code, printed) = match result {
+        Ok(value) => (0, output::line(&value)),
+        Err(problem) => (EXIT_PROBLEM, output::line(&problem)),
+    };
+    match printed {
+        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(_) => ExitCode::FAILURE,
+    }
+}

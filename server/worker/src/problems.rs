@@ -1,0 +1,38 @@
+//! Errors of other packages as problems a person can act on.
+
+use std::path::Path;
+
+use contract::problem::Problem;
+use model::ModelError;
+
+/// A model's error, code and hint kept.
+pub fn of_model(error: ModelError) -> Problem {
+    let problem = Problem::new(error.code, error.message);
+    match error.hint {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
+/// A file that could not be read or written.
+pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let full = matches!(error.kind(), StorageFull | QuotaExceeded);
+    let code = if full { "disk.full" } else { "disk.io" };
+    let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", path.display()));
+    if full { problem.hint("Free some space on this disk and try again.") } else { problem }
+}
+
+/// What a panic said, as a problem.
+pub fn of_panic(payload: &(dyn std::any::Any + Send)) -> Problem {
+    let said = payload.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+    let short: String = said.lines().next().unwrap_or_default().chars().take(300).collect();
+    let memory = ["memory", "alloc", "capacity overflow"].iter().any(|word| said.contains(word));
+    if memory {
+        return Problem::new("worker.out_of_memory", format!("The memory did not suffice: {short}."))
+            .hint("Use fewer rows at once, shorter lengths or a smaller model, then resume.");
+    }
+    Problem::new("worker.panicked", format!("The worker met an error it did not expect: {short}."))
+        .hint("Resume the run; if it happens again, report it with the attempt's stderr.log.")
+}
