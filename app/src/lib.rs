@@ -1,3 +1,68 @@
-//! What people see: a Leptos page, rendered on the server and hydrated in the browser.
+//! What people see: Leptos pages, rendered on the server and hydrated in the browser.
+#![recursion_limit = "512"]
 
+mod browser;
+mod chat;
+mod components;
+mod feed;
+mod forms;
+mod live;
+mod pages;
 pub mod ports;
+mod routes;
+mod words;
+
+use browser::cookies::prefs;
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::components::Router;
+
+/// The document around the pages. Theme and language are in its first byte, so nothing flashes.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let prefs = prefs();
+    view! {
+        <!DOCTYPE html>
+        <html lang=prefs.lang.tag() data-theme=prefs.theme>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="preload" href="/fonts/inter-latin-wght-normal.woff2" r#as="font" type="font/woff2" crossorigin="anonymous"/>
+                <link rel="stylesheet" href="/pkg/burnish.css"/>
+                <HydrationScripts options/>
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// Every page within its frame.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_context(prefs());
+    provide_context(prefs().lang);
+    view! {
+        <Router>
+            <a class="skip" href="#main">{words::words().studio.skip}</a>
+            <div class="app">
+                <components::nav::Nav/>
+                <main id="main" tabindex="-1">
+                    <routes::Pages/>
+                </main>
+            </div>
+        </Router>
+    }
+}
+
+/// Takes over the server's page in the browser.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    console_error_panic_hook::set_once();
+    leptos::mount::hydrate_body(App);
+}

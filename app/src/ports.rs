@@ -142,7 +142,9 @@ mod ssr {
 
     pub(super) fn ports() -> Result<Ports, Problems> {
         use_context::<Ports>().ok_or_else(|| {
-            Problem::new("server.fault", "Something went wrong on the server.").hint("Restart Burnish.").into()
+            Problem::new("server.fault", "Something went wrong on the server.")
+                .hint("Restart Burnish.")
+                .into()
         })
     }
 }

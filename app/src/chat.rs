@@ -1,0 +1,228 @@
+//! One conversation with one model over `/ws/chat`.
+
+use contract::Problem;
+use contract::chat::{ChatDelta, ChatMessage, ChatRequest, ChatTarget};
+use contract::generation::GenerationSettings;
+use leptos::prelude::*;
+
+use crate::browser::socket::{self, Heard, SocketId};
+
+/// Where an answer stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The question is on its way.
+    #[default]
+    Asked,
+    /// The model is being loaded.
+    Loading,
+    /// Words are coming.
+    Speaking,
+    /// Complete, stopped or broken.
+    Over,
+}
+
+/// An answer as far as it has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Answer {
+    /// Where it stands.
+    pub(crate) phase: Phase,
+    /// The text so far.
+    pub(crate) text: String,
+    /// Whose weights speak.
+    pub(crate) digest: Option<String>,
+    /// Tokens a second, once complete.
+    pub(crate) speed: Option<f64>,
+    /// Why it ended: `stop`, `length`, `cancelled`.
+    pub(crate) reason: Option<String>,
+    /// What went wrong.
+    pub(crate) problem: Option<Problem>,
+}
+
+impl Answer {
+    /// Takes what the server sent.
+    pub(crate) fn take(&mut self, delta: ChatDelta) {
+        match delta {
+            ChatDelta::Loading => self.phase = Phase::Loading,
+            ChatDelta::Ready { digest, .. } => {
+                self.phase = Phase::Speaking;
+                self.digest = Some(digest);
+            }
+            ChatDelta::Text { text } => {
+                self.phase = Phase::Speaking;
+                self.text.push_str(&text);
+            }
+            ChatDelta::Done { tokens_per_second, reason, .. } => {
+                self.phase = Phase::Over;
+                self.speed = Some(tokens_per_second);
+                self.reason = Some(reason);
+            }
+            ChatDelta::Error { problem } => {
+                self.phase = Phase::Over;
+                self.problem = Some(problem);
+            }
+        }
+    }
+}
+
+/// A question and its answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Turn {
+    /// What was asked.
+    pub(crate) question: String,
+    /// What came back.
+    pub(crate) answer: Answer,
+}
+
+/// The messages of a request: answered turns, then the question.
+fn messages(past: &[Turn], question: &str) -> Vec<ChatMessage> {
+    let say = |role: &str, content: &str| ChatMessage { role: role.to_owned(), content: content.to_owned() };
+    past.iter()
+        .filter(|turn| turn.answer.problem.is_none() && !turn.answer.text.is_empty())
+        .flat_map(|turn| [say("user", &turn.question), say("assistant", &turn.answer.text)])
+        .chain([say("user", question)])
+        .collect()
+}
+
+/// A conversation; copyable, its parts are signals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    /// Turns that are over.
+    pub(crate) past: RwSignal<Vec<Turn>>,
+    /// The turn being answered, or the last one.
+    pub(crate) current: RwSignal<Option<Turn>>,
+    socket: RwSignal<Option<SocketId>>,
+    lost: &'static str,
+}
+
+impl Talk {
+    /// An empty conversation. `lost` is what to say when the connection breaks.
+    pub(crate) fn new(lost: &'static str) -> Self {
+        Self { past: RwSignal::default(), current: RwSignal::default(), socket: RwSignal::new(None), lost }
+    }
+
+    /// Whether an answer is being given.
+    pub(crate) fn busy(self) -> bool {
+        self.current.with(|turn| turn.as_ref().is_some_and(|turn| turn.answer.phase != Phase::Over))
+    }
+
+    /// Asks; the answer grows in [`Talk::current`].
+    pub(crate) fn ask(
+        self,
+        target: ChatTarget,
+        template: Option<String>,
+        settings: GenerationSettings,
+        question: String,
+    ) {
+        self.hang_up();
+        if let Some(turn) = self.current.get_untracked() {
+            self.past.update(|past| past.push(turn));
+        }
+        let messages = self.past.with_untracked(|past| messages(past, &question));
+        self.current.set(Some(Turn { question, answer: Answer::default() }));
+        let request = ChatRequest { target, template, messages, settings };
+        let frame = serde_json::to_string(&request).unwrap_or_default();
+        let id = socket::open("/ws/chat", move |heard| match heard {
+            Heard::Open => {
+                if let Some(Some(id)) = self.socket.try_get_untracked() {
+                    socket::send(id, &frame);
+                }
+            }
+            Heard::Text(text) => {
+                if let Ok(delta) = serde_json::from_str::<ChatDelta>(&text) {
+                    self.take(delta);
+                }
+            }
+            Heard::Closed => self.broken(),
+        });
+        match id {
+            Some(id) => self.socket.set(Some(id)),
+            None => self.broken(),
+        }
+    }
+
+    fn take(self, delta: ChatDelta) {
+        let over = self.current.try_update(|turn| {
+            let turn = turn.as_mut()?;
+            turn.answer.take(delta);
+            Some(turn.answer.phase == Phase::Over)
+        });
+        if over.flatten() == Some(true) {
+            self.hang_up();
+        }
+    }
+
+    fn broken(self) {
+        let Some(Some(turn)) = self.current.try_get_untracked() else { return };
+        if turn.answer.phase != Phase::Over {
+            self.take(ChatDelta::Error { problem: Problem::new("connection.lost", self.lost) });
+        }
+        self.hang_up();
+    }
+
+    /// Asks the server to stop; what was said so far stays.
+    pub(crate) fn stop(self) {
+        if let Some(id) = self.socket.get_untracked() {
+            socket::send(id, r#"{"type":"cancel"}"#);
+        }
+        if self
+            .current
+            .with_untracked(|turn| turn.as_ref().is_some_and(|turn| turn.answer.phase != Phase::Over))
+        {
+            self.current.update(|turn| {
+                if let Some(turn) = turn {
+                    turn.answer.phase = Phase::Over;
+                    turn.answer.reason = Some("cancelled".to_owned());
+                }
+            });
+        }
+        self.hang_up();
+    }
+
+    /// Forgets everything said.
+    pub(crate) fn clear(self) {
+        self.stop();
+        self.past.set(Vec::new());
+        self.current.set(None);
+    }
+
+    /// Closes the connection, if one stands.
+    pub(crate) fn hang_up(self) {
+        if let Some(Some(id)) = self.socket.try_get_untracked() {
+            socket::close(id);
+            self.socket.try_set(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(question: &str, text: &str) -> Turn {
+        let answer = Answer { phase: Phase::Over, text: text.to_owned(), ..Answer::default() };
+        Turn { question: question.to_owned(), answer }
+    }
+
+    #[test]
+    fn an_answer_grows_and_ends() {
+        let mut answer = Answer::default();
+        answer.take(ChatDelta::Loading);
+        assert_eq!(answer.phase, Phase::Loading);
+        answer.take(ChatDelta::Ready { digest: "9f2c".to_owned(), prompt_tokens: 4 });
+        answer.take(ChatDelta::Text { text: "Em".to_owned() });
+        answer.take(ChatDelta::Text { text: "ber".to_owned() });
+        answer.take(ChatDelta::Done { tokens: 2, tokens_per_second: 38.0, reason: "stop".to_owned() });
+        assert_eq!((answer.text.as_str(), answer.phase, answer.speed), ("Ember", Phase::Over, Some(38.0)));
+    }
+
+    #[test]
+    fn a_turn_that_failed_is_not_sent_again() {
+        let failed = Turn {
+            question: "lost".to_owned(),
+            answer: Answer { problem: Some(Problem::new("x", "y")), ..Answer::default() },
+        };
+        let sent = messages(&[done("a", "b"), failed], "c");
+        let said: Vec<_> = sent.iter().map(|m| (m.role.as_str(), m.content.as_str())).collect();
+        assert_eq!(said, [("user", "a"), ("assistant", "b"), ("user", "c")]);
+    }
+}

@@ -1,0 +1,14 @@
+//! Widgets: what more than one page draws. They know words and views, never the server.
+
+pub(crate) mod chart;
+pub(crate) mod chip;
+pub(crate) mod confirm;
+pub(crate) mod field;
+pub(crate) mod icon;
+pub(crate) mod log_view;
+pub(crate) mod meter;
+pub(crate) mod nav;
+pub(crate) mod notice;
+pub(crate) mod run_table;
+pub(crate) mod safe_textarea;
+pub(crate) mod transcript;

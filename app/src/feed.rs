@@ -1,0 +1,275 @@
+//! A run's events folded into what its page shows. Pure: the server draws with it, the browser goes on.
+
+use contract::checkpoint::CheckpointView;
+use contract::event::{Kind, What};
+use contract::wire::Numbered;
+
+/// A point of a curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    /// Step.
+    pub(crate) step: u64,
+    /// Loss.
+    pub(crate) loss: f64,
+}
+
+/// The last step's numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Latest {
+    /// Step.
+    pub(crate) step: u64,
+    /// Loss.
+    pub(crate) loss: Option<f64>,
+    /// Learning rate.
+    pub(crate) learning_rate: f64,
+    /// Gradient norm.
+    pub(crate) grad_norm: Option<f64>,
+    /// Rounds so far.
+    pub(crate) epoch: f64,
+    /// Tokens a second.
+    pub(crate) tokens_per_second: f64,
+    /// Memory of the worker, bytes.
+    pub(crate) memory_bytes: u64,
+    /// Seconds left.
+    pub(crate) remaining_s: Option<f64>,
+}
+
+/// What the worker found when it began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Setup {
+    /// Device.
+    pub(crate) device: String,
+    /// Weights that learn.
+    pub(crate) trainable: u64,
+    /// All weights.
+    pub(crate) parameters: u64,
+    /// Rows trained on.
+    pub(crate) train_rows: u64,
+    /// Rows held out.
+    pub(crate) eval_rows: u64,
+}
+
+/// Everything known of a run from its events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Feed {
+    /// The next ordinal wanted.
+    pub(crate) next: u64,
+    /// Steps of the whole run; 0 until known.
+    pub(crate) total_steps: u64,
+    /// What the worker does before its first step.
+    pub(crate) phase: Option<String>,
+    /// Set once training began.
+    pub(crate) setup: Option<Setup>,
+    /// Train loss, ascending steps.
+    pub(crate) train: Vec<Point>,
+    /// Eval loss, ascending steps.
+    pub(crate) eval: Vec<Point>,
+    /// The last step.
+    pub(crate) latest: Option<Latest>,
+    /// Checkpoints, newest first.
+    pub(crate) checkpoints: Vec<CheckpointView>,
+    /// Lines for the log: level and text.
+    pub(crate) log: Vec<(String, String)>,
+    /// Seconds the last attempt took, once finished.
+    pub(crate) seconds: Option<f64>,
+}
+
+/// Log lines kept.
+const LOG_LINES: usize = 500;
+
+impl Feed {
+    /// Folds a list of events.
+    pub(crate) fn of(events: &[Numbered]) -> Self {
+        let mut feed = Self::default();
+        events.iter().for_each(|event| {
+            feed.take(event);
+        });
+        feed
+    }
+
+    /// Takes an event. False when it is not the next one: an old one is skipped, a later one means a gap and
+    /// the caller must ask again from [`Feed::next`].
+    pub(crate) fn take(&mut self, event: &Numbered) -> bool {
+        if event.ord != self.next {
+            return false;
+        }
+        self.next += 1;
+        if let What::Known(kind) = &event.event.what {
+            self.apply(kind);
+        }
+        true
+    }
+
+    fn apply(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Preparing { phase } => self.phase = Some(phase.clone()),
+            Kind::Started {
+                from_step,
+                total_steps,
+                device,
+                trainable_params,
+                total_params,
+                train_rows,
+                eval_rows,
+                ..
+            } => {
+                self.total_steps = *total_steps;
+                // A resumed attempt makes the steps after its checkpoint again.
+                self.train.retain(|point| point.step <= *from_step);
+                self.eval.retain(|point| point.step <= *from_step);
+                self.checkpoints.retain(|checkpoint| checkpoint.step <= *from_step);
+                self.setup = Some(Setup {
+                    device: device.clone(),
+                    trainable: *trainable_params,
+                    parameters: *total_params,
+                    train_rows: *train_rows,
+                    eval_rows: *eval_rows,
+                });
+            }
+            Kind::Step {
+                step,
+                loss,
+                learning_rate,
+                grad_norm,
+                epoch,
+                tokens_per_second,
+                memory_bytes,
+                remaining_s,
+            } => {
+                push(&mut self.train, *step, *loss);
+                self.latest = Some(Latest {
+                    step: *step,
+                    loss: *loss,
+                    learning_rate: *learning_rate,
+                    grad_norm: *grad_norm,
+                    epoch: *epoch,
+                    tokens_per_second: *tokens_per_second,
+                    memory_bytes: *memory_bytes,
+                    remaining_s: *remaining_s,
+                });
+            }
+            Kind::Eval { step, eval_loss } => push(&mut self.eval, *step, *eval_loss),
+            Kind::Checkpoint { step, eval_loss, best, digest, .. } => {
+                self.saved(*step, *eval_loss, *best, digest)
+            }
+            Kind::Log { level, text } => self.say(level, text.clone()),
+            Kind::Stopped { .. } => {}
+            Kind::Finished { seconds, .. } => self.seconds = Some(*seconds),
+            Kind::Failed { problem, .. } => self.say("error", problem.to_string()),
+        }
+    }
+
+    fn saved(&mut self, step: u64, eval_loss: Option<f64>, best: bool, digest: &str) {
+        if best {
+            self.checkpoints.iter_mut().for_each(|checkpoint| checkpoint.best = false);
+        }
+        self.checkpoints.retain(|checkpoint| checkpoint.step != step);
+        self.checkpoints.insert(0, CheckpointView { step, eval_loss, best, digest: digest.to_owned() });
+    }
+
+    fn say(&mut self, level: &str, text: String) {
+        if self.log.len() == LOG_LINES {
+            self.log.remove(0);
+        }
+        self.log.push((level.to_owned(), text));
+    }
+}
+
+/// Adds a point; one that repeats or precedes the last step replaces what it repeats.
+fn push(points: &mut Vec<Point>, step: u64, loss: Option<f64>) {
+    while points.last().is_some_and(|last| last.step >= step) {
+        points.pop();
+    }
+    if let Some(loss) = loss.filter(|loss| loss.is_finite()) {
+        points.push(Point { step, loss });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::event::Event;
+
+    use super::*;
+
+    fn numbered(ord: u64, kind: Kind) -> Numbered {
+        Numbered { ord, attempt: 1, event: Event { seq: ord, at_ms: 0, what: kind.into() } }
+    }
+
+    fn step(step: u64, loss: f64) -> Kind {
+        Kind::Step {
+            step,
+            loss: Some(loss),
+            learning_rate: 1e-4,
+            grad_norm: None,
+            epoch: 0.1,
+            tokens_per_second: 10.0,
+            memory_bytes: 1,
+            remaining_s: None,
+        }
+    }
+
+    fn started(from_step: u64) -> Kind {
+        Kind::Started {
+            from_step,
+            total_steps: 9,
+            device: "cpu".to_owned(),
+            trainable_params: 1,
+            total_params: 2,
+            train_rows: 3,
+            eval_rows: 0,
+            dropped_rows: 0,
+            cut_rows: 0,
+            worker: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_seen_is_not_drawn_twice() {
+        let mut feed = Feed::of(&[numbered(0, step(1, 3.0))]);
+        assert!(!feed.take(&numbered(0, step(1, 3.0))));
+        assert_eq!((feed.train.len(), feed.next), (1, 1));
+    }
+
+    #[test]
+    fn a_gap_is_refused_and_the_next_ordinal_stays() {
+        let mut feed = Feed::of(&[numbered(0, step(1, 3.0))]);
+        assert!(!feed.take(&numbered(2, step(3, 2.0))));
+        assert_eq!(feed.next, 1);
+        assert!(feed.take(&numbered(1, step(2, 2.5))));
+        assert_eq!(feed.train.len(), 2);
+    }
+
+    #[test]
+    fn a_resumed_attempt_draws_its_steps_once() {
+        let feed = Feed::of(&[
+            numbered(0, started(0)),
+            numbered(1, step(1, 3.0)),
+            numbered(2, step(2, 2.0)),
+            numbered(3, started(1)),
+            numbered(4, step(2, 2.0)),
+        ]);
+        assert_eq!(feed.train.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn a_new_best_checkpoint_takes_the_mark() {
+        let save = |step, best| Kind::Checkpoint {
+            step,
+            folder: String::new(),
+            eval_loss: None,
+            best,
+            digest: String::new(),
+        };
+        let feed = Feed::of(&[numbered(0, save(2, true)), numbered(1, save(4, true))]);
+        let marks: Vec<_> = feed.checkpoints.iter().map(|c| (c.step, c.best)).collect();
+        assert_eq!(marks, [(4, true), (2, false)]);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_leaves_a_hole() {
+        let mut points = vec![Point { step: 1, loss: 2.0 }];
+        push(&mut points, 2, Some(f64::NAN));
+        push(&mut points, 3, None);
+        assert_eq!(points.len(), 1);
+    }
+}

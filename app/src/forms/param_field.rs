@@ -1,0 +1,150 @@
+//! Draws a declared hyperparameter.
+
+use contract::param::{Group, Kind, Param};
+use contract::params::PARAMS;
+use leptos::prelude::*;
+
+use super::state::{Form, shown};
+use crate::browser::{checked_of, value_of};
+use crate::components::field::{Field, described_by};
+use crate::words::{field_text, fill, words};
+
+/// Every field of a section that plays a part.
+#[component]
+pub(crate) fn Section(form: Form, groups: &'static [Group]) -> impl IntoView {
+    let kind = Memo::new(move |_| (form.stage(), form.tuning()));
+    move || {
+        let (stage, tuning) = kind.get();
+        PARAMS
+            .iter()
+            .filter(|param| groups.contains(&param.group) && (param.applies)(stage, tuning))
+            .map(|param| view! { <ParamField form param/> })
+            .collect_view()
+    }
+}
+
+#[component]
+fn ParamField(form: Form, param: &'static Param) -> impl IntoView {
+    let w = words();
+    let key = param.key;
+    let error = Signal::derive(move || form.problem_of(key).map(|problem| field_text(w.lang, &problem)));
+    let control = match param.kind {
+        Kind::Choice(options) => view! { <Choice form param options/> }.into_any(),
+        Kind::Names(names) => return view! { <Names form param names error/> }.into_any(),
+        Kind::Int { .. } | Kind::Float { .. } => view! { <Number form param error/> }.into_any(),
+    };
+    let default = Memo::new(move |_| (param.default)(form.stage(), form.tuning()));
+    let changed = move || form.draft.with(|draft| draft.values.get(key).is_some_and(|v| v != default.get()));
+    view! {
+        <div class="param">
+            <Field id=key label=w.lang.of(param.label) unit=w.lang.of(param.unit) help=w.lang.of(param.help) error=error>
+                {control}
+            </Field>
+            <Show when=changed>
+                <button type="button" class="tiny link reset" on:click=move |_| form.change(|draft| { draft.values.remove(key); })>
+                    {move || fill(w.runs.default_is, &[default.get()])}
+                </button>
+            </Show>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Number(form: Form, param: &'static Param, error: Signal<Option<String>>) -> impl IntoView {
+    let key = param.key;
+    let value = Memo::new(move |_| form.draft.with(|draft| shown(draft, key, form.stage(), form.tuning())));
+    let mode = if matches!(param.kind, Kind::Int { .. }) { "numeric" } else { "decimal" };
+    view! {
+        <input class="input num" id=key name=key type="text" inputmode=mode autocomplete="off" spellcheck="false"
+            value=value.get_untracked() prop:value=move || value.get()
+            aria-describedby=described_by(key)
+            aria-invalid=move || error.get().is_some().then_some("true")
+            on:input=move |event| {
+                let typed = value_of(&event);
+                form.change(|draft| { draft.values.insert(key.to_owned(), typed); });
+            }
+        />
+    }
+}
+
+#[component]
+fn Choice(
+    form: Form,
+    param: &'static Param,
+    options: &'static [(&'static str, contract::param::Words)],
+) -> impl IntoView {
+    let w = words();
+    let key = param.key;
+    let value = Memo::new(move |_| form.draft.with(|draft| shown(draft, key, form.stage(), form.tuning())));
+    let options = options
+        .iter()
+        .map(|(option, name)| {
+            view! { <option value=*option selected=move || value.get() == *option>{w.lang.of(*name)}</option> }
+        })
+        .collect_view();
+    view! {
+        <select class="input" id=key name=key aria-describedby=described_by(key) on:change=move |event| {
+            let chosen = value_of(&event);
+            form.change(|draft| { draft.values.insert(key.to_owned(), chosen); });
+        }>{options}</select>
+    }
+}
+
+/// Adds or removes a name, keeping the declared order.
+fn toggled(now: &str, names: &[&str], name: &str, on: bool) -> String {
+    let has = |candidate: &str| now.split(',').any(|part| part.trim() == candidate);
+    let kept = names.iter().filter(|candidate| if **candidate == name { on } else { has(candidate) });
+    kept.copied().collect::<Vec<_>>().join(",")
+}
+
+#[component]
+fn Names(
+    form: Form,
+    param: &'static Param,
+    names: &'static [&'static str],
+    error: Signal<Option<String>>,
+) -> impl IntoView {
+    let w = words();
+    let key = param.key;
+    let value = Memo::new(move |_| form.draft.with(|draft| shown(draft, key, form.stage(), form.tuning())));
+    let boxes = names
+        .iter()
+        .map(|name| {
+            let on = move || value.with(|value| value.split(',').any(|part| part.trim() == *name));
+            view! {
+                <label class="check mono">
+                    <input type="checkbox" checked=on prop:checked=on on:change=move |event| {
+                        let next = value.with_untracked(|now| toggled(now, names, name, checked_of(&event)));
+                        form.change(|draft| { draft.values.insert(key.to_owned(), next); });
+                    }/>
+                    <span>{*name}</span>
+                </label>
+            }
+        })
+        .collect_view();
+    let missing = move || {
+        value.with(String::is_empty).then(|| param.check("").err().map(|p| field_text(w.lang, &p))).flatten()
+    };
+    view! {
+        <fieldset class="field names">
+            <legend>{w.lang.of(param.label)}</legend>
+            <div class="checks">{boxes}</div>
+            <p class="error" role="status">{move || missing().or_else(|| error.get()).unwrap_or_default()}</p>
+            <p class="small">{w.lang.of(param.help)}</p>
+        </fieldset>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_keep_their_declared_order() {
+        let names = ["q_proj", "k_proj", "v_proj"];
+        assert_eq!(toggled("v_proj", &names, "q_proj", true), "q_proj,v_proj");
+        assert_eq!(toggled("q_proj,v_proj", &names, "q_proj", false), "v_proj");
+        assert_eq!(toggled("q_proj", &names, "q_proj", false), "");
+    }
+}

@@ -1,0 +1,136 @@
+//! What the model will see of a row: every token, coloured by what it does.
+
+use std::time::Duration;
+
+use contract::dataset::{Preview, PreviewRequest, PreviewToken};
+use leptos::prelude::*;
+
+use super::state::Form;
+use crate::components::icon::{Glyph, Icon};
+use crate::components::notice::{Waiting, settle};
+use crate::ports::preview_row;
+use crate::words::amounts::num;
+use crate::words::{fill, words};
+
+/// Pause after the last change before the server is asked.
+const CALM: Duration = Duration::from_millis(300);
+
+/// The pane.
+#[component]
+pub(crate) fn PreviewPane(form: Form) -> impl IntoView {
+    let w = &words().runs;
+    let row = RwSignal::new(1u64);
+    let wanted = Memo::new(move |_| form.preview_request(row.get()));
+    let asked = RwSignal::new(wanted.get_untracked());
+    let timer = StoredValue::new(None::<TimeoutHandle>);
+    Effect::new(move |before: Option<()>| {
+        let request = wanted.get();
+        if before.is_none() {
+            return;
+        }
+        if let Some(timer) = timer.get_value() {
+            timer.clear();
+        }
+        let later = set_timeout_with_handle(
+            move || {
+                asked.try_set(request);
+            },
+            CALM,
+        );
+        timer.set_value(later.ok());
+    });
+    let preview = Resource::new(
+        move || asked.get(),
+        |request: Option<PreviewRequest>| async move {
+            match request {
+                Some(request) => preview_row(request).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    view! {
+        <section class="card preview" aria-labelledby="preview">
+            <Transition fallback=Waiting>
+                {move || Suspend::new(async move {
+                    settle(preview.await, |preview| match preview {
+                        Some(preview) => view! { <Shown preview row/> }.into_any(),
+                        None => view! { <div class="pad"><h2 id="preview">{w.preview}</h2><p class="small">{w.preview_none}</p></div> }.into_any(),
+                    })
+                })}
+            </Transition>
+        </section>
+    }
+}
+
+/// The class of a token; neighbours alternate so that their borders show.
+fn class(token: &PreviewToken, index: usize) -> &'static str {
+    match (token.cut, token.special, token.learned, index % 2) {
+        (true, ..) => "cut",
+        (_, true, false, _) => "sp",
+        (_, true, true, _) => "sp learned",
+        (_, _, true, 0) => "l0",
+        (_, _, true, _) => "l1",
+        (_, _, false, 0) => "t0",
+        _ => "t1",
+    }
+}
+
+/// A token's text with line ends made visible.
+fn visible(text: &str) -> String {
+    text.replace('\n', "⏎\n").replace('\t', "⇥")
+}
+
+#[component]
+fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
+    let w = &words().runs;
+    let rows = preview.rows;
+    let counts = fill(w.preview_counts, &[&num(preview.seen as u64), &num(preview.learned as u64)]);
+    let cut = (preview.cut > 0).then(|| format!(", {}", fill(w.preview_cut, &[&num(preview.cut as u64)])));
+    let counts = format!("{counts}{}", cut.unwrap_or_default());
+    let line = fill(w.preview_row, &[&num(preview.row), &num(rows), &counts]);
+    let tokens = preview
+        .tokens
+        .iter()
+        .enumerate()
+        .map(|(index, token)| {
+            view! { <span class=class(token, index) title=token.id.to_string()>{visible(&token.text)}</span> }
+        })
+        .collect_view();
+    let at = preview.row;
+    view! {
+        <div class="pad card-head preview-head">
+            <div><h2 id="preview">{w.preview}</h2><p class="small num">{line}</p></div>
+            <div class="row">
+                <button type="button" class="btn icon-btn" aria-label=w.preview_prev disabled=at <= 1
+                    on:click=move |_| row.set(at.saturating_sub(1).max(1))><Icon glyph=Glyph::Left/></button>
+                <button type="button" class="btn icon-btn" aria-label=w.preview_next disabled=at >= rows
+                    on:click=move |_| row.set((at + 1).min(rows))><Icon glyph=Glyph::Right/></button>
+            </div>
+        </div>
+        {preview.left_out.map(|reason| view! { <p class="pad notice warn">{reason}</p> })}
+        <div class="pad tokens" tabindex="0" role="region" aria-label=w.preview>{tokens}</div>
+        <div class="pad legend">
+            <span><i class="key key-block t1"></i>{w.legend_read}</span>
+            <span><i class="key key-block l1"></i>{w.legend_learned}</span>
+            <span><i class="key key-block sp"></i>{w.legend_special}</span>
+            <span><i class="key key-block cut"></i>{w.legend_cut}</span>
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_token_is_shown_as_cut_whatever_else_it_is() {
+        let token = PreviewToken { id: 1, text: String::new(), special: true, learned: true, cut: true };
+        assert_eq!(class(&token, 0), "cut");
+        assert_eq!(class(&PreviewToken { cut: false, ..token }, 0), "sp learned");
+    }
+
+    #[test]
+    fn line_ends_are_visible() {
+        assert_eq!(visible("a\nb"), "a⏎\nb");
+    }
+}

@@ -1,0 +1,230 @@
+//! What a person has typed so far, and what is wrong with it.
+
+use std::collections::BTreeMap;
+
+use contract::check::check;
+use contract::dataset::{DataFormat, DatasetView, PreviewRequest};
+use contract::model::ModelView;
+use contract::params::{Hyper, param};
+use contract::spec::Draft;
+use contract::templates::MODEL_TEMPLATE;
+use contract::{DatasetId, ModelId, Problem, Stage, Tuning};
+use leptos::prelude::*;
+
+/// The form; copyable, its parts are signals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// Everything typed.
+    pub(crate) draft: RwSignal<Draft>,
+    /// Whether the button was pressed once: from then on missing choices are named too.
+    pub(crate) tried: RwSignal<bool>,
+    /// What the server refused.
+    pub(crate) refused: RwSignal<Vec<Problem>>,
+    /// Models and datasets to choose from.
+    pub(crate) models: StoredValue<Vec<ModelView>>,
+    /// Datasets.
+    pub(crate) datasets: StoredValue<Vec<DatasetView>>,
+}
+
+/// Whether a dataset fits a stage: plain text is read, everything else is answered.
+pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
+    (dataset.inspection.mapping.format == DataFormat::Text) == (stage == Stage::Pt)
+}
+
+/// The template a model starts with.
+fn template_for(models: &[ModelView], model: &str) -> String {
+    let facts = models.iter().find(|m| m.id.0 == model).and_then(|m| m.facts.as_ref());
+    let own = facts.is_none_or(|facts| facts.has_chat_template);
+    if own { MODEL_TEMPLATE } else { "default" }.to_owned()
+}
+
+/// The form as it opens: asked-for choices, else the starter model and the newest dataset that fits.
+pub(crate) fn first_draft(models: &[ModelView], datasets: &[DatasetView], asked: (&str, &str)) -> Draft {
+    let model = models.iter().find(|m| m.id.0 == asked.0);
+    let model = model.or_else(|| models.iter().find(|m| m.starter)).or(models.first());
+    let dataset = datasets.iter().find(|d| d.id.0 == asked.1);
+    let dataset = dataset.or_else(|| datasets.iter().find(|d| fits(d, Stage::Sft))).or(datasets.first());
+    let stage = if dataset.is_some_and(|d| fits(d, Stage::Pt)) { Stage::Pt } else { Stage::Sft };
+    let scratch = model.and_then(|m| m.facts.as_ref()).is_some_and(|facts| facts.source == "scratch");
+    let tuning = if stage == Stage::Pt || scratch { Tuning::Full } else { Tuning::Lora };
+    let model = model.map(|m| m.id.0.clone()).unwrap_or_default();
+    Draft {
+        template: template_for(models, &model),
+        model,
+        dataset: dataset.map(|d| d.id.0.clone()).unwrap_or_default(),
+        stage: stage.key().to_owned(),
+        tuning: tuning.key().to_owned(),
+        ..Draft::default()
+    }
+}
+
+impl Form {
+    /// A form over what there is to choose from.
+    pub(crate) fn new(models: Vec<ModelView>, datasets: Vec<DatasetView>, asked: (&str, &str)) -> Self {
+        Self {
+            draft: RwSignal::new(first_draft(&models, &datasets, asked)),
+            tried: RwSignal::new(false),
+            refused: RwSignal::default(),
+            models: StoredValue::new(models),
+            datasets: StoredValue::new(datasets),
+        }
+    }
+
+    /// Changes the draft; what the server said of the old one is forgotten.
+    pub(crate) fn change(self, change: impl FnOnce(&mut Draft)) {
+        self.draft.update(change);
+        if !self.refused.with_untracked(Vec::is_empty) {
+            self.refused.set(Vec::new());
+        }
+    }
+
+    /// Chooses a model and the template that goes with it.
+    pub(crate) fn choose_model(self, model: String) {
+        let template = self.models.with_value(|models| template_for(models, &model));
+        self.change(|draft| {
+            draft.model = model;
+            draft.template = template;
+        });
+    }
+
+    /// Chooses a stage; a dataset that does not fit gives way to one that does.
+    pub(crate) fn choose_stage(self, stage: Stage) {
+        let datasets = self.datasets.get_value();
+        self.change(|draft| {
+            draft.stage = stage.key().to_owned();
+            let keeps = datasets.iter().any(|d| d.id.0 == draft.dataset && fits(d, stage));
+            if !keeps {
+                let other = datasets.iter().find(|d| fits(d, stage));
+                draft.dataset = other.map(|d| d.id.0.clone()).unwrap_or_default();
+            }
+        });
+    }
+
+    /// Stage chosen.
+    pub(crate) fn stage(self) -> Stage {
+        self.draft.with(|draft| Stage::parse(&draft.stage).unwrap_or(Stage::Sft))
+    }
+
+    /// Method chosen.
+    pub(crate) fn tuning(self) -> Tuning {
+        self.draft.with(|draft| Tuning::parse(&draft.tuning).unwrap_or(Tuning::Lora))
+    }
+
+    /// Every problem worth showing now: of what was typed always, of what is missing once tried.
+    pub(crate) fn problems(self) -> Vec<Problem> {
+        let tried = self.tried.get();
+        let mut problems = self.draft.with(|draft| {
+            let typed =
+                |problem: &Problem| problem.form_key().is_some_and(|key| draft.values.contains_key(key));
+            check(draft)
+                .err()
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|p| tried || typed(p))
+                .collect::<Vec<_>>()
+        });
+        problems.extend(self.refused.get());
+        problems
+    }
+
+    /// The problem of one field.
+    pub(crate) fn problem_of(self, key: &str) -> Option<Problem> {
+        self.problems().into_iter().find(|problem| problem.form_key() == Some(key))
+    }
+
+    /// Rows learned from, rounds, steps; `None` while something is missing or wrong.
+    pub(crate) fn plan(self) -> Option<Plan> {
+        let draft = self.draft.get();
+        let usable = self.datasets.with_value(|datasets| {
+            datasets.iter().find(|d| d.id.0 == draft.dataset).map(|d| d.inspection.usable)
+        })?;
+        plan(usable, &draft.values, self.stage(), self.tuning())
+    }
+
+    /// What the preview needs; `None` while something is missing or wrong.
+    pub(crate) fn preview_request(self, row: u64) -> Option<PreviewRequest> {
+        self.draft.with(|draft| {
+            let stage = Stage::parse(&draft.stage)?;
+            let hyper = Hyper::read(&draft.values, stage, Tuning::parse(&draft.tuning)?).ok();
+            let limit = |get: fn(&Hyper) -> usize| hyper.as_ref().map_or(512, get);
+            Some(PreviewRequest {
+                dataset: DatasetId::parse(&draft.dataset)?,
+                model: ModelId::parse(&draft.model)?,
+                stage,
+                template: draft.template.clone(),
+                system: draft.system.clone(),
+                max_source_length: limit(|hyper| hyper.max_source_length),
+                max_target_length: limit(|hyper| hyper.max_target_length),
+                row,
+            })
+        })
+    }
+}
+
+/// How long a run will be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// Rows learned from.
+    pub(crate) rows: u64,
+    /// Rounds.
+    pub(crate) rounds: f64,
+    /// Optimizer steps.
+    pub(crate) steps: u64,
+    /// Whether a step limit decides, not the rounds.
+    pub(crate) limited: bool,
+    /// Whether the number of steps can be known now (blocks of plain text cannot be counted in the browser).
+    pub(crate) exact: bool,
+}
+
+fn plan(usable: u64, values: &BTreeMap<String, String>, stage: Stage, tuning: Tuning) -> Option<Plan> {
+    let hyper = Hyper::read(values, stage, tuning).ok()?;
+    let used = if hyper.max_samples > 0 { usable.min(hyper.max_samples) } else { usable };
+    let held = (used as f64 * hyper.dev_ratio) as u64;
+    let rows = used - held.min(used);
+    let steps = hyper.total_steps(rows);
+    let limited = hyper.max_steps > 0;
+    Some(Plan { rows, rounds: hyper.num_train_epochs, steps, limited, exact: limited || stage == Stage::Sft })
+}
+
+/// What stands in a field: what was typed, else the default.
+pub(crate) fn shown(draft: &Draft, key: &str, stage: Stage, tuning: Tuning) -> String {
+    let default = || param(key).map_or("", |param| (param.default)(stage, tuning)).to_owned();
+    draft.values.get(key).cloned().unwrap_or_else(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_times_rounds_are_the_steps_that_will_be_made() {
+        let values =
+            typed(&[("dev_ratio", "0"), ("num_train_epochs", "3"), ("per_device_train_batch_size", "4")]);
+        let plan = plan(100, &values, Stage::Sft, Tuning::Lora).expect("valid");
+        assert_eq!((plan.rows, plan.steps, plan.limited), (100, 75, false));
+    }
+
+    #[test]
+    fn held_out_rows_and_a_limit_are_counted() {
+        let values = typed(&[("dev_ratio", "0.1"), ("max_steps", "7")]);
+        let plan = plan(50, &values, Stage::Sft, Tuning::Lora).expect("valid");
+        assert_eq!((plan.rows, plan.steps, plan.limited), (45, 7, true));
+    }
+
+    #[test]
+    fn nothing_is_promised_while_a_value_is_wrong() {
+        assert_eq!(plan(50, &typed(&[("learning_rate", "x")]), Stage::Sft, Tuning::Lora), None);
+    }
+
+    #[test]
+    fn a_field_shows_its_default_until_something_is_typed() {
+        let mut draft = Draft::default();
+        assert_eq!(shown(&draft, "learning_rate", Stage::Sft, Tuning::Full), "5e-5");
+        draft.values.insert("learning_rate".to_owned(), String::new());
+        assert_eq!(shown(&draft, "learning_rate", Stage::Sft, Tuning::Full), "");
+    }
+}

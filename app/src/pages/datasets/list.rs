@@ -1,0 +1,64 @@
+//! Every dataset, upload and samples.
+
+use contract::dataset::DatasetView;
+use leptos::prelude::*;
+
+use super::upload::{Samples, Upload};
+use crate::components::notice::{Waiting, settle};
+use crate::pages::Head;
+use crate::ports::list_datasets;
+use crate::words::amounts::{ago, now_ms, num, size};
+use crate::words::words;
+
+/// The page.
+#[component]
+pub(crate) fn Datasets() -> impl IntoView {
+    let w = &words().data;
+    let datasets = Resource::new(|| (), |()| list_datasets());
+    view! {
+        <Head title=w.title text=w.text/>
+        <div class="grid two upload-grid"><Upload/><Samples/></div>
+        <Transition fallback=Waiting>
+            {move || Suspend::new(async move { settle(datasets.await, table) })}
+        </Transition>
+    }
+}
+
+fn table(datasets: Vec<DatasetView>) -> AnyView {
+    let w = words();
+    if datasets.is_empty() {
+        return view! { <p class="card pad empty">{w.data.empty}</p> }.into_any();
+    }
+    let rows = datasets
+        .into_iter()
+        .map(|dataset| {
+            view! {
+                <tr>
+                    <td>
+                        <a class="strong" href=format!("/datasets/{}", dataset.id)>{dataset.name}</a>
+                        <div class="small">{dataset.file_name}</div>
+                    </td>
+                    <td class="num right">{num(dataset.inspection.rows)}</td>
+                    <td class="num right">{num(dataset.inspection.usable)}</td>
+                    <td class="num right wide">{size(dataset.bytes)}</td>
+                    <td class="right wide">{ago(w.lang, now_ms(), dataset.created_ms)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <div class="card table-wrap">
+            <table>
+                <thead><tr>
+                    <th scope="col">{w.data.name}</th>
+                    <th scope="col" class="right">{w.data.rows}</th>
+                    <th scope="col" class="right">{w.data.usable}</th>
+                    <th scope="col" class="right wide">{w.data.size}</th>
+                    <th scope="col" class="right wide">{w.data.added}</th>
+                </tr></thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,112 @@
+//! One dataset: the verdict, how it is read, its rows.
+
+use contract::DatasetId;
+use contract::dataset::DatasetView;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_navigate, use_params_map};
+
+use super::mapping::MappingForm;
+use super::rows::Rows;
+use crate::components::confirm::ConfirmDelete;
+use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::ports::{delete_dataset, get_dataset};
+use crate::words::amounts::{num, rows, size};
+use crate::words::{Words, fill, words};
+
+/// The page.
+#[component]
+pub(crate) fn Dataset() -> impl IntoView {
+    let params = use_params_map();
+    let version = RwSignal::new(0u32);
+    let dataset = Resource::new(
+        move || (DatasetId(params.read().get("id").unwrap_or_default()), version.get()),
+        |(id, _)| get_dataset(id),
+    );
+    view! {
+        <Transition fallback=Waiting>
+            {move || Suspend::new(async move {
+                settle(dataset.await, |dataset| view! { <Found dataset version/> }.into_any())
+            })}
+        </Transition>
+    }
+}
+
+/// The heading and the sentence below it.
+fn verdict(w: &Words, dataset: &DatasetView) -> (String, String) {
+    let (all, usable) = (dataset.inspection.rows, dataset.inspection.usable);
+    match all - usable.min(all) {
+        _ if usable == 0 => (w.data.verdict_none.to_owned(), w.data.verdict_none_text.to_owned()),
+        0 => (fill(w.data.verdict_all, &[&rows(w.lang, all)]), w.data.verdict_all_text.to_owned()),
+        out => (
+            fill(w.data.verdict_some, &[&num(usable), &rows(w.lang, all)]),
+            fill(w.data.verdict_some_text, &[&rows(w.lang, out)]),
+        ),
+    }
+}
+
+#[component]
+fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
+    let w = words();
+    let (heading, text) = verdict(w, &dataset);
+    let use_it = format!("/runs/new?dataset={}", dataset.id);
+    let usable = dataset.inspection.usable > 0;
+    let inspection = dataset.inspection.clone();
+    view! {
+        <Title text=format!("{} · {}", dataset.name, w.studio.product)/>
+        <div class="head">
+            <div>
+                <p class="crumb"><a href="/datasets">{w.data.title}</a>" / "{dataset.name.clone()}</p>
+                <h1>{heading}</h1><p>{text}</p>
+            </div>
+            <div class="row">
+                <Delete dataset=dataset.clone()/>
+                {usable.then(|| view! { <a class="btn primary" href=use_it>{w.data.use_in_run}</a> })}
+            </div>
+        </div>
+        <div class="grid two dataset-grid">
+            <MappingForm id=dataset.id.clone() inspection version/>
+            <Facts dataset=dataset.clone()/>
+        </div>
+        <Rows id=dataset.id version/>
+    }
+}
+
+#[component]
+fn Delete(dataset: DatasetView) -> impl IntoView {
+    let w = &words().data;
+    let id = dataset.id.clone();
+    let delete = Action::new(move |_: &()| delete_dataset(id.clone()));
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        if let Some(Ok(())) = delete.value().get() {
+            navigate("/datasets", Default::default());
+        }
+    });
+    let problems =
+        Signal::derive(move || delete.value().get().and_then(Result::err).map(|p| p.0).unwrap_or_default());
+    view! {
+        <ConfirmDelete title=w.delete_title text=fill(w.delete_text, &[&dataset.name])
+            on_confirm=Callback::new(move |()| { delete.dispatch(()); })/>
+        <ProblemList problems/>
+    }
+}
+
+#[component]
+fn Facts(dataset: DatasetView) -> impl IntoView {
+    let w = &words().data;
+    let short = dataset.sha256.get(..16).unwrap_or_default().to_owned();
+    view! {
+        <section class="card pad" aria-labelledby="file">
+            <h2 id="file">{w.facts}</h2>
+            <dl>
+                <dt>{w.file}</dt><dd class="break">{dataset.file_name}</dd>
+                <dt>{w.rows}</dt><dd>{num(dataset.inspection.rows)}</dd>
+                <dt>{w.usable}</dt><dd>{num(dataset.inspection.usable)}</dd>
+                <dt>{w.size}</dt><dd>{size(dataset.bytes)}</dd>
+                <dt>{w.encoding}</dt><dd>{dataset.inspection.encoding}</dd>
+                <dt>{w.digest}</dt><dd class="mono" title=dataset.sha256>{short}</dd>
+            </dl>
+        </section>
+    }
+}

@@ -1,0 +1,129 @@
+//! Models: the list, and three ways to add one.
+
+mod add;
+
+use std::time::Duration;
+
+use contract::model::ModelView;
+use leptos::prelude::*;
+
+use self::add::AddModel;
+use crate::components::confirm::ConfirmDelete;
+use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::pages::Head;
+use crate::ports::{delete_model, list_datasets, list_models};
+use crate::words::amounts::{digest, num, weights};
+use crate::words::{fill, problem_text, words};
+
+/// How often the list is read while a model is being imported.
+const EVERY: Duration = Duration::from_millis(1500);
+
+/// The page.
+#[component]
+pub(crate) fn Models() -> impl IntoView {
+    let w = &words().models;
+    let version = RwSignal::new(0u32);
+    let models = Resource::new(move || version.get(), |_| list_models());
+    let datasets = Resource::new(|| (), |()| list_datasets());
+    Effect::new(move |_| {
+        let busy =
+            models.get().and_then(Result::ok).is_some_and(|m| m.iter().any(|m| m.state == "importing"));
+        if busy {
+            set_timeout(
+                move || {
+                    version.try_update(|version| *version += 1);
+                },
+                EVERY,
+            );
+        }
+    });
+    view! {
+        <Head title=w.title text=w.text/>
+        <Transition fallback=Waiting>
+            {move || Suspend::new(async move { settle(models.await, move |models| table(models, version)) })}
+        </Transition>
+        <h2 class="section-title">{w.add}</h2>
+        <Suspense fallback=Waiting>
+            {move || Suspend::new(async move {
+                settle(datasets.await, move |datasets| view! { <AddModel datasets version/> }.into_any())
+            })}
+        </Suspense>
+    }
+}
+
+fn table(models: Vec<ModelView>, version: RwSignal<u32>) -> AnyView {
+    let w = &words().models;
+    if models.is_empty() {
+        return view! { <p class="card pad empty">{w.empty}</p> }.into_any();
+    }
+    let rows = models.into_iter().map(|model| view! { <Line model version/> }).collect_view();
+    view! {
+        <div class="card table-wrap">
+            <table>
+                <thead><tr><th scope="col">{w.name}</th><th scope="col">{w.state}</th><td></td></tr></thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// What a model is, in a line.
+fn facts_line(model: &ModelView) -> String {
+    let w = &words().models;
+    let Some(facts) = &model.facts else { return String::new() };
+    let template = if facts.has_chat_template { w.template_own } else { w.template_none };
+    let mut parts = vec![
+        facts.architecture.clone(),
+        fill(w.weights, &[&weights(facts.parameters)]),
+        fill(w.context, &[&num(facts.context_length)]),
+        template.to_owned(),
+    ];
+    parts.extend(facts.license.clone());
+    parts.join(" · ")
+}
+
+#[component]
+fn Line(model: ModelView, version: RwSignal<u32>) -> impl IntoView {
+    let w = words();
+    let (class, word) = match model.state.as_str() {
+        "ready" => ("chip ok", w.models.ready),
+        "failed" => ("chip bad", w.models.failed),
+        _ => ("chip live", w.models.importing),
+    };
+    let ready = model.state == "ready";
+    let facts = facts_line(&model);
+    let spoken = model.facts.as_ref().map(|facts| fill(w.models.digest, &[&digest(&facts.digest)]));
+    let problem = model.problem.as_ref().map(|problem| problem_text(w.lang, problem));
+    let href = format!("/runs/new?model={}", model.id);
+    let id = model.id.clone();
+    let delete = Action::new(move |_: &()| delete_model(id.clone()));
+    Effect::new(move |_| {
+        if let Some(Ok(())) = delete.value().get() {
+            version.update(|version| *version += 1);
+        }
+    });
+    let problems =
+        Signal::derive(move || delete.value().get().and_then(Result::err).map(|p| p.0).unwrap_or_default());
+    let text = fill(w.models.delete_text, &[&model.name]);
+    let label = fill(w.models.delete_name, &[&model.name]);
+    view! {
+        <tr>
+            <td>
+                <strong>{model.name.clone()}</strong>" "
+                {model.starter.then(|| view! { <span class="chip">{w.models.starter}</span> })}
+                <div class="small">{facts}</div>
+                {spoken.map(|text| view! { <div class="tiny mono">{text}</div> })}
+                {problem.map(|text| view! { <div class="error">{text}</div> })}
+            </td>
+            <td><span class=class>{word}</span></td>
+            <td class="right">
+                <div class="row end">
+                    <ConfirmDelete title=w.models.delete_title text label on_confirm=Callback::new(move |()| { delete.dispatch(()); })/>
+                    {ready.then(|| view! { <a class="btn" href=href>{w.models.use_in_run}</a> })}
+                </div>
+                <ProblemList problems/>
+            </td>
+        </tr>
+    }
+}

@@ -1,0 +1,215 @@
+//! The playground: one question, one or two models side by side.
+
+mod pane;
+mod settings;
+
+use contract::chat::{ChatTarget, Voice};
+use contract::generation::GenerationSettings;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use self::pane::{Pane, PaneView};
+use self::settings::SettingsDialog;
+use crate::components::icon::{Glyph, Icon};
+use crate::components::notice::{Waiting, settle};
+use crate::components::safe_textarea::SafeTextarea;
+use crate::pages::Head;
+use crate::ports::list_voices;
+use crate::words::{fill, words};
+
+/// The page.
+#[component]
+pub(crate) fn Playground() -> impl IntoView {
+    let w = &words().play;
+    let voices = Resource::new(|| (), |()| list_voices());
+    view! {
+        <div class="playground">
+            <Head title=w.title text=w.text/>
+            <Suspense fallback=Waiting>
+                {move || Suspend::new(async move { settle(voices.await, talk) })}
+            </Suspense>
+        </div>
+    }
+}
+
+/// Key of a voice in a select.
+pub(crate) fn key(target: &ChatTarget) -> String {
+    serde_json::to_string(target).unwrap_or_default()
+}
+
+/// Who speaks at first: the base and the run asked for (else the newest run), or two of what there is.
+fn first_voices(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> (Voice, Option<Voice>) {
+    let of_run = |voice: &&Voice| match (&voice.target.run, run) {
+        (Some(id), Some(asked)) => id.0 == asked && (step.is_none() || voice.target.step == step),
+        (Some(_), None) => run.is_none(),
+        (None, _) => false,
+    };
+    let trained = voices.iter().find(of_run).or_else(|| {
+        voices.iter().find(|voice| voice.target.run.as_ref().map(|id| id.0.as_str()) == run && run.is_some())
+    });
+    let Some(trained) = trained else { return (voices[0].clone(), voices.get(1).cloned()) };
+    let base = voices.iter().find(|v| v.target.run.is_none() && v.target.model == trained.target.model);
+    let mut trained = trained.clone();
+    if step.is_some() && run.is_some() {
+        trained.target.step = step;
+    }
+    match base {
+        Some(base) => (base.clone(), Some(trained)),
+        None => (trained, None),
+    }
+}
+
+fn talk(voices: Vec<Voice>) -> AnyView {
+    let w = words();
+    if voices.is_empty() {
+        return view! {
+            <div class="card pad empty"><p>{w.play.empty}</p>
+                <p class="row"><a class="btn primary" href="/">{w.studio.nav_start}</a><a class="btn" href="/models">{w.studio.nav_models}</a></p>
+            </div>
+        }
+        .into_any();
+    }
+    view! { <Talking voices/> }.into_any()
+}
+
+#[component]
+fn Talking(voices: Vec<Voice>) -> impl IntoView {
+    let w = words();
+    let query = use_query_map().get_untracked();
+    let step = query.get("step").and_then(|step| step.parse().ok());
+    let (left, right) = first_voices(&voices, query.get("run").as_deref(), step);
+    let suggestion = right.as_ref().and_then(|v| v.suggestion.clone()).or_else(|| left.suggestion.clone());
+    let two = RwSignal::new(right.is_some());
+    let panes = [Pane::new(w.play.lost, &left), Pane::new(w.play.lost, right.as_ref().unwrap_or(&left))];
+    let voices = StoredValue::new(with_asked(voices, right));
+    let settings = RwSignal::new(GenerationSettings::default());
+    let text = RwSignal::new(String::new());
+    let busy = Memo::new(move |_| panes.iter().any(|pane| pane.talk.busy()));
+    let ask = move |question: String| {
+        let question = question.trim().to_owned();
+        if question.is_empty() || busy.get_untracked() || !settings.get_untracked().problems().is_empty() {
+            return;
+        }
+        let count = if two.get_untracked() { 2 } else { 1 };
+        for pane in panes.iter().take(count) {
+            pane.ask(voices, settings.get_untracked(), question.clone());
+        }
+        text.set(String::new());
+    };
+    // A link that brings a question asks it, once, with the likeliest tokens so that it can be repeated.
+    if let Some(question) = query.get("q") {
+        settings.update(|settings| settings.do_sample = false);
+        Effect::new(move |asked: Option<()>| {
+            if asked.is_none() {
+                ask(question.clone());
+            }
+        });
+    }
+    on_cleanup(move || panes.iter().for_each(|pane| pane.talk.hang_up()));
+    view! {
+        <div class="panes" class:one=move || !two.get()>
+            <PaneView pane=panes[0] voices index=1/>
+            {move || two.get().then(|| view! { <PaneView pane=panes[1] voices index=2/> })}
+        </div>
+        <Suggestion suggestion panes=panes ask=Callback::new(ask)/>
+        <div class="card composer">
+            <label class="visually-hidden" for="question">{w.play.question}</label>
+            <Composer text two busy ask=Callback::new(ask) stop=Callback::new(move |()| panes.iter().for_each(|pane| pane.talk.stop()))/>
+            <div class="composer-foot">
+                <SettingsDialog settings/>
+                <button type="button" class="btn quiet" on:click=move |_| two.update(|two| *two = !*two)>
+                    {move || if two.get() { w.play.one_pane } else { w.play.two_panes }}
+                </button>
+                <button type="button" class="btn quiet" on:click=move |_| panes.iter().for_each(|pane| pane.talk.clear())>{w.play.clear}</button>
+                <span class="tiny keys-hint" id="question-help">{w.play.keys}</span>
+            </div>
+        </div>
+    }
+}
+
+/// The list of voices, with a checkpoint asked for by its step added when it is not in it.
+fn with_asked(mut voices: Vec<Voice>, asked: Option<Voice>) -> Vec<Voice> {
+    if let Some(asked) = asked.filter(|asked| !voices.iter().any(|voice| voice.target == asked.target)) {
+        let step = asked.target.step.map(|step| fill(words().runs.step_n, &[&step.to_string()]));
+        let name = format!("{}, {}", asked.name, step.unwrap_or_default());
+        voices.push(Voice { name, ..asked });
+    }
+    voices
+}
+
+#[component]
+fn Suggestion(suggestion: Option<String>, panes: [Pane; 2], ask: Callback<String>) -> impl IntoView {
+    let w = &words().play;
+    let fresh = move || panes.iter().all(|pane| pane.talk.current.with(Option::is_none));
+    move || {
+        suggestion.clone().filter(|_| fresh()).map(|question| {
+            let text = fill(w.suggestion, &[&question]);
+            view! { <p><button type="button" class="btn suggestion" on:click=move |_| ask.run(question.clone())>{text}</button></p> }
+        })
+    }
+}
+
+#[component]
+fn Composer(
+    text: RwSignal<String>,
+    two: RwSignal<bool>,
+    busy: Memo<bool>,
+    ask: Callback<String>,
+    stop: Callback<()>,
+) -> impl IntoView {
+    let w = &words().play;
+    let keys = Callback::new(move |event: web_sys::KeyboardEvent| {
+        let newline = event.shift_key() || event.is_composing();
+        if event.key() == "Enter" && !newline {
+            event.prevent_default();
+            ask.run(text.get_untracked());
+        }
+    });
+    view! {
+        <div class="composer-line">
+            <SafeTextarea id="question" value=text rows=1 placeholder=w.question described_by="question-help" on_key=keys/>
+            {move || if busy.get() {
+                view! { <button type="button" class="btn" on:click=move |_| stop.run(())>{w.stop}</button> }.into_any()
+            } else {
+                let label = move || if two.get() { w.ask } else { w.ask_one };
+                view! { <button type="button" class="btn primary" on:click=move |_| ask.run(text.get_untracked())>{label}<Icon glyph=Glyph::Up/></button> }.into_any()
+            }}
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{ModelId, RunId};
+
+    use super::*;
+
+    fn voice(model: &str, run: Option<&str>) -> Voice {
+        let run = run.map(|run| RunId(run.to_owned()));
+        let kind = if run.is_some() { "run" } else { "base" }.to_owned();
+        let target = ChatTarget { model: ModelId(model.to_owned()), run, step: None };
+        Voice { target, name: model.to_owned(), kind, template: String::new(), suggestion: None }
+    }
+
+    #[test]
+    fn a_run_asked_for_stands_beside_its_own_base() {
+        let voices = [voice("a", None), voice("b", None), voice("b", Some("r1")), voice("a", Some("r2"))];
+        let (left, right) = first_voices(&voices, Some("r2"), None);
+        assert_eq!((left, right), (voices[0].clone(), Some(voices[3].clone())));
+    }
+
+    #[test]
+    fn without_a_run_the_newest_is_taken_and_without_any_two_bases() {
+        let voices = [voice("b", None), voice("b", Some("r1"))];
+        assert_eq!(first_voices(&voices, None, None), (voices[0].clone(), Some(voices[1].clone())));
+        let bases = [voice("a", None)];
+        assert_eq!(first_voices(&bases, Some("gone"), None), (bases[0].clone(), None));
+    }
+
+    #[test]
+    fn a_checkpoint_is_asked_by_its_step() {
+        let voices = [voice("b", None), voice("b", Some("r1"))];
+        let (_, right) = first_voices(&voices, Some("r1"), Some(40));
+        assert_eq!(right.and_then(|voice| voice.target.step), Some(40));
+    }
+}

@@ -1,0 +1,107 @@
+//! One pane: who answers, the conversation, whose weights spoke.
+
+use contract::chat::{ChatTarget, Voice};
+use contract::generation::GenerationSettings;
+use leptos::prelude::*;
+
+use super::key;
+use crate::browser::value_of;
+use crate::chat::{Phase, Talk};
+use crate::components::transcript::Transcript;
+use crate::words::{fill, words};
+
+/// A pane's state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pane {
+    /// Key of the voice chosen.
+    pub(crate) voice: RwSignal<String>,
+    /// The conversation.
+    pub(crate) talk: Talk,
+}
+
+impl Pane {
+    /// A pane with a voice chosen.
+    pub(crate) fn new(lost: &'static str, voice: &Voice) -> Self {
+        Self { voice: RwSignal::new(key(&voice.target)), talk: Talk::new(lost) }
+    }
+
+    /// Asks the voice chosen.
+    pub(crate) fn ask(self, voices: StoredValue<Vec<Voice>>, settings: GenerationSettings, question: String) {
+        let chosen = self.voice.get_untracked();
+        let Ok(target) = serde_json::from_str::<ChatTarget>(&chosen) else { return };
+        let template =
+            voices.with_value(|v| v.iter().find(|v| v.target == target).map(|v| v.template.clone()));
+        self.talk.ask(target, template, settings, question);
+    }
+}
+
+/// The pane drawn.
+#[component]
+pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize) -> impl IntoView {
+    let w = &words().play;
+    let id = format!("voice-{index}");
+    let options = voices
+        .get_value()
+        .into_iter()
+        .map(|voice| {
+            let value = key(&voice.target);
+            let own = value.clone();
+            let selected = move || pane.voice.with(|chosen| *chosen == own);
+            view! { <option value=value selected=selected>{voice.name}</option> }
+        })
+        .collect_view();
+    let is_run = move || pane.voice.with(|chosen| chosen.contains("\"run\":\""));
+    let answer = move || pane.talk.current.get().map(|turn| turn.answer);
+    let chip = move || match answer().map(|answer| answer.phase) {
+        Some(Phase::Loading) => ("chip live", w.loading),
+        Some(Phase::Speaking | Phase::Asked) => ("chip live", w.speaking),
+        _ if is_run() => ("chip ok", w.trained),
+        _ => ("chip", w.base),
+    };
+    let digest =
+        move || answer().and_then(|a| a.digest).map(|d| fill(w.digest, &[&short(&d)])).unwrap_or_default();
+    let speed = move || {
+        answer().and_then(|a| a.speed).map(|s| fill(w.speed, &[&format!("{s:.0}")])).unwrap_or_default()
+    };
+    let name = fill(w.pane, &[&index.to_string()]);
+    view! {
+        <section class="card pane" aria-label=name>
+            <div class="pane-head">
+                <label class="visually-hidden" for=id.clone()>{w.voice}</label>
+                <select class="input voice" id=id on:change=move |event| {
+                    pane.talk.clear();
+                    pane.voice.set(value_of(&event));
+                }>{options}</select>
+                <span class=move || chip().0>{move || chip().1}</span>
+            </div>
+            <div class="pane-talk" aria-live="polite" aria-busy=move || pane.talk.busy().to_string() tabindex="0" role="log" aria-label=w.answer>
+                <Show when=move || pane.talk.current.with(Option::is_none)><p class="small">{w.no_question}</p></Show>
+                <Transcript talk=pane.talk/>
+            </div>
+            <div class="pane-foot"><span>{digest}</span><span class="num">{speed}</span></div>
+        </section>
+    }
+}
+
+/// Long hex runs shortened to four and four digits, whatever stands between them.
+fn short(digest: &str) -> String {
+    digest
+        .split(' ')
+        .map(|part| {
+            let hex = part.len() > 12 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if hex { crate::words::amounts::digest(part) } else { part.to_owned() }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_with_an_adapter_is_shortened_in_both_parts() {
+        assert_eq!(short("9f2c41abdd0011 + lora 77d0e3c8aa0011"), "9f2c·41ab + lora 77d0·e3c8");
+        assert_eq!(short("9f2c41ab…"), "9f2c41ab…");
+    }
+}

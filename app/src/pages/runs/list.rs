@@ -1,0 +1,59 @@
+//! Every run.
+
+use std::time::Duration;
+
+use contract::run::RunSummary;
+use leptos::prelude::*;
+
+use crate::components::notice::{Waiting, settle};
+use crate::components::run_table::RunTable;
+use crate::pages::Head;
+use crate::ports::{Problems, list_runs};
+use crate::words::words;
+
+const EVERY: Duration = Duration::from_secs(3);
+
+/// The runs, read again every three seconds while one is waiting or live.
+pub(crate) fn polled_runs() -> Resource<Result<Vec<RunSummary>, Problems>> {
+    let tick = RwSignal::new(0u32);
+    let runs = Resource::new(move || tick.get(), |_| list_runs());
+    Effect::new(move |_| {
+        let busy = runs.get().and_then(Result::ok).is_some_and(|r| r.iter().any(|run| !run.state.is_ended()));
+        if busy {
+            set_timeout(
+                move || {
+                    tick.try_update(|tick| *tick += 1);
+                },
+                EVERY,
+            );
+        }
+    });
+    runs
+}
+
+/// The page.
+#[component]
+pub(crate) fn Runs() -> impl IntoView {
+    let w = &words().runs;
+    let runs = polled_runs();
+    view! {
+        <Head title=w.title text=w.text><a class="btn primary" href="/runs/new">{w.new}</a></Head>
+        <Transition fallback=Waiting>
+            {move || Suspend::new(async move { settle(runs.await, show) })}
+        </Transition>
+    }
+}
+
+fn show(runs: Vec<RunSummary>) -> AnyView {
+    let w = words();
+    if runs.is_empty() {
+        return view! {
+            <div class="card pad empty">
+                <p>{w.runs.empty}</p>
+                <p class="row"><a class="btn" href="/">{w.studio.nav_start}</a></p>
+            </div>
+        }
+        .into_any();
+    }
+    view! { <div class="card"><RunTable runs/></div> }.into_any()
+}

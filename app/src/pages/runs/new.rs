@@ -1,0 +1,269 @@
+//! The form for a new run: questions at the left, what the model will see at the right.
+
+use contract::dataset::DatasetView;
+use contract::model::ModelView;
+use contract::param::Group;
+use contract::templates::{BUILTIN, MODEL_TEMPLATE};
+use contract::{RunId, Stage, Tuning};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_navigate, use_query_map};
+
+use crate::browser::value_of;
+use crate::components::field::{Field, described_by};
+use crate::components::notice::{Waiting, settle};
+use crate::components::safe_textarea::SafeTextarea;
+use crate::forms::param_field::Section;
+use crate::forms::preview::PreviewPane;
+use crate::forms::state::{Form, fits};
+use crate::pages::Head;
+use crate::ports::{Problems, launch_run, list_datasets, list_models};
+use crate::words::amounts::{num, rows, weights};
+use crate::words::{field_text, fill, problem_text, words};
+
+/// The page.
+#[component]
+pub(crate) fn NewRun() -> impl IntoView {
+    let w = &words().runs;
+    let both = Resource::new(
+        || (),
+        |()| async { Ok::<_, Problems>((list_models().await?, list_datasets().await?)) },
+    );
+    view! {
+        <Head title=w.new_title text=w.new_text/>
+        <Suspense fallback=Waiting>
+            {move || Suspend::new(async move { settle(both.await, |(models, datasets)| choose(models, datasets)) })}
+        </Suspense>
+    }
+}
+
+/// The form, or the step that comes before it.
+fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>) -> AnyView {
+    let w = &words().runs;
+    let models: Vec<_> = models.into_iter().filter(|model| model.state == "ready").collect();
+    let first = |text, href, go| {
+        view! { <div class="card pad empty"><p>{text}</p><p><a class="btn primary" href=href>{go}</a></p></div> }.into_any()
+    };
+    if models.is_empty() {
+        return first(w.need_model, "/models", w.need_model_go);
+    }
+    if datasets.is_empty() {
+        return first(w.need_data, "/datasets", w.need_data_go);
+    }
+    let query = use_query_map().get_untracked();
+    let asked = |key: &str| query.get(key).unwrap_or_default();
+    let form = Form::new(models, datasets, (&asked("model"), &asked("dataset")));
+    view! {
+        <div class="new-run">
+            <div class="questions">
+                <Goal form/><Data form/><Size form/>
+            </div>
+            <PreviewPane form/>
+        </div>
+        <Bar form/>
+    }
+    .into_any()
+}
+
+fn error_of(form: Form, key: &'static str) -> Signal<Option<String>> {
+    let lang = words().lang;
+    Signal::derive(move || form.problem_of(key).map(|problem| field_text(lang, &problem)))
+}
+
+#[component]
+fn Goal(form: Form) -> impl IntoView {
+    let w = &words().runs;
+    let stages = [(Stage::Sft, w.goal_sft, w.goal_sft_text), (Stage::Pt, w.goal_pt, w.goal_pt_text)].map(
+        |(stage, name, text)| {
+            let on = move || form.stage() == stage;
+            view! {
+                <label class="choice card-choice">
+                    <input type="radio" name="stage" value=stage.key() checked=on prop:checked=on on:change=move |_| form.choose_stage(stage)/>
+                    <span><strong>{name}</strong><span class="small">{text}</span></span>
+                </label>
+            }
+        },
+    );
+    let tunings = [
+        (Tuning::Lora, w.tuning_lora, w.tuning_lora_text),
+        (Tuning::Full, w.tuning_full, w.tuning_full_text),
+    ]
+    .map(|(tuning, name, text)| {
+        let on = move || form.tuning() == tuning;
+        view! {
+            <label class="choice card-choice">
+                <input type="radio" name="tuning" value=tuning.key() checked=on prop:checked=on
+                    on:change=move |_| form.change(|draft| draft.tuning = tuning.key().to_owned())/>
+                <span><strong>{name}</strong><span class="small">{text}</span></span>
+            </label>
+        }
+    });
+    view! {
+        <section class="form-section" aria-labelledby="goal">
+            <h2 id="goal"><span class="step-number" aria-hidden="true">"1"</span>{w.goal}</h2>
+            <fieldset class="choices"><legend class="visually-hidden">{w.goal}</legend>{stages.into_iter().collect_view()}</fieldset>
+            <Field id="model" label=w.model error=error_of(form, "model")>
+                <select class="input" id="model" aria-describedby=described_by("model") on:change=move |event| form.choose_model(value_of(&event))>
+                    {model_options(form)}
+                </select>
+            </Field>
+            <fieldset class="choices"><legend>{w.tuning}</legend>{tunings.into_iter().collect_view()}</fieldset>
+        </section>
+    }
+}
+
+fn model_options(form: Form) -> impl IntoView {
+    form.models
+        .get_value()
+        .into_iter()
+        .map(|model| {
+            let id = model.id.0.clone();
+            let selected = move || form.draft.with(|draft| draft.model == id);
+            let size =
+                model.facts.map(|facts| format!(" · {}", weights(facts.parameters))).unwrap_or_default();
+            view! { <option value=model.id.0 selected=selected>{format!("{}{size}", model.name)}</option> }
+        })
+        .collect_view()
+}
+
+#[component]
+fn Data(form: Form) -> impl IntoView {
+    let w = words();
+    let stage = Memo::new(move |_| form.stage());
+    let fitting = move || {
+        form.datasets.get_value().into_iter().filter(|dataset| fits(dataset, stage.get())).collect::<Vec<_>>()
+    };
+    let options = move || {
+        fitting()
+            .into_iter()
+            .map(|dataset| {
+                let id = dataset.id.0.clone();
+                let selected = move || form.draft.with(|draft| draft.dataset == id);
+                let count = rows(w.lang, dataset.inspection.usable);
+                view! { <option value=dataset.id.0 selected=selected>{format!("{} · {count}", dataset.name)}</option> }
+            })
+            .collect_view()
+    };
+    let none = Memo::new(move |_| fitting().is_empty());
+    view! {
+        <section class="form-section" aria-labelledby="data">
+            <h2 id="data"><span class="step-number" aria-hidden="true">"2"</span>{w.runs.data_section}</h2>
+            <Field id="dataset" label=w.runs.dataset help=w.runs.dataset_fits error=error_of(form, "dataset")>
+                <select class="input" id="dataset" aria-describedby=described_by("dataset") on:change=move |event| {
+                    let chosen = value_of(&event);
+                    form.change(|draft| draft.dataset = chosen);
+                }>{options}</select>
+            </Field>
+            <Show when=move || none.get()><p class="notice warn">{w.runs.dataset_none}" "<a class="link" href="/datasets">{w.runs.need_data_go}</a></p></Show>
+            <Show when=move || stage.get() == Stage::Sft><Template form/></Show>
+            <Section form groups=&[Group::Data]/>
+        </section>
+    }
+}
+
+#[component]
+fn Template(form: Form) -> impl IntoView {
+    let w = &words().runs;
+    let templates = std::iter::once((MODEL_TEMPLATE, w.template_model))
+        .chain(BUILTIN.iter().map(|template| (template.name, template.name)))
+        .map(|(key, name)| {
+            let selected = move || form.draft.with(|draft| draft.template == key);
+            view! { <option value=key selected=selected>{name}</option> }
+        })
+        .collect_view();
+    let system = RwSignal::new(form.draft.with_untracked(|draft| draft.system.clone()));
+    Effect::new(move |_| {
+        let text = system.get();
+        if form.draft.with_untracked(|draft| draft.system != text) {
+            form.change(|draft| draft.system = text);
+        }
+    });
+    view! {
+        <Field id="template" label=w.template help=w.template_help error=error_of(form, "template")>
+            <select class="input" id="template" aria-describedby=described_by("template") on:change=move |event| {
+                let chosen = value_of(&event);
+                form.change(|draft| draft.template = chosen);
+            }>{templates}</select>
+        </Field>
+        <Field id="system" label=w.system unit=w.optional help=w.system_help>
+            <SafeTextarea id="system" value=system rows=2 described_by=described_by("system")/>
+        </Field>
+    }
+}
+
+#[component]
+fn Size(form: Form) -> impl IntoView {
+    let w = &words().runs;
+    view! {
+        <section class="form-section" aria-labelledby="size">
+            <h2 id="size"><span class="step-number" aria-hidden="true">"3"</span>{w.size_section}</h2>
+            <Field id="name" label=w.name unit=w.optional help=w.name_help error=error_of(form, "name")>
+                <input class="input" id="name" name="name" type="text" autocomplete="off" aria-describedby=described_by("name")
+                    on:input=move |event| {
+                        let typed = value_of(&event);
+                        form.change(|draft| draft.name = typed);
+                    }/>
+            </Field>
+            <Section form groups=&[Group::Size, Group::Lora]/>
+        </section>
+        <details class="card fold expert">
+            <summary>{w.expert}" "<span class="tiny">{w.expert_text}</span></summary>
+            <div class="fold-body fields"><Section form groups=&[Group::Expert]/></div>
+        </details>
+    }
+}
+
+#[component]
+fn Bar(form: Form) -> impl IntoView {
+    let w = &words().runs;
+    let launch = Action::new(move |_: &()| launch_run(form.draft.get_untracked()));
+    let pending = launch.pending();
+    let navigate = use_navigate();
+    Effect::new(move |_| match launch.value().get() {
+        Some(Ok(RunId(id))) => navigate(&format!("/runs/{id}"), Default::default()),
+        Some(Err(problems)) => form.refused.set(problems.0),
+        None => {}
+    });
+    let press = move |_| {
+        form.tried.set(true);
+        if contract::check::check(&form.draft.get_untracked()).is_ok() {
+            launch.dispatch(());
+        }
+    };
+    view! {
+        <div class="bar">
+            <div class="bar-text" aria-live="polite"><BarText form/></div>
+            <button type="button" class="btn primary" disabled=move || pending.get() on:click=press>
+                {move || if pending.get() { w.launching } else { w.launch }}
+            </button>
+        </div>
+    }
+}
+
+#[component]
+fn BarText(form: Form) -> impl IntoView {
+    let w = words();
+    move || {
+        let problems = form.problems();
+        if let Some(first) = problems.first() {
+            let count = fill(w.runs.bar_problem, &[&problems.len().to_string()]);
+            return view! { <p class="error">{count}{problem_text(w.lang, first)}</p> }.into_any();
+        }
+        let Some(plan) = form.plan() else {
+            return view! { <p class="small">{w.runs.bar_wait}</p> }.into_any();
+        };
+        let rounds = if plan.rounds == 1.0 {
+            w.runs.bar_round.to_owned()
+        } else {
+            fill(w.runs.bar_rounds, &[&plan.rounds.to_string()])
+        };
+        let counted = rows(w.lang, plan.rows);
+        let steps = if plan.limited { w.runs.bar_limit } else { w.runs.bar_total };
+        let lead = match (plan.limited, plan.exact) {
+            (false, true) => fill(w.runs.bar_steps, &[&counted, &rounds]),
+            (true, _) => format!("{counted} · "),
+            (false, false) => format!("{counted} × {rounds}"),
+        };
+        let steps = plan.exact.then(|| view! { <strong>{fill(steps, &[&num(plan.steps)])}</strong> });
+        view! { <p class="small num">{lead}{steps}</p> }.into_any()
+    }
+}

@@ -1,0 +1,138 @@
+//! What stands beside and below the chart.
+
+use contract::params::PARAMS;
+use contract::run::RunView;
+use contract::{RunId, Stage};
+use leptos::prelude::*;
+
+use crate::components::log_view::LogView;
+use crate::feed::Feed;
+use crate::ports::run_log;
+use crate::words::amounts::{digest, loss, num, rate, size, weights};
+use crate::words::{fill, words};
+
+/// The numbers of the last step.
+#[component]
+pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
+    let w = &words().runs;
+    let last = move |say: fn(&crate::feed::Latest) -> String| {
+        move || feed.with(|feed| feed.latest.as_ref().map_or_else(|| "–".to_owned(), say))
+    };
+    let setup = move |say: fn(&crate::feed::Setup) -> String| {
+        move || feed.with(|feed| feed.setup.as_ref().map_or_else(|| "–".to_owned(), say))
+    };
+    view! {
+        <section class="card pad" aria-labelledby="facts">
+            <h2 id="facts">{w.facts}</h2>
+            <dl>
+                <dt>{w.train_loss}</dt><dd>{last(|l| loss(l.loss))}</dd>
+                <dt>{w.eval_loss}</dt><dd>{move || feed.with(|feed| loss(feed.eval.last().map(|point| point.loss)))}</dd>
+                <dt>{w.learning_rate}</dt><dd>{last(|l| rate(l.learning_rate))}</dd>
+                <dt>{w.grad_norm}</dt><dd>{last(|l| loss(l.grad_norm))}</dd>
+                <dt>{w.epoch}</dt><dd>{last(|l| format!("{:.2}", l.epoch))}</dd>
+                <dt>{w.tokens_per_second}</dt><dd>{last(|l| num(l.tokens_per_second.max(0.0) as u64))}</dd>
+                <dt>{w.memory}</dt><dd>{last(|l| size(l.memory_bytes))}</dd>
+                <dt>{w.device}</dt><dd>{setup(|s| s.device.clone())}</dd>
+                <dt>{w.rows_train}</dt><dd>{setup(|s| num(s.train_rows))}</dd>
+                <dt>{w.rows_eval}</dt><dd>{setup(|s| num(s.eval_rows))}</dd>
+                <dt>{w.trainable}</dt><dd>{setup(|s| format!("{} / {}", weights(s.trainable), weights(s.parameters)))}</dd>
+            </dl>
+        </section>
+    }
+}
+
+/// Checkpoints, newest first.
+#[component]
+pub(crate) fn Checkpoints(feed: RwSignal<Feed>, run: RunId) -> impl IntoView {
+    let w = &words().runs;
+    let checkpoints = Memo::new(move |_| feed.with(|feed| feed.checkpoints.clone()));
+    let rows = move || {
+        checkpoints
+            .get()
+            .into_iter()
+            .map(|checkpoint| {
+                let href = format!("/playground?run={run}&step={}", checkpoint.step);
+                view! {
+                    <li>
+                        <a class="link" href=href>{fill(w.step_n, &[&num(checkpoint.step)])}</a>
+                        {checkpoint.best.then(|| view! { <span class="chip ok">{w.best}</span> })}
+                        <span class="tiny mono" title=checkpoint.digest.clone()>{digest(&checkpoint.digest)}</span>
+                        <span class="num grow">{loss(checkpoint.eval_loss)}</span>
+                    </li>
+                }
+            })
+            .collect_view()
+    };
+    view! {
+        <section class="card pad" aria-labelledby="checkpoints">
+            <h2 id="checkpoints">{w.checkpoints}</h2>
+            <ul class="plain checkpoints">{rows}</ul>
+            <Show when=move || checkpoints.with(Vec::is_empty)><p class="small">{w.checkpoints_empty}</p></Show>
+        </section>
+    }
+}
+
+/// The log: events as they come, and the worker's own last lines on request.
+#[component]
+pub(crate) fn LogPane(id: RunId, feed: RwSignal<Feed>) -> impl IntoView {
+    let w = &words().runs;
+    let read = Action::new(move |_: &()| run_log(id.clone()));
+    let lines = Signal::derive(move || {
+        let mut lines = feed.with(|feed| feed.log.clone());
+        if let Some(Ok(text)) = read.value().get() {
+            lines.extend(text.lines().map(|line| ("info".to_owned(), line.to_owned())));
+        }
+        lines
+    });
+    view! {
+        <details class="card fold">
+            <summary on:click=move |_| {
+                if read.value().get_untracked().is_none() {
+                    read.dispatch(());
+                }
+            }>{w.log}</summary>
+            <div class="fold-body">
+                <LogView lines/>
+                <button type="button" class="btn" on:click=move |_| { read.dispatch(()); }>{w.log_refresh}</button>
+            </div>
+        </details>
+    }
+}
+
+/// How the run was set.
+#[component]
+pub(crate) fn Settings(run: RunView) -> impl IntoView {
+    let w = words();
+    let (stage, tuning) = (run.summary.stage, run.summary.tuning);
+    let values = serde_json::to_value(&run.hyper).unwrap_or_default();
+    let facts = PARAMS
+        .iter()
+        .filter(|param| (param.applies)(stage, tuning))
+        .map(|param| {
+            let value = match values.get(param.key) {
+                Some(serde_json::Value::String(text)) => text.clone(),
+                Some(serde_json::Value::Array(list)) => {
+                    list.iter().filter_map(|v| v.as_str()).collect::<Vec<_>>().join(", ")
+                }
+                Some(value) => value.to_string(),
+                None => String::new(),
+            };
+            view! { <dt>{w.lang.of(param.label)}</dt><dd class="break">{value}</dd> }
+        })
+        .collect_view();
+    let system = (stage == Stage::Sft && !run.system.is_empty()).then(|| {
+        view! { <dt>{w.runs.system}</dt><dd class="break">{run.system.clone()}</dd> }
+    });
+    view! {
+        <details class="card fold">
+            <summary>{w.runs.settings}</summary>
+            <div class="fold-body">
+                <dl class="settings-list">
+                    <dt>{w.runs.template}</dt><dd>{run.template}</dd>
+                    {system}
+                    {facts}
+                </dl>
+            </div>
+        </details>
+    }
+}

@@ -1,0 +1,175 @@
+//! One run, live.
+
+use contract::run::RunView;
+use contract::{RunId, RunState};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_navigate, use_params_map};
+
+use super::parts::{Checkpoints, Facts, LogPane, Settings};
+use super::tour::Tour;
+use crate::components::chart::LossChart;
+use crate::components::confirm::ConfirmDelete;
+use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::feed::Feed;
+use crate::live::{Watched, follow};
+use crate::ports::{delete_run, get_run, resume_run, stop_run};
+use crate::words::amounts::{checkpoints, loss, rows};
+use crate::words::{Standing, Words, fill, problem_text, run_status, words};
+
+/// The page.
+#[component]
+pub(crate) fn Run() -> impl IntoView {
+    let params = use_params_map();
+    let run = Resource::new(move || RunId(params.read().get("id").unwrap_or_default()), get_run);
+    view! {
+        <Transition fallback=Waiting>
+            {move || Suspend::new(async move { settle(run.await, |run| view! { <Found run/> }.into_any()) })}
+        </Transition>
+    }
+}
+
+/// What the page shows of a run: the server's first reading, then what comes in.
+fn watched(run: &RunView) -> Watched {
+    let mut feed = Feed::of(&run.events);
+    if feed.total_steps == 0 {
+        feed.total_steps = run.summary.total_steps;
+    }
+    Watched {
+        feed: RwSignal::new(feed),
+        state: RwSignal::new(run.summary.state),
+        problem: RwSignal::new(run.problem.clone()),
+        connected: RwSignal::new(true),
+    }
+}
+
+fn heading(w: &Words, state: RunState, feed: &Feed) -> String {
+    let latest = feed.latest.as_ref();
+    let standing = Standing {
+        step: latest.map_or(0, |latest| latest.step),
+        total: feed.total_steps,
+        remaining_s: latest.and_then(|latest| latest.remaining_s),
+        phase: feed.phase.clone(),
+        seconds: feed.seconds,
+    };
+    run_status(w.lang, state, &standing)
+}
+
+/// Who learns what, and how it goes.
+fn explanation(w: &Words, run: &RunView, feed: &Feed) -> String {
+    let tuning = match run.summary.tuning {
+        contract::Tuning::Lora => w.runs.lora.to_owned(),
+        contract::Tuning::Full => w.runs.tuning_full.to_lowercase(),
+    };
+    let what = match &feed.setup {
+        Some(setup) => format!("{} ({})", run.summary.dataset_name, rows(w.lang, setup.train_rows)),
+        None => run.summary.dataset_name.clone(),
+    };
+    let said = fill(w.runs.explain, &[&run.summary.model_name, &what, &tuning]);
+    let course = match (feed.eval.first(), feed.eval.last()) {
+        (Some(first), Some(last)) if last.step > first.step => {
+            let words = if last.loss < first.loss { w.runs.eval_fell } else { w.runs.eval_rose };
+            fill(words, &[&loss(Some(first.loss)), &loss(Some(last.loss))])
+        }
+        _ => String::new(),
+    };
+    format!("{said} {course}").trim().to_owned()
+}
+
+#[component]
+fn Found(run: RunView) -> impl IntoView {
+    let w = words();
+    let watched = watched(&run);
+    let Watched { feed, state, problem, connected } = watched;
+    let id = run.summary.id.clone();
+    Effect::new({
+        let id = id.clone();
+        move |_| follow(id.clone(), watched)
+    });
+    let title = Memo::new(move |_| feed.with(|feed| heading(w, state.get(), feed)));
+    let kept = run.clone();
+    let explained = Memo::new(move |_| feed.with(|feed| explanation(w, &kept, feed)));
+    let share = move || {
+        feed.with(|feed| {
+            let step = feed.latest.as_ref().map_or(0, |latest| latest.step);
+            if feed.total_steps == 0 { 0.0 } else { step as f64 / feed.total_steps as f64 }
+        })
+    };
+    view! {
+        <Title text=format!("{} · {}", run.summary.name, w.studio.product)/>
+        <div class="head">
+            <div>
+                <p class="crumb"><a href="/runs">{w.runs.title}</a>" / "{run.summary.name.clone()}</p>
+                <h1>{move || title.get()}</h1>
+                <p>{move || explained.get()}</p>
+            </div>
+            <Actions run=run.clone() watched/>
+        </div>
+        <progress class="bar-line run-progress" max="1" value=share aria-label=w.runs.progress></progress>
+        <Show when=move || !connected.get()><p class="notice warn" role="status">{w.studio.connection_lost}</p></Show>
+        {move || problem.get().filter(|_| state.get() == RunState::Failed).map(|problem| view! {
+            <section class="card pad failure" role="alert">
+                <h2>{w.runs.failed_title}</h2><p>{problem_text(w.lang, &problem)}</p>
+            </section>
+        })}
+        <Tour run=run.clone() watched/>
+        <div class="grid two run-grid">
+            <LossChart feed/>
+            <div class="grid"><Facts feed/><Checkpoints feed run=id.clone()/></div>
+        </div>
+        <LogPane id feed/>
+        <Settings run/>
+    }
+}
+
+#[component]
+fn Actions(run: RunView, watched: Watched) -> impl IntoView {
+    let w = words();
+    let Watched { feed, state, .. } = watched;
+    let id = run.summary.id.clone();
+    let (stop_id, resume_id, delete_id) = (id.clone(), id.clone(), id.clone());
+    let stop = Action::new(move |_: &()| stop_run(stop_id.clone()));
+    let resume = Action::new(move |_: &()| resume_run(resume_id.clone()));
+    let delete = Action::new(move |_: &()| delete_run(delete_id.clone()));
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        if let Some(Ok(())) = delete.value().get() {
+            navigate("/runs", Default::default());
+        }
+    });
+    let problems = Signal::derive(move || {
+        let failed = |value: Option<Result<(), crate::ports::Problems>>| value.and_then(Result::err);
+        [stop.value().get(), resume.value().get(), delete.value().get()]
+            .into_iter()
+            .filter_map(failed)
+            .flat_map(|problems| problems.0)
+            .collect()
+    });
+    let saved = Memo::new(move |_| feed.with(|feed| feed.checkpoints.len()));
+    let ended = Memo::new(move |_| state.get().is_ended());
+    let ask = format!("/playground?run={id}");
+    let text =
+        move || fill(w.runs.delete_text, &[&run.summary.name, &checkpoints(w.lang, saved.get() as u64)]);
+    let confirm = Callback::new(move |()| {
+        delete.dispatch(());
+    });
+    view! {
+        <div class="actions">
+            <div class="row">
+                {move || ended.get().then(|| view! { <ConfirmDelete title=w.runs.delete_title text=text() on_confirm=confirm/> })}
+                <Show when=move || matches!(state.get(), RunState::Queued | RunState::Preparing | RunState::Running | RunState::Stopping)>
+                    <button type="button" class="btn" disabled=move || state.get() == RunState::Stopping || stop.pending().get()
+                        on:click=move |_| { stop.dispatch(()); }>
+                        {move || if state.get() == RunState::Stopping { w.runs.stopping } else { w.runs.stop }}
+                    </button>
+                </Show>
+                <Show when=move || matches!(state.get(), RunState::Stopped | RunState::Failed)>
+                    <button type="button" class="btn" disabled=move || resume.pending().get()
+                        on:click=move |_| { resume.dispatch(()); }>{w.runs.resume}</button>
+                </Show>
+                {move || (saved.get() > 0).then(|| view! { <a class="btn primary" href=ask.clone()>{w.runs.ask}</a> })}
+            </div>
+            <ProblemList problems/>
+        </div>
+    }
+}

@@ -1,0 +1,186 @@
+//! Every sentence the pages can say, in both languages side by side: a table cannot lack one of them.
+
+pub(crate) mod amounts;
+mod data;
+mod help;
+mod models;
+mod play;
+mod problems;
+mod runs;
+mod status;
+mod studio;
+
+use leptos::prelude::use_context;
+
+pub(crate) use problems::{field_text, problem_text};
+pub(crate) use status::{Standing, now_line, run_status, state_word};
+
+/// Language of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lang {
+    /// English.
+    En,
+    /// Chinese, simplified.
+    Zh,
+}
+
+impl Lang {
+    /// The value of `<html lang>`.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Zh => "zh-CN",
+        }
+    }
+
+    /// Reads a cookie value, a `lang` attribute or the head of an `Accept-Language` header.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        match text.get(..2) {
+            Some("en") => Some(Self::En),
+            Some("zh") => Some(Self::Zh),
+            _ => None,
+        }
+    }
+
+    /// One of two texts.
+    pub(crate) fn pick<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
+        match self {
+            Self::En => en,
+            Self::Zh => zh,
+        }
+    }
+
+    /// One of a declaration's two texts.
+    pub(crate) fn of(self, words: contract::param::Words) -> &'static str {
+        match self {
+            Self::En => words.en,
+            Self::Zh => words.zh,
+        }
+    }
+}
+
+macro_rules! table {
+    ($name:ident { $($key:ident: $en:literal, $zh:literal;)* }) => {
+        /// One page's sentences in one language.
+        #[derive(Debug)]
+        pub(crate) struct $name {
+            $(pub(crate) $key: &'static str,)*
+        }
+
+        impl $name {
+            pub(crate) const EN: Self = Self { $($key: $en,)* };
+            pub(crate) const ZH: Self = Self { $($key: $zh,)* };
+            /// Every entry in both languages, for the tests.
+            #[cfg(test)]
+            pub(crate) const PAIRS: &[(&str, &str, &str)] = &[$((stringify!($key), $en, $zh),)*];
+        }
+    };
+}
+pub(crate) use table;
+
+/// All tables of one language.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// The language.
+    pub(crate) lang: Lang,
+    /// Frame, start page, settings.
+    pub(crate) studio: studio::Studio,
+    /// Datasets.
+    pub(crate) data: data::Data,
+    /// Models.
+    pub(crate) models: models::Models,
+    /// Runs.
+    pub(crate) runs: runs::Runs,
+    /// Playground.
+    pub(crate) play: play::Play,
+    /// Manual.
+    pub(crate) help: help::Help,
+}
+
+static EN: Words = Words {
+    lang: Lang::En,
+    studio: studio::Studio::EN,
+    data: data::Data::EN,
+    models: models::Models::EN,
+    runs: runs::Runs::EN,
+    play: play::Play::EN,
+    help: help::Help::EN,
+};
+static ZH: Words = Words {
+    lang: Lang::Zh,
+    studio: studio::Studio::ZH,
+    data: data::Data::ZH,
+    models: models::Models::ZH,
+    runs: runs::Runs::ZH,
+    play: play::Play::ZH,
+    help: help::Help::ZH,
+};
+
+/// The tables of a language.
+pub(crate) fn of(lang: Lang) -> &'static Words {
+    match lang {
+        Lang::En => &EN,
+        Lang::Zh => &ZH,
+    }
+}
+
+/// The tables of the page being drawn.
+pub(crate) fn words() -> &'static Words {
+    of(use_context::<Lang>().unwrap_or(Lang::En))
+}
+
+/// Puts values where a sentence says `{0}`, `{1}`.
+pub(crate) fn fill(sentence: &str, values: &[&str]) -> String {
+    values
+        .iter()
+        .enumerate()
+        .fold(sentence.to_owned(), |text, (index, value)| text.replace(&format!("{{{index}}}"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs() -> Vec<(&'static str, &'static str, &'static str)> {
+        [
+            studio::Studio::PAIRS,
+            data::Data::PAIRS,
+            models::Models::PAIRS,
+            runs::Runs::PAIRS,
+            play::Play::PAIRS,
+            help::Help::PAIRS,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn no_sentence_is_empty_and_both_languages_take_the_same_values() {
+        for (key, en, zh) in pairs() {
+            assert!(!en.trim().is_empty() && !zh.trim().is_empty(), "{key}");
+            for value in ["{0}", "{1}", "{2}"] {
+                assert_eq!(en.contains(value), zh.contains(value), "{key} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_sentence_shouts() {
+        for (key, en, zh) in pairs() {
+            assert!(!en.contains('!') && !zh.contains('!'), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_language_is_read_from_cookie_or_header() {
+        assert_eq!(Lang::read("zh-CN,zh;q=0.9"), Some(Lang::Zh));
+        assert_eq!(Lang::read("EN"), Some(Lang::En));
+        assert_eq!(Lang::read("fr"), None);
+        assert_eq!(Lang::read(""), None);
+    }
+
+    #[test]
+    fn values_stand_where_the_sentence_wants_them() {
+        assert_eq!(fill("{1} of {0}", &["9", "3"]), "3 of 9");
+    }
+}

@@ -1,0 +1,161 @@
+//! Numbers, sizes, durations and counts in words.
+
+use super::Lang;
+
+/// Thousands separated: `1,200`.
+pub(crate) fn num(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes as people say them: `93 MB`, `1.1 GB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let value = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.0} kB", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.0} MB", value / 1e6),
+        _ => format!("{:.1} GB", value / 1e9),
+    }
+}
+
+/// A count of weights: `135 M`, `1.1 B` (in Chinese too, as model names write it).
+pub(crate) fn weights(count: u64) -> String {
+    let value = count as f64;
+    match count {
+        0..1_000_000 => format!("{:.0} k", value / 1e3),
+        1_000_000..10_000_000 => format!("{:.1} M", value / 1e6),
+        10_000_000..1_000_000_000 => format!("{:.0} M", value / 1e6),
+        _ => format!("{:.1} B", value / 1e9),
+    }
+}
+
+/// A duration in words, rounded the way a person would say it.
+pub(crate) fn duration(lang: Lang, seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    let (count, en, zh) = match seconds {
+        s if s < 50.0 => {
+            let tens = if s < 10.0 { s.ceil().max(1.0) } else { (s / 10.0).round() * 10.0 };
+            (tens, "second", "秒")
+        }
+        s if s < 50.0 * 60.0 => ((s / 60.0).round().max(1.0), "minute", "分钟"),
+        s if s < 36.0 * 3600.0 => ((s / 3600.0).round().max(1.0), "hour", "小时"),
+        s => ((s / 86400.0).round(), "day", "天"),
+    };
+    match lang {
+        Lang::En if count == 1.0 => format!("1 {en}"),
+        Lang::En => format!("{count:.0} {en}s"),
+        Lang::Zh => format!("{count:.0} {zh}"),
+    }
+}
+
+/// How long ago something was.
+pub(crate) fn ago(lang: Lang, now_ms: i64, then_ms: i64) -> String {
+    let seconds = (now_ms - then_ms) as f64 / 1000.0;
+    if seconds < 50.0 {
+        return lang.pick("just now", "刚刚").to_owned();
+    }
+    let span = duration(lang, seconds);
+    match lang {
+        Lang::En => format!("{span} ago"),
+        Lang::Zh => format!("{span}前"),
+    }
+}
+
+/// `1 row`, `412 rows`.
+pub(crate) fn rows(lang: Lang, count: u64) -> String {
+    counted(lang, count, "row", "rows", "行")
+}
+
+/// `1 checkpoint`, `3 checkpoints`.
+pub(crate) fn checkpoints(lang: Lang, count: u64) -> String {
+    counted(lang, count, "checkpoint", "checkpoints", "个检查点")
+}
+
+fn counted(lang: Lang, count: u64, one: &str, many: &str, zh: &str) -> String {
+    match lang {
+        Lang::En if count == 1 => format!("1 {one}"),
+        Lang::En => format!("{} {many}", num(count)),
+        Lang::Zh => format!("{} {zh}", num(count)),
+    }
+}
+
+/// A loss with three digits; a dash when it is not a number.
+pub(crate) fn loss(value: Option<f64>) -> String {
+    value.filter(|v| v.is_finite()).map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"))
+}
+
+/// A small number such as a learning rate: `1.31e-4`, `0`.
+pub(crate) fn rate(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { format!("{value:.2e}") }
+}
+
+/// A digest as people compare it: `9f2c·41ab`.
+pub(crate) fn digest(hex: &str) -> String {
+    match (hex.get(..4), hex.get(4..8)) {
+        (Some(head), Some(tail)) => format!("{head}·{tail}"),
+        _ => hex.to_owned(),
+    }
+}
+
+/// Milliseconds since 1970, on either side.
+pub(crate) fn now_ms() -> i64 {
+    #[cfg(target_arch = "wasm32")]
+    return js_sys::Date::now() as i64;
+    #[cfg(not(target_arch = "wasm32"))]
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([0, 999, 1200, 1_234_567].map(num), ["0", "999", "1,200", "1,234,567"].map(str::to_owned));
+    }
+
+    #[test]
+    fn durations_are_said_as_people_say_them() {
+        let said = |seconds| duration(Lang::En, seconds);
+        assert_eq!(said(0.2), "1 second");
+        assert_eq!(said(42.0), "40 seconds");
+        assert_eq!(said(59.0), "1 minute");
+        assert_eq!(said(130.0), "2 minutes");
+        assert_eq!(said(7000.0), "2 hours");
+        assert_eq!(said(200_000.0), "2 days");
+        assert_eq!(duration(Lang::Zh, 130.0), "2 分钟");
+    }
+
+    #[test]
+    fn one_row_is_not_rows() {
+        assert_eq!(rows(Lang::En, 1), "1 row");
+        assert_eq!(rows(Lang::En, 4120), "4,120 rows");
+        assert_eq!(rows(Lang::Zh, 1), "1 行");
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_a_dash() {
+        assert_eq!(loss(Some(f64::NAN)), "–");
+        assert_eq!(loss(None), "–");
+        assert_eq!(loss(Some(1.2841)), "1.284");
+    }
+
+    #[test]
+    fn sizes_and_digests_are_short() {
+        assert_eq!(size(93_000_000), "93 MB");
+        assert_eq!(size(1_100_000_000), "1.1 GB");
+        assert_eq!(weights(134_515_008), "135 M");
+        assert_eq!(digest("9f2c41abdd"), "9f2c·41ab");
+        assert_eq!(digest("9f"), "9f");
+    }
+}

@@ -1,0 +1,45 @@
+//! Models.
+
+super::table!(Models {
+    title: "Models", "模型";
+    text: "What a run starts from: an imported model, or a small one made from scratch.", "训练的起点:导入的模型,或者从零新建的小模型。";
+    empty: "No model yet. Add one below.", "还没有模型。在下面添加。";
+    add: "Add a model", "添加模型";
+    by_path: "From this machine", "来自本机";
+    by_path_text: "A Hugging Face folder or a GGUF file the server can read.", "服务器能读到的 Hugging Face 文件夹或 GGUF 文件。";
+    path: "Path", "路径";
+    path_hint: "Absolute, for example /data/models/SmolLM2-135M-Instruct", "绝对路径,例如 /data/models/SmolLM2-135M-Instruct";
+    by_upload: "Upload files", "上传文件";
+    by_upload_text: "config.json, tokenizer.json and the .safetensors files, or one .gguf file.", "config.json、tokenizer.json 和 .safetensors 文件,或一个 .gguf 文件。";
+    files: "Files", "文件";
+    by_scratch: "From scratch", "从零新建";
+    by_scratch_text: "Random weights and a tokenizer made from a dataset. It knows nothing yet.", "随机权重,分词器由数据集生成。它还什么都不会。";
+    scratch_size: "Size", "大小";
+    size_1m: "1 million weights, learns in seconds", "100 万参数,几秒学完";
+    size_5m: "5 million weights", "500 万参数";
+    size_20m: "20 million weights, slow on a CPU", "2000 万参数,CPU 上较慢";
+    scratch_dataset: "Dataset for the tokenizer", "分词器用的数据集";
+    scratch_needs_data: "Add a dataset first; the tokenizer is made from it.", "请先添加数据集,分词器由它生成。";
+    name: "Name", "名称";
+    import: "Import", "导入";
+    upload_button: "Upload and import", "上传并导入";
+    create: "Make it", "新建";
+    state: "State", "状态";
+    ready: "Ready", "就绪";
+    importing: "Importing", "导入中";
+    failed: "Failed", "失败";
+    weights: "{0} weights", "{0} 参数";
+    context: "{0} tokens of context", "上下文 {0} 词元";
+    template_own: "own chat template", "自带对话模板";
+    template_none: "no chat template", "没有对话模板";
+    starter: "Starter", "入门";
+    use_in_run: "Use in a run", "用于训练";
+    digest: "weights {0}", "权重 {0}";
+    need_name: "Give it a name.", "请填写名称。";
+    need_path: "Say where the model is.", "请填写模型所在路径。";
+    need_files: "Choose at least one file.", "请至少选择一个文件。";
+    need_dataset: "Choose a dataset.", "请选择数据集。";
+    delete_title: "Delete this model?", "删除这个模型?";
+    delete_text: "“{0}” is removed from the studio. Its runs can no longer be asked or resumed. This cannot be undone.", "“{0}”会从工作室删除。基于它的训练将不能再提问或继续。此操作不能撤销。";
+    delete_name: "Delete {0}", "删除 {0}";
+});

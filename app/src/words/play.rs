@@ -1,0 +1,44 @@
+//! Playground.
+
+super::table!(Play {
+    title: "Playground", "对话";
+    text: "One question, both models, same settings. The digest under each answer says whose weights spoke.", "同一个问题、同样的设置,问两个模型。回答下方的摘要说明是谁的权重在说话。";
+    empty: "There is no one to talk to yet. Add a model, or take the tour.", "还没有可以对话的模型。添加模型,或者先看演示。";
+    pane: "Model {0}", "模型 {0}";
+    voice: "Who answers", "谁来回答";
+    base: "Base", "原模型";
+    trained: "Trained", "已训练";
+    ask: "Ask both", "同时提问";
+    ask_one: "Ask", "提问";
+    question: "Your question", "你的问题";
+    send: "Send", "发送";
+    stop: "Stop", "停止";
+    clear: "New conversation", "新对话";
+    settings: "Settings", "设置";
+    one_pane: "One model", "一个模型";
+    two_panes: "Two models", "两个模型";
+    greedy: "Always the likeliest token (greedy)", "总取最可能的词元(贪心)";
+    temperature: "Temperature", "温度";
+    temperature_help: "0.01 to 2. Higher is more varied.", "0.01 到 2,越高越多样。";
+    top_p: "Top-p", "Top-p";
+    top_p_help: "0.01 to 1. Keeps the likeliest tokens up to this share.", "0.01 到 1,只保留累计概率内的词元。";
+    top_k: "Top-k", "Top-k";
+    top_k_help: "0 to 1000. 0 keeps all.", "0 到 1000,0 为全部。";
+    max_new_tokens: "Longest answer", "回答最长";
+    max_help: "1 to 2048 tokens.", "1 到 2048 词元。";
+    greedy_line: "Greedy · {0} tokens", "贪心 · {0} 词元";
+    sample_line: "Temperature {0} · top-p {1} · {2} tokens", "温度 {0} · top-p {1} · {2} 词元";
+    loading: "Loading the model", "正在加载模型";
+    speaking: "Speaking", "正在回答";
+    ready: "Ready", "就绪";
+    no_question: "Ask something; both answer the same question.", "问点什么,两边回答同一个问题。";
+    suggestion: "Try: {0}", "试试:{0}";
+    digest: "weights {0}", "权重 {0}";
+    speed: "{0} tokens/s", "{0} 词元/秒";
+    you: "You", "你";
+    answer: "Answer", "回答";
+    cut_length: "Stopped at the longest answer allowed.", "已到回答长度上限。";
+    cancelled: "Stopped by you.", "已由你停止。";
+    lost: "The connection broke before the answer was complete. Ask again.", "回答未完成时连接断开,请再问一次。";
+    keys: "Enter sends, Shift+Enter makes a new line.", "Enter 发送,Shift+Enter 换行。";
+});

@@ -1,0 +1,132 @@
+//! Where a run stands, in one sentence.
+
+use contract::RunState;
+
+use super::Lang;
+use super::amounts::{duration, num};
+
+/// What the sentence is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Standing {
+    /// Steps made.
+    pub(crate) step: u64,
+    /// Steps of the whole run; 0 until known.
+    pub(crate) total: u64,
+    /// Seconds left, estimated.
+    pub(crate) remaining_s: Option<f64>,
+    /// What the worker does before its first step.
+    pub(crate) phase: Option<String>,
+    /// Seconds the last attempt took, once finished.
+    pub(crate) seconds: Option<f64>,
+}
+
+/// One word for a chip.
+pub(crate) fn state_word(lang: Lang, state: RunState) -> &'static str {
+    match state {
+        RunState::Queued => lang.pick("Waiting", "等待"),
+        RunState::Preparing => lang.pick("Preparing", "准备中"),
+        RunState::Running => lang.pick("Learning", "学习中"),
+        RunState::Stopping => lang.pick("Stopping", "停止中"),
+        RunState::Stopped => lang.pick("Stopped", "已停止"),
+        RunState::Finished => lang.pick("Done", "完成"),
+        RunState::Failed => lang.pick("Failed", "失败"),
+    }
+}
+
+fn phase_text(lang: Lang, phase: Option<&str>) -> &'static str {
+    match phase {
+        Some("loading_model") => lang.pick("Loading the model.", "正在加载模型。"),
+        Some("reading_data") => lang.pick("Reading the rows.", "正在读取数据。"),
+        Some("tokenizing") => lang.pick("Cutting the rows into tokens.", "正在切分词元。"),
+        _ => lang.pick("Getting ready.", "正在准备。"),
+    }
+}
+
+/// The heading of a run's page.
+pub(crate) fn run_status(lang: Lang, state: RunState, at: &Standing) -> String {
+    let (step, total) = (num(at.step), num(at.total));
+    match (state, lang) {
+        (RunState::Queued, _) => lang.pick("Waiting for its turn.", "排队等待中。").to_owned(),
+        (RunState::Preparing, _) => phase_text(lang, at.phase.as_deref()).to_owned(),
+        (RunState::Running, _) if at.step == 0 => {
+            lang.pick("Learning. The first step is being made.", "学习中,正在走第一步。").to_owned()
+        }
+        (RunState::Running, Lang::En) => {
+            let left = at.remaining_s.map(|s| format!(", about {} left", duration(lang, s)));
+            format!("Learning. Step {step} of {total}{}.", left.unwrap_or_default())
+        }
+        (RunState::Running, Lang::Zh) => {
+            let left = at.remaining_s.map(|s| format!(",大约还要 {}", duration(lang, s)));
+            format!("学习中,第 {step} 步,共 {total} 步{}。", left.unwrap_or_default())
+        }
+        (RunState::Stopping, _) => {
+            lang.pick("Stopping. It saves a checkpoint first.", "正在停止,会先保存检查点。").to_owned()
+        }
+        (RunState::Stopped, Lang::En) if at.step == 0 => "Stopped before the first step.".to_owned(),
+        (RunState::Stopped, Lang::Zh) if at.step == 0 => "在第一步之前停止了。".to_owned(),
+        (RunState::Stopped, Lang::En) => format!("Stopped at step {step}. Nothing is lost."),
+        (RunState::Stopped, Lang::Zh) => format!("停在第 {step} 步,没有丢失任何内容。"),
+        (RunState::Finished, Lang::En) => {
+            let took = at.seconds.map(|s| format!(" in {}", duration(lang, s)));
+            format!("Done. {total} steps{}.", took.unwrap_or_default())
+        }
+        (RunState::Finished, Lang::Zh) => {
+            let took = at.seconds.map(|s| format!(",用时 {}", duration(lang, s)));
+            format!("完成,共 {total} 步{}。", took.unwrap_or_default())
+        }
+        (RunState::Failed, Lang::En) if at.step == 0 => "It failed before the first step.".to_owned(),
+        (RunState::Failed, Lang::Zh) if at.step == 0 => "在第一步之前失败了。".to_owned(),
+        (RunState::Failed, Lang::En) => format!("It failed at step {step}."),
+        (RunState::Failed, Lang::Zh) => format!("在第 {step} 步失败了。"),
+    }
+}
+
+/// Progress and time left for a list, for example `62 %` and `2 minutes left`.
+pub(crate) fn now_line(lang: Lang, step: u64, total: u64, remaining_s: Option<f64>) -> (String, String) {
+    let percent = if total == 0 { 0.0 } else { 100.0 * step as f64 / total as f64 };
+    let left = remaining_s.map(|s| duration(lang, s)).map(|span| match lang {
+        Lang::En => format!("{span} left"),
+        Lang::Zh => format!("还要 {span}"),
+    });
+    (format!("{percent:.0} %"), left.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(step: u64, remaining_s: Option<f64>) -> Standing {
+        Standing { step, total: 400, remaining_s, ..Standing::default() }
+    }
+
+    #[test]
+    fn a_live_run_says_step_and_time_left() {
+        let said = run_status(Lang::En, RunState::Running, &at(248, Some(118.0)));
+        assert_eq!(said, "Learning. Step 248 of 400, about 2 minutes left.");
+        let said = run_status(Lang::Zh, RunState::Running, &at(248, Some(118.0)));
+        assert_eq!(said, "学习中,第 248 步,共 400 步,大约还要 2 分钟。");
+    }
+
+    #[test]
+    fn without_an_estimate_no_time_is_promised() {
+        assert_eq!(run_status(Lang::En, RunState::Running, &at(3, None)), "Learning. Step 3 of 400.");
+    }
+
+    #[test]
+    fn a_run_that_never_began_does_not_speak_of_step_zero() {
+        for state in [RunState::Stopped, RunState::Failed, RunState::Running] {
+            assert!(!run_status(Lang::En, state, &at(0, None)).contains("step 0"), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_finished_run_says_how_long_it_took() {
+        let standing = Standing { seconds: Some(190.0), ..at(400, None) };
+        assert_eq!(run_status(Lang::En, RunState::Finished, &standing), "Done. 400 steps in 3 minutes.");
+    }
+
+    #[test]
+    fn an_unknown_total_is_no_division_by_zero() {
+        assert_eq!(now_line(Lang::En, 0, 0, None), ("0 %".to_owned(), String::new()));
+    }
+}
