@@ -12,7 +12,7 @@ use contract::templates::{self, MODEL_TEMPLATE};
 use crate::conversation::Conversation;
 use crate::tokenizer::ModelTokenizer;
 use builtin::BuiltinTemplate;
-pub use jinja::ChatTemplate;
+pub use jinja::{ChatTemplate, Extras};
 
 /// A piece of the training text.
 #[derive(Clone, Debug, PartialEq, Eq)]

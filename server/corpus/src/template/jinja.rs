@@ -133,9 +133,8 @@ impl ChatTemplate {
         let strftime = move |format: String| clock::strftime(&format, now);
         context.insert("strftime_now".to_owned(), Value::from_function(strftime));
         for (name, token) in [("bos_token", &self.bos), ("eos_token", &self.eos)] {
-            if let Some(token) = token {
-                context.insert(name.to_owned(), Value::from(token.as_str()));
-            }
+            // Templates join these without asking; a token the model lacks adds nothing.
+            context.insert(name.to_owned(), Value::from(token.as_deref().unwrap_or_default()));
         }
         let template = self.environment.get_template("chat").map_err(|error| broken(&error))?;
         template.render(Value::from(context)).map_err(|error| refused(&error))

@@ -33,8 +33,27 @@ fn repr(value: &Value) -> String {
             let items: Vec<_> = value.try_iter().into_iter().flatten().map(pair).collect();
             format!("{{{}}}", items.join(", "))
         }
+        ValueKind::Number if !value.is_integer() => {
+            f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
+        }
         _ => value.to_string(),
     }
+}
+
+/// A float as Python's `repr`: shortest digits, an exponent below 1e-4 and from 1e16 on.
+fn float(number: f64) -> String {
+    if !number.is_finite() {
+        let name = if number.is_nan() { "nan" } else { "inf" };
+        return if number < 0.0 { format!("-{name}") } else { name.to_owned() };
+    }
+    let scientific = format!("{number:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..16).contains(&exponent) {
+        return format!("{number:?}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 fn repr_str(text: &str) -> String {
@@ -107,6 +126,9 @@ impl Style {
                 });
             }
             Json::String(text) => self.string(text, out),
+            Json::Number(number) if number.is_f64() => {
+                out.push_str(&float(number.as_f64().unwrap_or_default()))
+            }
             other => out.push_str(&other.to_string()),
         }
     }
@@ -153,5 +175,26 @@ impl Style {
                 out.push_str(&format!("\\u{unit:04x}"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_as_python_writes_them() {
+        let written = [1e-7, 0.0001, 1.5, 2.0, 1e15, 1e16, 1.25e-10, 1e100, -0.0].map(float);
+        let wanted =
+            ["1e-07", "0.0001", "1.5", "2.0", "1000000000000000.0", "1e+16", "1.25e-10", "1e+100", "-0.0"];
+        assert_eq!(written, wanted);
+    }
+
+    #[test]
+    fn values_as_python_prints_them() {
+        let json = serde_json::json!({"a": [1, 2.0, null, true], "it's": "x\n"});
+        let value = Value::from(minijinja::value::Serde(&json));
+        assert_eq!(display(&value), r#"{'a': [1, 2.0, None, True], "it's": 'x\n'}"#);
+        assert_eq!(display(&Value::UNDEFINED), "");
     }
 }

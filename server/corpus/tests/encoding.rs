@@ -1,0 +1,204 @@
+//! Encoder and preview on a tokenizer trained here: no downloaded file is needed.
+
+use std::sync::Arc;
+
+use contract::chat::ChatMessage;
+use contract::dataset::{DataFormat, Mapping};
+use contract::stage::Stage;
+use corpus::encode::IGNORED;
+use corpus::preview::preview;
+use corpus::tokenizer::train::train;
+use corpus::{Conversation, Encoder, ModelTokenizer, Row, Template};
+use serde_json::{Value, json};
+
+fn tokenizer() -> Arc<ModelTokenizer> {
+    let texts =
+        (0..50).map(|n| format!("user\nassistant\nHow do I descale kettle {n}? With vinegar and water."));
+    let files = train(texts, 320).unwrap();
+    let config = Some(files.tokenizer_config_json.as_slice());
+    Arc::new(ModelTokenizer::from_bytes(&files.tokenizer_json, config, None, None).unwrap())
+}
+
+fn encoder(template: &str, source: usize, target: usize) -> Encoder {
+    let tokenizer = tokenizer();
+    Encoder {
+        template: Template::resolve(template, &tokenizer).unwrap(),
+        tokenizer,
+        stage: Stage::Sft,
+        max_source_length: source,
+        max_target_length: target,
+        system: None,
+    }
+}
+
+fn talk(turns: &[(&str, &str)]) -> Conversation {
+    Conversation {
+        system: None,
+        turns: turns.iter().map(|(q, a)| ((*q).to_owned(), (*a).to_owned())).collect(),
+    }
+}
+
+fn learnt(encoder: &Encoder, conversation: &Conversation) -> String {
+    let encoded = encoder.encode_sft(conversation).unwrap();
+    let ids: Vec<u32> =
+        encoded.labels.iter().filter(|label| **label != IGNORED).map(|id| *id as u32).collect();
+    encoder.tokenizer.decode(&ids, false)
+}
+
+#[test]
+fn s_142_exactly_the_answers_and_their_end_tokens_are_learnt() {
+    let conversation = talk(&[("How?", "With vinegar."), ("And then?", "Rinse it.")]);
+    for template in ["model", "default", "alpaca", "vicuna"] {
+        let encoder = encoder(template, 512, 512);
+        assert_eq!(
+            learnt(&encoder, &conversation),
+            "With vinegar.<|im_end|>Rinse it.<|im_end|>",
+            "{template}"
+        );
+        let encoded = encoder.encode_sft(&conversation).unwrap();
+        assert_eq!(encoded.input_ids.len(), encoded.labels.len());
+        assert_eq!(encoded.input_ids.last().copied(), encoder.tokenizer.eos_id());
+        assert_eq!(encoded.cut, 0);
+    }
+}
+
+#[test]
+fn training_ids_begin_with_the_ids_the_playground_asks_with() {
+    let conversation = talk(&[("How?", "With vinegar."), ("And then?", "Rinse it.")]);
+    let message = |role: &str, content: &str| ChatMessage { role: role.into(), content: content.into() };
+    let asked =
+        [message("user", "How?"), message("assistant", "With vinegar."), message("user", "And then?")];
+    for template in ["model", "default", "alpaca", "baichuan"] {
+        let encoder = encoder(template, 512, 512);
+        let trained = encoder.encode_sft(&conversation).unwrap().input_ids;
+        let prompt = encoder.template.prompt_ids(&encoder.tokenizer, &asked).unwrap();
+        assert!(prompt.len() < trained.len() && trained.starts_with(&prompt), "{template}");
+    }
+}
+
+#[test]
+fn s_028_limits_cut_the_end_but_keep_the_end_token_and_the_opening_of_the_answer() {
+    let long = "water ".repeat(100);
+    let encoder = encoder("model", 24, 12);
+    let encoded = encoder.encode_sft(&talk(&[(&long, &long)])).unwrap();
+    let text = encoder.tokenizer.decode(&encoded.input_ids, false);
+    assert_eq!(encoded.input_ids.len(), 36);
+    assert_eq!(encoded.labels.iter().filter(|label| **label != IGNORED).count(), 12);
+    assert!(text.contains("<|im_end|>\n<|im_start|>assistant\nwater"), "{text}");
+    assert!(text.ends_with("<|im_end|>"), "{text}");
+    assert!(encoded.cut > 150, "{}", encoded.cut);
+}
+
+#[test]
+fn s_142_turns_that_do_not_fit_are_cut_whole() {
+    let long = "water ".repeat(10);
+    let encoder = encoder("vanilla", 8, 64);
+    let default = Encoder { template: Template::resolve("billa", &encoder.tokenizer).unwrap(), ..encoder };
+    let conversation =
+        talk(&[("How?", &long), ("And?", &long), ("So?", &long), ("Why?", &long), ("Hm?", &long)]);
+    let encoded = default.encode_sft(&conversation).unwrap();
+    assert!(encoded.input_ids.len() <= 72);
+    assert!(encoded.cut > 0);
+    assert_eq!(encoded.input_ids.last().copied(), default.tokenizer.eos_id());
+}
+
+#[test]
+fn a_system_text_of_the_run_serves_rows_without_their_own() {
+    let encoder = Encoder { system: Some("Be brief.".into()), ..encoder("model", 512, 512) };
+    let own = Conversation { system: Some("Be long.".into()), ..talk(&[("q", "a")]) };
+    let text = |conversation: &Conversation| {
+        encoder.tokenizer.decode(&encoder.encode_sft(conversation).unwrap().input_ids, false)
+    };
+    assert!(text(&talk(&[("q", "a")])).starts_with("<|im_start|>system\nBe brief.<|im_end|>\n"));
+    assert!(text(&own).starts_with("<|im_start|>system\nBe long.<|im_end|>\n"));
+}
+
+#[test]
+fn a_model_without_a_chat_template_falls_back_and_says_so() {
+    let files = train(["some text".to_owned()].into_iter(), 300).unwrap();
+    let bare = ModelTokenizer::from_bytes(&files.tokenizer_json, None, None, None).unwrap();
+    assert_eq!(Template::resolve("model", &bare).unwrap().name(), "default");
+}
+
+#[test]
+fn template_errors_are_clear() {
+    let with = |source: &str| {
+        let files = train(["some text".to_owned()].into_iter(), 300).unwrap();
+        ModelTokenizer::from_bytes(&files.tokenizer_json, None, None, Some(source.as_bytes())).unwrap()
+    };
+    let broken = Template::resolve("model", &with("{% for m in messages %}")).unwrap_err();
+    assert_eq!(broken.code, "template.broken");
+    let endless =
+        with("{% for a in range(10000) %}{% for b in range(10000) %}{{ a }}{% endfor %}{% endfor %}");
+    let problem = Template::resolve("model", &endless).unwrap().pieces(&talk(&[("q", "a")])).unwrap_err();
+    assert_eq!(problem.code, "template.failed", "fuel ends it: {problem}");
+    let silent = Template::resolve("model", &with("nothing")).unwrap();
+    assert_eq!(silent.pieces(&talk(&[("q", "a")])).unwrap_err().code, "template.answer_lost");
+    let last = [ChatMessage { role: "assistant".into(), content: "a".into() }];
+    assert_eq!(silent.prompt(&last).unwrap_err().code, "chat.not_a_question");
+}
+
+#[test]
+fn s_147_the_preview_shows_what_training_sees() {
+    let cells = |value: Value| Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+    let row = cells(json!({"instruction": "How do I descale it?", "output": "water ".repeat(30)}));
+    let mapping = Mapping::empty(DataFormat::Alpaca);
+    let encoder = encoder("model", 64, 10);
+    let shown = preview(&encoder, &row, &mapping, 3, 9).unwrap();
+    let encoded = encoder.encode_sft(&Conversation::from_row(&row, &mapping).unwrap()).unwrap();
+    let seen: Vec<u32> = shown.tokens.iter().filter(|token| !token.cut).map(|token| token.id).collect();
+    assert_eq!(seen, encoded.input_ids);
+    assert_eq!((shown.seen, shown.learned, shown.cut), (encoded.input_ids.len(), 10, encoded.cut));
+    assert_eq!((shown.row, shown.rows, shown.left_out), (3, 9, None));
+    let text: String = shown.tokens.iter().map(|token| token.text.as_str()).collect();
+    assert!(text.contains("How do I descale it?<|im_end|>"), "{text}");
+    let empty = preview(&encoder, &cells(json!({"instruction": "q"})), &mapping, 1, 9).unwrap();
+    assert_eq!((empty.left_out.as_deref(), empty.tokens.len()), (Some("output is empty"), 0));
+}
+
+#[test]
+fn s_141_what_is_left_over_goes_on_into_the_next_block() {
+    let encoder = Encoder { stage: Stage::Pt, ..encoder("model", 16, 16) };
+    let texts = || (0..3000).map(|n| Ok(format!("kettle {n} ")));
+    let packed = encoder.encode_pt(texts()).unwrap();
+    assert!(packed.dropped_tokens < 16, "only the end of the corpus is dropped");
+    assert_eq!(packed.blocks.len() * 16 + packed.dropped_tokens, packed.total_tokens);
+    assert!(packed.blocks.iter().all(|block| block.input_ids.len() == 16));
+    let short = encoder.encode_pt(["kettle".to_owned()].into_iter().map(Ok)).unwrap();
+    assert_eq!((short.blocks.len(), short.dropped_tokens), (1, 0));
+}
+
+#[test]
+fn a_stream_never_prints_half_a_character_and_loses_nothing() {
+    let tokenizer = tokenizer();
+    let text = "ok 🚀 水 👩‍💻 done";
+    let mut stream = tokenizer.stream(true);
+    let mut joined = String::new();
+    for id in tokenizer.encode(text, false).unwrap() {
+        let piece = stream.push(id).unwrap_or_default();
+        assert!(!piece.contains('\u{FFFD}'));
+        joined += &piece;
+    }
+    assert_eq!(joined, text);
+    assert_eq!(stream.finish(), None);
+    let lead = tokenizer.encode("🚀", false).unwrap()[0];
+    let mut broken = tokenizer.stream(true);
+    let pieces: Vec<_> = (0..40).filter_map(|_| broken.push(lead)).collect();
+    assert!(!pieces.is_empty(), "broken bytes are printed as U+FFFD in the end, not kept for ever");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
+    #[test]
+    fn random_tokenizer_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        proptest::prop_assert!(ModelTokenizer::from_bytes(&bytes, None, None, None).is_err());
+    }
+
+    #[test]
+    fn any_messages_become_turns_or_a_reason(text in "\\PC{0,40}", role in "(user|assistant|system|tool|)") {
+        let value = json!({"messages": [{"role": role, "content": text}, {"from": "gpt", "value": text}]});
+        let row = Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+        let made = Conversation::from_row(&row, &Mapping::empty(DataFormat::Messages));
+        proptest::prop_assert_eq!(made.is_ok(), role == "user" && !text.is_empty());
+    }
+}

@@ -1,0 +1,202 @@
+use contract::chat::ChatMessage;
+use contract::templates::{BUILTIN, builtin};
+use corpus::template::builtin::{get_dialog, get_prompt};
+use corpus::template::{ChatTemplate, Extras};
+use corpus::{Conversation, Template};
+use serde_json::Value;
+
+use crate::folders::{cases, json, reference, text, tokenizer};
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    serde_json::from_value::<Option<_>>(value.clone()).unwrap().unwrap_or_default()
+}
+
+#[test]
+fn reference_s_220_builtin_templates_word_for_word() {
+    let recorded = json(&reference().join("templates/builtin_templates.json"));
+    let recorded = recorded.as_array().unwrap();
+    assert_eq!(recorded.len(), BUILTIN.len());
+    for template in recorded {
+        let ours = builtin(text(&template["name"])).unwrap();
+        assert_eq!(
+            (ours.prefix, ours.prompt, ours.sep, Some(ours.use_history)),
+            (
+                text(&template["prefix"]),
+                text(&template["prompt"]),
+                text(&template["sep"]),
+                template["use_history"].as_bool()
+            )
+        );
+    }
+}
+
+#[test]
+fn reference_s_221_s_222_builtin_rendered() {
+    let document = json(&reference().join("templates/builtin_rendered.json"));
+    let unknown = Template::resolve("nope", &tokenizer("llama2")).unwrap_err();
+    assert_eq!(unknown.message, text(&document["unknown_name_error"]));
+    for case in cases(&document) {
+        let words = builtin(text(&case["template"])).unwrap();
+        let (query, answer, prefix) = (text(&case["query"]), text(&case["answer"]), case["prefix"].as_str());
+        let history = pairs(&case["history"]);
+        assert_eq!(get_prompt(words, query, &history, prefix), text(&case["get_prompt"]));
+        let dialog = get_dialog(words, query, answer, &history, prefix);
+        assert_eq!(serde_json::to_value(dialog).unwrap(), case["get_dialog"]);
+    }
+}
+
+/// Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS`, by counting days.
+fn seconds(stamp: &str) -> i64 {
+    let part = |from: usize, to: usize| stamp[from..to].parse::<i64>().unwrap();
+    let (year, month, day) = (part(0, 4), part(5, 7), part(8, 10));
+    let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut days: i64 = (1970..year).map(|year| 365 + i64::from(leap(year))).sum();
+    let lengths = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    days += lengths.iter().take(month as usize - 1).sum::<i64>() + day - 1;
+    days * 86_400 + part(11, 13) * 3600 + part(14, 16) * 60 + part(17, 19)
+}
+
+fn chat_template(recorded: &Value, now: i64) -> ChatTemplate {
+    let (bos, eos) = (text(&recorded["bos_token"]), text(&recorded["eos_token"]));
+    let tokens = [bos, eos, "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "</s>"];
+    let specials = tokens.iter().filter(|token| !token.is_empty()).map(|token| (*token).to_owned()).collect();
+    ChatTemplate::with_tokens(text(&recorded["chat_template"]), Some(bos), Some(eos), specials)
+        .unwrap()
+        .at(now)
+}
+
+#[test]
+fn reference_chat_rendered() {
+    let folder = reference().join("templates");
+    let (templates, document) =
+        (json(&folder.join("chat_templates.json")), json(&folder.join("chat_rendered.json")));
+    let now = seconds(text(&document["now"]));
+    let mut wrong = Vec::new();
+    for (index, case) in cases(&document).iter().enumerate() {
+        let name = text(&case["template"]);
+        let template = chat_template(&templates[name], now);
+        let messages = &document["conversations"][text(&case["conversation"])];
+        let extras = Extras {
+            tools: case["tools"].clone(),
+            variables: case["kwargs"].as_object().cloned().unwrap_or_default(),
+        };
+        let open = case["add_generation_prompt"].as_bool().unwrap();
+        let got = template.render_json(messages, open, &extras).map_err(|problem| problem.message);
+        let wanted = match case.get("text") {
+            Some(rendered) => Ok(text(rendered).to_owned()),
+            None => Err(text(&case["error"]).to_owned()),
+        };
+        if got != wanted {
+            wrong.push(format!(
+                "{index} {name} {}:\n  got    {got:?}\n  wanted {wanted:?}",
+                case["conversation"]
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of the cases differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The answers that a `{% generation %}` tag marks are exactly what our pieces learn.
+#[test]
+fn reference_generation_spans_are_the_learnt_pieces() {
+    let folder = reference().join("templates");
+    let (templates, document) =
+        (json(&folder.join("chat_templates.json")), json(&folder.join("chat_rendered.json")));
+    let mut checked = 0;
+    for case in cases(&document) {
+        let Some(spans) = case.get("assistant_char_spans").and_then(Value::as_array) else { continue };
+        let messages = &document["conversations"][text(&case["conversation"])];
+        let Ok(messages) = serde_json::from_value::<Vec<ChatMessage>>(messages.clone()) else { continue };
+        if case["add_generation_prompt"] == Value::Bool(false) || !ends_with_question(&messages) {
+            continue;
+        }
+        let template = &templates[text(&case["template"])];
+        let source = template["chat_template"].as_str().unwrap();
+        let tokenizer = with_chat_template(source);
+        let pieces = Template::resolve("model", &tokenizer).unwrap().prompt_pieces(&messages).unwrap();
+        let rendered: Vec<char> = text(&case["text"]).chars().collect();
+        let marked: Vec<String> = spans
+            .iter()
+            .map(|span| {
+                rendered[span[0].as_u64().unwrap() as usize..span[1].as_u64().unwrap() as usize]
+                    .iter()
+                    .collect()
+            })
+            .collect();
+        let learnt: Vec<String> =
+            pieces.into_iter().filter(|piece| piece.learn).map(|piece| piece.text).collect();
+        assert_eq!(learnt, marked);
+        checked += marked.len();
+    }
+    assert!(checked > 0, "no case marks an answer");
+}
+
+fn ends_with_question(messages: &[ChatMessage]) -> bool {
+    let known =
+        messages.iter().all(|message| ["system", "user", "assistant"].contains(&message.role.as_str()));
+    let filled = messages.iter().all(|message| !message.content.is_empty());
+    known && filled && messages.last().is_some_and(|last| last.role == "user")
+}
+
+fn with_chat_template(source: &str) -> corpus::ModelTokenizer {
+    let folder = reference().join("tokenizers/qwen2");
+    let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    corpus::ModelTokenizer::from_bytes(
+        &file("tokenizer.json"),
+        Some(&file("tokenizer_config.json")),
+        None,
+        Some(source.as_bytes()),
+    )
+    .unwrap()
+}
+
+fn conversation(turns: usize, system: Option<&str>) -> Conversation {
+    let turn = |n: usize| (format!("Question {n}?"), format!("Answer {n}."));
+    Conversation { system: system.map(str::to_owned), turns: (1..=turns).map(turn).collect() }
+}
+
+fn asked(conversation: &Conversation) -> Vec<ChatMessage> {
+    let message = |role: &str, content: &str| ChatMessage { role: role.into(), content: content.into() };
+    let mut messages: Vec<_> = conversation.system.iter().map(|text| message("system", text)).collect();
+    for (question, answer) in &conversation.turns {
+        messages.extend([message("user", question), message("assistant", answer)]);
+    }
+    messages.pop();
+    messages
+}
+
+/// S-222: prompts cannot diverge from training, for built-in and published chat templates alike.
+#[test]
+fn reference_s_222_the_prompt_is_a_prefix_of_the_training_text() {
+    let recorded = json(&reference().join("templates/chat_templates.json"));
+    let plain = tokenizer("llama2");
+    let mut templates: Vec<(String, Template)> = BUILTIN
+        .iter()
+        .map(|builtin| (builtin.name.to_owned(), Template::resolve(builtin.name, &plain).unwrap()))
+        .collect();
+    for (name, template) in recorded.as_object().unwrap() {
+        let tokenizer = with_chat_template(text(&template["chat_template"]));
+        if name != "feature_mix" {
+            templates.push((name.clone(), Template::resolve("model", &tokenizer).unwrap()));
+        }
+    }
+    for (name, template) in templates {
+        for (turns, system) in [(1, None), (1, Some("Be brief.")), (3, None), (3, Some("Be brief."))] {
+            let conversation = conversation(turns, system);
+            let pieces = template.pieces(&conversation).unwrap();
+            let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
+            let prompt = template.prompt(&asked(&conversation)).unwrap();
+            assert!(whole.starts_with(&prompt), "{name}:\n{prompt:?}\n{whole:?}");
+            let learnt: Vec<_> = pieces.iter().filter(|piece| piece.learn).collect();
+            let expected = if name == "vanilla" { 1 } else { turns };
+            assert_eq!(learnt.len(), expected, "{name}: {pieces:?}");
+            for (index, piece) in learnt.iter().enumerate() {
+                let number = turns - expected + index + 1;
+                assert!(piece.text.contains(&format!("Answer {number}.")), "{name}");
+                assert!(!piece.text.contains("Question"), "{name}");
+                assert!(piece.tail > 0, "{name}: every answer has its end token: {piece:?}");
+            }
+            assert!(pieces.last().unwrap().learn, "{name}: the text ends with the last answer");
+        }
+    }
+}
