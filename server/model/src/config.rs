@@ -165,7 +165,8 @@ fn rope_scaling(fields: &Fields) -> Result<RopeScaling> {
     let Some(value) = value else { return Ok(RopeScaling::None) };
     let map = value.as_object().ok_or_else(|| wrong("rope_scaling", value, "an object or null"))?;
     let inner = Fields(map);
-    let kind = inner.get("rope_type").or_else(|| inner.get("type")).and_then(Value::as_str).unwrap_or("default");
+    let kind =
+        inner.get("rope_type").or_else(|| inner.get("type")).and_then(Value::as_str).unwrap_or("default");
     let need = |name: &str| {
         inner.number(name)?.ok_or_else(|| {
             ModelError::new("config.missing", format!("config.json: rope_scaling lacks \"{name}\"."))
@@ -191,12 +192,11 @@ fn rope_scaling(fields: &Fields) -> Result<RopeScaling> {
 impl ModelConfig {
     /// Reads a `config.json`. Fails with the name of the field that is missing, wrong or not supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            ModelError::new("config.json", format!("config.json is not JSON: {error}."))
-        })?;
-        let map = value.as_object().ok_or_else(|| {
-            ModelError::new("config.json", "config.json must hold one object.")
-        })?;
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|error| ModelError::new("config.json", format!("config.json is not JSON: {error}.")))?;
+        let map = value
+            .as_object()
+            .ok_or_else(|| ModelError::new("config.json", "config.json must hold one object."))?;
         Self::from_map(&Fields(map))
     }
 
@@ -229,7 +229,11 @@ impl ModelConfig {
             output_bias: architecture == Architecture::Llama && bias,
             mlp_bias: fields.flag("mlp_bias")?.unwrap_or(false),
             max_position_embeddings: fields.size("max_position_embeddings")?.unwrap_or(2048),
-            dtype: fields.get("torch_dtype").or_else(|| fields.get("dtype")).and_then(Value::as_str).map(short),
+            dtype: fields
+                .get("torch_dtype")
+                .or_else(|| fields.get("dtype"))
+                .and_then(Value::as_str)
+                .map(short),
             bos_token_id: fields.ids("bos_token_id")?.first().copied(),
             eos_token_ids: fields.ids("eos_token_id")?,
             pad_token_id: fields.ids("pad_token_id")?.first().copied(),
@@ -250,7 +254,10 @@ impl ModelConfig {
             ));
         }
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
-            return Err(ModelError::new("config.heads", "config.json: the head size must be even and above 0."));
+            return Err(ModelError::new(
+                "config.heads",
+                "config.json: the head size must be even and above 0.",
+            ));
         }
         if let Some(act) = fields.get("hidden_act").and_then(Value::as_str)
             && act != "silu"

@@ -77,7 +77,13 @@ pub fn lora_parameters(config: &ModelConfig, lora: &LoraConfig) -> u64 {
 }
 
 /// Estimates one optimizer step of `micro_batches` batches of `rows` rows of `length` tokens.
-pub fn estimate(config: &ModelConfig, method: &Method, rows: usize, length: usize, micro_batches: usize) -> Cost {
+pub fn estimate(
+    config: &ModelConfig,
+    method: &Method,
+    rows: usize,
+    length: usize,
+    micro_batches: usize,
+) -> Cost {
     let parameters = parameters(config);
     let linear = linear_parameters(config) * config.num_hidden_layers as u64;
     let head = (config.vocab_size * config.hidden_size) as u64;
@@ -89,7 +95,10 @@ pub fn estimate(config: &ModelConfig, method: &Method, rows: usize, length: usiz
     let tokens = (rows * length) as u64;
     let attention = 2 * (config.num_hidden_layers * config.query_width() * length) as u64;
     let per_token = 2 * passes * (linear + head + attention) + 6 * added;
-    let kept = 3 * config.hidden_size + 2 * config.query_width() + 2 * config.key_width() + 2 * config.intermediate_size;
+    let kept = 3 * config.hidden_size
+        + 2 * config.query_width()
+        + 2 * config.key_width()
+        + 2 * config.intermediate_size;
     let logits = (tokens * config.vocab_size as u64).min(1 << 24);
     Cost {
         parameters,

@@ -83,7 +83,10 @@ impl<'a, B: Kernels> Generator<'a, B> {
             return fail("The prompt is empty.".into());
         }
         if prompt.len() >= context {
-            return fail(format!("The prompt has {} tokens; the model's context is {context}.", prompt.len()));
+            return fail(format!(
+                "The prompt has {} tokens; the model's context is {context}.",
+                prompt.len()
+            ));
         }
         match prompt.iter().find(|id| **id as usize >= self.model.config.vocab_size) {
             Some(id) => fail(format!("The prompt holds token {id}, which the model does not know.")),

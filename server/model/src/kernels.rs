@@ -189,7 +189,12 @@ pub trait Kernels: Backend {
     fn scatter_rows(values: &Mat<Self>, ids: &[u32], rows: usize) -> Mat<Self>;
 
     /// Cross-entropy of `hidden head^T` against targets, in blocks of rows; logits are never kept.
-    fn cross_entropy(hidden: &Mat<Self>, head: &Mat<Self>, targets: &Targets, want: Want) -> CrossEntropy<Self>;
+    fn cross_entropy(
+        hidden: &Mat<Self>,
+        head: &Mat<Self>,
+        targets: &Targets,
+        want: Want,
+    ) -> CrossEntropy<Self>;
 
     /// Inverted dropout; the mask is a hash of seed and element index, so it can be made twice.
     fn dropout(x: &Mat<Self>, p: f32, seed: u64) -> Mat<Self>;

@@ -72,9 +72,13 @@ impl LoraConfig {
         if !self.alpha.is_finite() || !(0.0..1.0).contains(&self.dropout) {
             return fail("LoRA alpha must be a number, dropout at least 0 and below 1.".into());
         }
-        let known = |name: &String| name == "all-linear" || TARGETS.iter().any(|target| matches(name, target));
+        let known =
+            |name: &String| name == "all-linear" || TARGETS.iter().any(|target| matches(name, target));
         match self.target_modules.iter().find(|name| !known(name)) {
-            Some(name) => fail(format!("\"{name}\" is not a linear map of this model; there are {}.", TARGETS.join(", "))),
+            Some(name) => fail(format!(
+                "\"{name}\" is not a linear map of this model; there are {}.",
+                TARGETS.join(", ")
+            )),
             None if self.target_modules.is_empty() => fail("LoRA needs at least one target module.".into()),
             None => Ok(()),
         }
@@ -91,13 +95,15 @@ impl LoraConfig {
     /// Rank and scale on a module.
     fn rank_and_scale(&self, module: &str) -> (usize, f64) {
         let rank = self.rank_pattern.iter().find(|(key, _)| matches(module, key)).map_or(self.r, |(_, r)| *r);
-        let alpha = self.alpha_pattern.iter().find(|(key, _)| matches(module, key)).map_or(self.alpha, |(_, a)| *a);
+        let alpha =
+            self.alpha_pattern.iter().find(|(key, _)| matches(module, key)).map_or(self.alpha, |(_, a)| *a);
         (rank, alpha / if self.use_rslora { (rank as f64).sqrt() } else { rank as f64 })
     }
 
     /// Reads PEFT's `adapter_config.json`.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let fail = |message: String| ModelError::new("lora.config", format!("adapter_config.json: {message}."));
+        let fail =
+            |message: String| ModelError::new("lora.config", format!("adapter_config.json: {message}."));
         let value: Value = serde_json::from_slice(bytes).map_err(|error| fail(error.to_string()))?;
         let get = |name: &str| value.get(name).filter(|value| !value.is_null());
         if let Some(kind) = get("peft_type").and_then(Value::as_str).filter(|kind| *kind != "LORA") {
@@ -121,12 +127,20 @@ impl LoraConfig {
         });
         let config = Self {
             r: get("r").and_then(Value::as_u64).ok_or_else(|| fail("\"r\" is missing".into()))? as usize,
-            alpha: get("lora_alpha").and_then(Value::as_f64).ok_or_else(|| fail("\"lora_alpha\" is missing".into()))?,
+            alpha: get("lora_alpha")
+                .and_then(Value::as_f64)
+                .ok_or_else(|| fail("\"lora_alpha\" is missing".into()))?,
             dropout: get("lora_dropout").and_then(Value::as_f64).unwrap_or(0.0),
             target_modules: targets,
             use_rslora: get("use_rslora").and_then(Value::as_bool).unwrap_or(false),
-            rank_pattern: map("rank_pattern").into_iter().filter_map(|(k, v)| Some((k, v.as_u64()? as usize))).collect(),
-            alpha_pattern: map("alpha_pattern").into_iter().filter_map(|(k, v)| Some((k, v.as_f64()?))).collect(),
+            rank_pattern: map("rank_pattern")
+                .into_iter()
+                .filter_map(|(k, v)| Some((k, v.as_u64()? as usize)))
+                .collect(),
+            alpha_pattern: map("alpha_pattern")
+                .into_iter()
+                .filter_map(|(k, v)| Some((k, v.as_f64()?)))
+                .collect(),
             layers_to_transform: layers,
         };
         config.check()?;
@@ -150,7 +164,13 @@ impl LoraConfig {
     }
 }
 
-fn part<B: Kernels>(linear: &Linear<B>, config: &LoraConfig, a: Vec<f32>, b: Vec<f32>, device: &B::Device) -> LoraPart<B> {
+fn part<B: Kernels>(
+    linear: &Linear<B>,
+    config: &LoraConfig,
+    a: Vec<f32>,
+    b: Vec<f32>,
+    device: &B::Device,
+) -> LoraPart<B> {
     let module = linear.weight.name.trim_end_matches(".weight");
     let (rank, scale) = config.rank_and_scale(module);
     let (outer, inner) = (linear.weight.shape[0], linear.weight.shape[1]);
@@ -199,7 +219,11 @@ impl<B: Kernels> CausalLm<B> {
         let mut rng = Rng::new(seed);
         self.put_adapter(config, |name, [rows, cols]| {
             let fresh = name.ends_with("lora_A.weight");
-            Ok(if fresh { rng.uniforms(rows * cols, 1.0 / (cols as f64).sqrt()) } else { vec![0.0; rows * cols] })
+            Ok(if fresh {
+                rng.uniforms(rows * cols, 1.0 / (cols as f64).sqrt())
+            } else {
+                vec![0.0; rows * cols]
+            })
         })
     }
 
@@ -270,7 +294,10 @@ mod tests {
         let mut config = LoraConfig { target_modules: vec!["q_proj".into()], ..LoraConfig::default() };
         config.rank_pattern.insert("q_proj".into(), 2);
         config.layers_to_transform = Some(vec![1]);
-        assert!(config.covers("model.layers.1.self_attn.q_proj") && !config.covers("model.layers.0.self_attn.q_proj"));
+        assert!(
+            config.covers("model.layers.1.self_attn.q_proj")
+                && !config.covers("model.layers.0.self_attn.q_proj")
+        );
         assert!(!config.covers("model.layers.1.self_attn.k_proj"));
         assert_eq!(config.rank_and_scale("model.layers.1.self_attn.q_proj"), (2, 8.0));
         config.use_rslora = true;
@@ -279,12 +306,15 @@ mod tests {
 
     #[test]
     fn survives_a_round_trip_and_names_errors() {
-        let config = LoraConfig { target_modules: vec!["v_proj".into()], dropout: 0.1, ..LoraConfig::default() };
+        let config =
+            LoraConfig { target_modules: vec!["v_proj".into()], dropout: 0.1, ..LoraConfig::default() };
         assert_eq!(LoraConfig::from_json(config.to_json("x").to_string().as_bytes()).unwrap(), config);
         let bad = LoraConfig { target_modules: vec!["router".into()], ..LoraConfig::default() };
         assert!(bad.check().unwrap_err().to_string().contains("router"));
         let mut json = config.to_json("x");
         json["use_dora"] = json!(true);
-        assert!(LoraConfig::from_json(json.to_string().as_bytes()).unwrap_err().to_string().contains("use_dora"));
+        assert!(
+            LoraConfig::from_json(json.to_string().as_bytes()).unwrap_err().to_string().contains("use_dora")
+        );
     }
 }

@@ -112,7 +112,8 @@ fn keep_top_p(logits: &mut [f32], p: f32) {
     }
     let probabilities = softmax(logits);
     let mut order: Vec<usize> = (0..logits.len()).filter(|i| logits[*i] > f32::NEG_INFINITY).collect();
-    order.sort_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+    // Of equals the first stays longest.
+    order.sort_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a)));
     let mut sum = 0.0f32;
     let keep_at_least = order.len().saturating_sub(1);
     for &i in &order[..keep_at_least] {

@@ -58,7 +58,9 @@ impl Bytes {
             Self::Memory(bytes) => {
                 let start = usize::try_from(start).unwrap_or(usize::MAX);
                 let piece = start.checked_add(len).and_then(|end| bytes.get(start..end));
-                piece.map(<[u8]>::to_vec).ok_or_else(|| ModelError::new("weights.truncated", "The bytes end too early."))
+                piece
+                    .map(<[u8]>::to_vec)
+                    .ok_or_else(|| ModelError::new("weights.truncated", "The bytes end too early."))
             }
         }
     }

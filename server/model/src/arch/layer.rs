@@ -46,15 +46,7 @@ impl<B: Kernels> Layer<B> {
     }
 
     pub(crate) fn linears_mut(&mut self) -> [&mut Linear<B>; 7] {
-        [
-            &mut self.q,
-            &mut self.k,
-            &mut self.v,
-            &mut self.o,
-            &mut self.gate,
-            &mut self.up,
-            &mut self.down,
-        ]
+        [&mut self.q, &mut self.k, &mut self.v, &mut self.o, &mut self.gate, &mut self.up, &mut self.down]
     }
 
     /// Base weights.
@@ -96,7 +88,12 @@ impl<B: Kernels> Layer<B> {
 
     /// Output with residual, gate, up and the adapters' inner products.
     #[expect(clippy::type_complexity, reason = "taken apart at once by both callers")]
-    fn feed_forward(&self, middle: &Mat<B>, eps: f32, mode: Mode) -> (Mat<B>, Mat<B>, Mat<B>, [Option<Mat<B>>; 3]) {
+    fn feed_forward(
+        &self,
+        middle: &Mat<B>,
+        eps: f32,
+        mode: Mode,
+    ) -> (Mat<B>, Mat<B>, Mat<B>, [Option<Mat<B>>; 3]) {
         let h = B::rms_norm(middle, &self.post_norm.value, eps);
         let ((gate, ga), (up, ua)) = (self.gate.forward(&h, mode), self.up.forward(&h, mode));
         let (down, da) = self.down.forward(&B::swiglu(&gate, &up), mode);
@@ -158,7 +155,14 @@ impl<B: Kernels> Layer<B> {
     }
 
     /// Through the norm and along the residual.
-    fn norm_backward(&self, norm: &Param<B>, x: &Mat<B>, dh: Option<Mat<B>>, dy: Mat<B>, back: &mut Back<B>) -> Mat<B> {
+    fn norm_backward(
+        &self,
+        norm: &Param<B>,
+        x: &Mat<B>,
+        dh: Option<Mat<B>>,
+        dy: Mat<B>,
+        back: &mut Back<B>,
+    ) -> Mat<B> {
         let Some(dh) = dh else { return dy };
         let (dx, dw) = B::rms_norm_backward(x, &norm.value, back.eps, &dh, norm.trainable);
         if let Some(dw) = dw {

@@ -72,7 +72,8 @@ fn narrow_product(x: &[f32], w: &[f32], n: usize, inner: usize, outer: usize) ->
 
 fn one_thread() -> Option<&'static [rayon::ThreadPool; 2]> {
     static POOLS: std::sync::OnceLock<Option<[rayon::ThreadPool; 2]>> = std::sync::OnceLock::new();
-    let build = || rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads().div_ceil(2)).build();
+    let build =
+        || rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads().div_ceil(2)).build();
     POOLS.get_or_init(|| Some([build().ok()?, build().ok()?])).as_ref()
 }
 
@@ -293,7 +294,12 @@ impl Kernels for Flex {
         mat(out, rows, d)
     }
 
-    fn cross_entropy(hidden: &Mat<Flex>, head: &Mat<Flex>, targets: &Targets, want: Want) -> CrossEntropy<Flex> {
+    fn cross_entropy(
+        hidden: &Mat<Flex>,
+        head: &Mat<Flex>,
+        targets: &Targets,
+        want: Want,
+    ) -> CrossEntropy<Flex> {
         loss::cross_entropy(hidden, head, targets, want)
     }
 
@@ -315,7 +321,10 @@ impl Kernels for Flex {
 
     fn sum_of_squares(x: &Mat<Flex>) -> f64 {
         let x = raw(x);
-        view(&x).par_chunks(1 << 15).map(|x| x.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>()).sum()
+        view(&x)
+            .par_chunks(1 << 15)
+            .map(|x| x.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>())
+            .sum()
     }
 
     fn adamw(

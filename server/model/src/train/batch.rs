@@ -82,7 +82,10 @@ impl Batch {
         let size = self.b * self.t;
         let fail = |message: String| Err(ModelError::new("batch.invalid", message));
         if self.input_ids.len() != size || self.attention_mask.len() != size {
-            return fail(format!("A batch of {} rows of {} needs {size} ids and mask values.", self.b, self.t));
+            return fail(format!(
+                "A batch of {} rows of {} needs {size} ids and mask values.",
+                self.b, self.t
+            ));
         }
         if !self.labels.is_empty() && self.labels.len() != size {
             return fail(format!("A batch of {} rows of {} needs {size} labels.", self.b, self.t));
@@ -91,7 +94,10 @@ impl Batch {
         let real = |i: &usize| self.attention_mask[*i] != 0;
         if let Some(i) = (0..size).filter(real).find(|i| outside(&self.input_ids[*i])) {
             let id = self.input_ids[i];
-            return fail(format!("Row {} of the batch holds token {id}; the model knows {vocab}.", i / self.t + 1));
+            return fail(format!(
+                "Row {} of the batch holds token {id}; the model knows {vocab}.",
+                i / self.t + 1
+            ));
         }
         match (0..self.labels.len()).find(|i| self.labels[*i] != IGNORED && outside(&self.labels[*i])) {
             Some(i) => fail(format!(
@@ -151,7 +157,9 @@ impl Batch {
 
     /// Rows in two groups of nearly equal numbers of real tokens.
     pub fn halves(&self) -> [Vec<usize>; 2] {
-        let tokens = |row: &usize| self.attention_mask[row * self.t..(row + 1) * self.t].iter().filter(|m| **m != 0).count();
+        let tokens = |row: &usize| {
+            self.attention_mask[row * self.t..(row + 1) * self.t].iter().filter(|m| **m != 0).count()
+        };
         let mut rows: Vec<usize> = (0..self.b).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(tokens(row)));
         let mut groups = [Vec::new(), Vec::new()];

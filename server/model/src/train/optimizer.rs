@@ -77,7 +77,11 @@ impl<B: Kernels> AdamW<B> {
         for (name, (m, v)) in &self.moments {
             for (kind, moment) in [("exp_avg", m), ("exp_avg_sq", v)] {
                 let values = B::to_host(moment);
-                tensors.push(HostTensor { name: format!("{name}.{kind}"), shape: moment.dims().to_vec(), values });
+                tensors.push(HostTensor {
+                    name: format!("{name}.{kind}"),
+                    shape: moment.dims().to_vec(),
+                    values,
+                });
             }
         }
         tensors
@@ -101,8 +105,11 @@ impl<B: Kernels> AdamW<B> {
             moments.insert(param.name.clone(), (put(m.values), put(v.values)));
         });
         if let Some(name) = wrong.or_else(|| by_name.keys().next().cloned()) {
-            return Err(ModelError::new("optimizer.state", format!("The stored optimizer state \"{name}\" does not fit this model."))
-                .hint("Resume with the same model and the same LoRA settings."));
+            return Err(ModelError::new(
+                "optimizer.state",
+                format!("The stored optimizer state \"{name}\" does not fit this model."),
+            )
+            .hint("Resume with the same model and the same LoRA settings."));
         }
         (self.t, self.moments) = (steps, moments);
         Ok(())
@@ -116,6 +123,10 @@ mod tests {
     #[test]
     fn decay_spares_biases_and_norms() {
         assert!(decays("model.layers.0.mlp.up_proj.weight") && decays("x.lora_A.weight"));
-        assert!(!decays("model.norm.weight") && !decays("a.q_proj.bias") && !decays("model.layers.0.input_layernorm.weight"));
+        assert!(
+            !decays("model.norm.weight")
+                && !decays("a.q_proj.bias")
+                && !decays("model.layers.0.input_layernorm.weight")
+        );
     }
 }

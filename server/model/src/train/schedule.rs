@@ -50,10 +50,13 @@ impl Schedule {
         match self.kind {
             ScheduleKind::Constant => self.learning_rate,
             ScheduleKind::Linear => self.learning_rate * ((total - step) / span).max(0.0),
-            ScheduleKind::Cosine => self.learning_rate * (0.5 * (1.0 + (TAU * 0.5 * progress).cos())).max(0.0),
+            ScheduleKind::Cosine => {
+                self.learning_rate * (0.5 * (1.0 + (TAU * 0.5 * progress).cos())).max(0.0)
+            }
             ScheduleKind::CosineWithRestarts { .. } if progress >= 1.0 => 0.0,
             ScheduleKind::CosineWithRestarts { cycles } => {
-                self.learning_rate * (0.5 * (1.0 + (PI * ((f64::from(cycles) * progress) % 1.0)).cos())).max(0.0)
+                self.learning_rate
+                    * (0.5 * (1.0 + (PI * ((f64::from(cycles) * progress) % 1.0)).cos())).max(0.0)
             }
             ScheduleKind::Polynomial { end, .. } if step > total => end,
             ScheduleKind::Polynomial { power, end } => {
@@ -69,7 +72,8 @@ mod tests {
 
     #[test]
     fn warm_up_starts_at_zero_and_the_end_is_zero() {
-        let schedule = Schedule { kind: ScheduleKind::Linear, learning_rate: 1.0, warmup_steps: 2, total_steps: 4 };
+        let schedule =
+            Schedule { kind: ScheduleKind::Linear, learning_rate: 1.0, warmup_steps: 2, total_steps: 4 };
         assert_eq!([0, 1, 2, 3, 4, 9].map(|step| schedule.rate(step)), [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]);
     }
 }

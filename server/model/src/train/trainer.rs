@@ -111,7 +111,11 @@ impl<B: Kernels> Trainer<B> {
     pub fn micro_step(&mut self, batch: &Batch, token_weight: f64) -> Result<MicroLoss> {
         batch.check(self.model.config.vocab_size)?;
         let mask = splitmix(self.seed ^ splitmix(self.optimizer.steps() << 20 ^ self.micro));
-        let [left, right] = if B::splits_batches() && batch.b > 1 { batch.halves() } else { [(0..batch.b).collect(), vec![]] };
+        let [left, right] = if B::splits_batches() && batch.b > 1 {
+            batch.halves()
+        } else {
+            [(0..batch.b).collect(), vec![]]
+        };
         let model = &self.model;
         let run = |rows: &[usize], side: u64| {
             let packed = batch.pack_rows(rows);
@@ -224,8 +228,11 @@ impl<B: Kernels> Trainer<B> {
             }
         });
         match wrong {
-            Some(name) => Err(ModelError::new("checkpoint.tensors", format!("The checkpoint lacks \"{name}\" in this shape."))
-                .hint("Resume with the same model and the same LoRA settings.")),
+            Some(name) => Err(ModelError::new(
+                "checkpoint.tensors",
+                format!("The checkpoint lacks \"{name}\" in this shape."),
+            )
+            .hint("Resume with the same model and the same LoRA settings.")),
             None => Ok(()),
         }
     }

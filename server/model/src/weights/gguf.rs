@@ -143,8 +143,11 @@ impl Gguf {
         for raw in header.tensors {
             let Some(name) = transformers_name(&raw.name) else { continue };
             let format = BlockFormat::from_code(raw.kind).ok_or_else(|| {
-                ModelError::new("gguf.format", format!("Tensor \"{}\" has storage type {}.", raw.name, raw.kind))
-                    .hint("F32, F16, BF16, Q8_0, Q4_0 and Q4_1 can be read.")
+                ModelError::new(
+                    "gguf.format",
+                    format!("Tensor \"{}\" has storage type {}.", raw.name, raw.kind),
+                )
+                .hint("F32, F16, BF16, Q8_0, Q4_0 and Q4_1 can be read.")
             })?;
             let count: u64 = raw.shape.iter().product();
             let row = *raw.shape.first().unwrap_or(&1);
@@ -153,7 +156,8 @@ impl Gguf {
             })?;
             let start = header.data.checked_add(raw.offset);
             let start = start.filter(|start| start.checked_add(size).is_some_and(|end| end <= total));
-            let start = start.ok_or_else(|| broken(format!("Tensor \"{}\" lies outside the file.", raw.name)))?;
+            let start =
+                start.ok_or_else(|| broken(format!("Tensor \"{}\" lies outside the file.", raw.name)))?;
             let heads = heads_of(&raw.name, &config);
             let shape: Vec<usize> = raw.shape.iter().rev().map(|n| *n as usize).collect();
             if let Some(heads) = heads
@@ -281,7 +285,9 @@ fn config(metadata: &BTreeMap<String, GgufValue>, tensors: &[reader::RawTensor])
     let get = |key: &str| metadata.get(&format!("{name}.{key}"));
     let size = |key: &str| {
         let value = get(key).and_then(GgufValue::as_u64).filter(|n| (1..=1 << 24).contains(n));
-        value.map(|n| n as usize).ok_or_else(|| broken(format!("Metadata \"{name}.{key}\" is missing or not a size.")))
+        value
+            .map(|n| n as usize)
+            .ok_or_else(|| broken(format!("Metadata \"{name}.{key}\" is missing or not a size.")))
     };
     let id = |key: &str| {
         let value = metadata.get(&format!("tokenizer.ggml.{key}_token_id")).and_then(GgufValue::as_u64);

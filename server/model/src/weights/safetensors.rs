@@ -54,7 +54,8 @@ fn broken(message: impl Into<String>) -> ModelError {
 
 fn refuse_pickle(name: &str, start: &[u8]) -> Result<()> {
     let by_name = [".bin", ".pt", ".pth", ".ckpt", ".pkl"].iter().any(|end| name.ends_with(end));
-    let by_magic = start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02") || start.starts_with(b"\x80\x04");
+    let by_magic =
+        start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02") || start.starts_with(b"\x80\x04");
     if by_name || by_magic {
         return Err(ModelError::new(
             "weights.pickle",
@@ -86,7 +87,8 @@ impl Weights {
 
     fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
         let text = std::fs::read(index).map_err(|error| ModelError::io(index, &error))?;
-        let value: Value = serde_json::from_slice(&text).map_err(|e| broken(format!("{}: {e}.", index.display())))?;
+        let value: Value =
+            serde_json::from_slice(&text).map_err(|e| broken(format!("{}: {e}.", index.display())))?;
         let map = value.get("weight_map").and_then(Value::as_object);
         let map = map.ok_or_else(|| broken(format!("{}: \"weight_map\" is missing.", index.display())))?;
         let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
@@ -99,7 +101,8 @@ impl Weights {
             }
             all.add(Bytes::File(folder.join(name)), name)?;
         }
-        match map.keys().find(|name| !all.entries.contains_key(*name) && !all.unreadable.contains_key(*name)) {
+        match map.keys().find(|name| !all.entries.contains_key(*name) && !all.unreadable.contains_key(*name))
+        {
             Some(lost) => Err(broken(format!("{}: no shard holds \"{lost}\".", index.display()))),
             None => Ok(all),
         }
@@ -152,8 +155,11 @@ impl Weights {
 
     fn find(&self, name: &str) -> Result<&Entry> {
         if let Some(format) = self.unreadable.get(name) {
-            return Err(ModelError::new("weights.format", format!("Tensor \"{name}\" is stored as {format}."))
-                .hint("F32, F16 and BF16 can be read."));
+            return Err(ModelError::new(
+                "weights.format",
+                format!("Tensor \"{name}\" is stored as {format}."),
+            )
+            .hint("F32, F16 and BF16 can be read."));
         }
         self.entries.get(name).ok_or_else(|| {
             ModelError::new("weights.tensor_missing", format!("The weights lack the tensor \"{name}\"."))
@@ -165,7 +171,10 @@ impl Weights {
     pub fn read_integers(&self, name: &str) -> Result<Vec<i64>> {
         let entry = self.find(name)?;
         if entry.format != Format::I64 {
-            return Err(ModelError::new("weights.format", format!("Tensor \"{name}\" does not hold whole numbers.")));
+            return Err(ModelError::new(
+                "weights.format",
+                format!("Tensor \"{name}\" does not hold whole numbers."),
+            ));
         }
         let bytes = self.files[entry.file].read(entry.start, entry.count * 8)?;
         Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect())
@@ -173,10 +182,16 @@ impl Weights {
 }
 
 /// Checks one header entry; `Ok(Err(format))` when its number format is unknown here.
-fn entry(value: &Value, file: usize, base: u64, total: u64) -> std::result::Result<std::result::Result<Entry, String>, &'static str> {
+fn entry(
+    value: &Value,
+    file: usize,
+    base: u64,
+    total: u64,
+) -> std::result::Result<std::result::Result<Entry, String>, &'static str> {
     let format = value.get("dtype").and_then(Value::as_str).ok_or("no dtype")?;
     let shape = value.get("shape").and_then(Value::as_array).ok_or("no shape")?;
-    let shape = shape.iter().map(|n| n.as_u64().and_then(|n| usize::try_from(n).ok())).collect::<Option<Vec<_>>>();
+    let shape =
+        shape.iter().map(|n| n.as_u64().and_then(|n| usize::try_from(n).ok())).collect::<Option<Vec<_>>>();
     let shape = shape.ok_or("the shape is not a list of sizes")?;
     let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)).ok_or("the shape is too large")?;
     let offsets = value.get("data_offsets").and_then(Value::as_array).ok_or("no data_offsets")?;
@@ -233,7 +248,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn small() -> Vec<u8> {
-        let a = HostTensor { name: "a".into(), shape: vec![2, 3], values: vec![1.0, -2.0, 3.5, 0.0, 1e-8, 7.0] };
+        let a =
+            HostTensor { name: "a".into(), shape: vec![2, 3], values: vec![1.0, -2.0, 3.5, 0.0, 1e-8, 7.0] };
         let b = HostTensor { name: "b".into(), shape: vec![1], values: vec![9.0] };
         to_bytes(&[a, b]).unwrap()
     }

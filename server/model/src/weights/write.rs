@@ -28,8 +28,9 @@ fn header(tensors: &[(String, Vec<usize>)]) -> Result<Vec<u8>> {
         map.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [offset, end] }));
         offset = end;
     }
-    let mut text = serde_json::to_vec(&Value::Object(map))
-        .map_err(|error| ModelError::new("weights.write", format!("The header could not be written: {error}.")))?;
+    let mut text = serde_json::to_vec(&Value::Object(map)).map_err(|error| {
+        ModelError::new("weights.write", format!("The header could not be written: {error}."))
+    })?;
     text.resize(text.len().next_multiple_of(8), b' ');
     Ok(text)
 }
@@ -77,7 +78,10 @@ pub fn write_streamed(
         for (i, (name, shape)) in shapes.iter().enumerate() {
             let values = values(i)?;
             if values.len() != shape.iter().product::<usize>() {
-                return Err(ModelError::new("weights.write", format!("\"{name}\": values do not fill its shape.")));
+                return Err(ModelError::new(
+                    "weights.write",
+                    format!("\"{name}\": values do not fill its shape."),
+                ));
             }
             write_values(out, &values).map_err(io)?;
         }

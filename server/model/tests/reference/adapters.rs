@@ -61,7 +61,13 @@ fn reference_peft_adapters() {
         check("merged", &model, Mode::default());
         let merged = Weights::open(&folder.join("merged_layer0.safetensors")).unwrap();
         for tensor in merged.names() {
-            close_where(&format!("{name} {tensor}"), &value(&model, &tensor), &merged.read(&tensor).unwrap(), &[1], 1e-5);
+            close_where(
+                &format!("{name} {tensor}"),
+                &value(&model, &tensor),
+                &merged.read(&tensor).unwrap(),
+                &[1],
+                1e-5,
+            );
         }
         ran += 1;
     }
@@ -76,6 +82,8 @@ fn reference_a_saved_model_is_the_same_model() {
         model.save_folder(copy.path()).unwrap();
         let again = open(copy.path());
         assert_eq!(again.config.to_json()["rope_scaling"], model.config.to_json()["rope_scaling"]);
-        model.visit(|param| assert_eq!(value(&again, &param.name), Cpu::to_host(&param.value), "{}", param.name));
+        model.visit(|param| {
+            assert_eq!(value(&again, &param.name), Cpu::to_host(&param.value), "{}", param.name)
+        });
     }
 }

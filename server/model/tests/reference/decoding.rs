@@ -26,7 +26,8 @@ fn reference_filters() {
             repetition_penalty: number("repetition_penalty", 1.0),
             ..SamplingConfig::default()
         };
-        let (want, probs) = (tensors.read(&format!("out{index}")).unwrap(), tensors.read(&format!("probs{index}")).unwrap());
+        let (want, probs) =
+            (tensors.read(&format!("out{index}")).unwrap(), tensors.read(&format!("probs{index}")).unwrap());
         for row in 0..rows {
             let range = row * vocab..(row + 1) * vocab;
             let mut got = logits[range.clone()].to_vec();
@@ -63,7 +64,8 @@ fn reference_greedy_search() {
             let (got, _) = generator.generate(&ids(prompt), &config, |_| ControlFlow::Continue(())).unwrap();
             let want = &ids(want)[..];
             // After a stop token the recorded row is filled with padding.
-            let same = got[..] == want[..got.len()] && (got.len() == want.len() || stop.contains(&got[got.len() - 1]));
+            let same = got[..] == want[..got.len()]
+                && (got.len() == want.len() || stop.contains(&got[got.len() - 1]));
             assert!(same || unsure, "{}: {got:?}, expected {want:?}", case["case"]);
             ran += usize::from(same);
         }

@@ -56,7 +56,8 @@ fn reference_incremental_decoding_equals_the_whole_pass() {
         let model = open(folder);
         let case = Weights::open(&folder.join("case_incremental.safetensors")).unwrap();
         let [b, t] = case.shape("prompt_ids").unwrap()[..] else { panic!("two dimensions") };
-        let (prompt, mask) = (case.read_integers("prompt_ids").unwrap(), case.read_integers("prompt_mask").unwrap());
+        let (prompt, mask) =
+            (case.read_integers("prompt_ids").unwrap(), case.read_integers("prompt_mask").unwrap());
         let next = case.read_integers("next_ids").unwrap();
         let want = case.read("logits").unwrap();
         let steps = next.len() / b;
@@ -68,7 +69,13 @@ fn reference_incremental_decoding_equals_the_whole_pass() {
             for step in 0..=steps {
                 let got = model.next_logits(&feed, &mut cache, Mode::default());
                 let at = (row * (steps + 1) + step) * vocab;
-                close_where(&format!("{} row {row} step {step}", folder.display()), &got, &want[at..at + vocab], &[1], 1e-4);
+                close_where(
+                    &format!("{} row {row} step {step}", folder.display()),
+                    &got,
+                    &want[at..at + vocab],
+                    &[1],
+                    1e-4,
+                );
                 feed = next.get(row * steps + step).map(|id| vec![*id as u32]).unwrap_or_default();
             }
         }

@@ -16,10 +16,8 @@ use crate::support::{batch, close, floats, ids, in_ci, json, real};
 fn starter() -> Option<PathBuf> {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let path = ["BURNISH_STARTER_GGUF", "BURNISH_STARTER"].iter().find_map(std::env::var_os);
-    let path = path.map_or_else(
-        || home.join(".cache/burnish/starter/SmolLM2-135M-Instruct.Q4_1.gguf"),
-        PathBuf::from,
-    );
+    let path = path
+        .map_or_else(|| home.join(".cache/burnish/starter/SmolLM2-135M-Instruct.Q4_1.gguf"), PathBuf::from);
     if path.is_file() {
         return Some(path);
     }
@@ -47,7 +45,9 @@ fn reference_real_gguf_tensors_and_configuration() {
     for (name, value) in expected["config"].as_object().unwrap() {
         assert_eq!(&config[name], value, "{name}");
     }
-    for (key, value) in expected["metadata"].as_object().unwrap().iter().filter(|(key, _)| !key.starts_with("GGUF.")) {
+    for (key, value) in
+        expected["metadata"].as_object().unwrap().iter().filter(|(key, _)| !key.starts_with("GGUF."))
+    {
         let got = &gguf.metadata()[key];
         let same = match value {
             serde_json::Value::String(text) => got.as_str() == Some(text),
@@ -77,29 +77,30 @@ fn reference_real_gguf_tensors_and_configuration() {
     }
 }
 
+fn mean_nll(model: &CausalLm<Cpu>, ids: &[u32]) -> f64 {
+    let labels: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+    let batch = Batch::from_rows(&[(ids.to_vec(), labels)], 0);
+    let nll = model.nll(&batch.pack(), Mode::default());
+    nll.iter().map(|x| f64::from(*x)).sum::<f64>() / nll.len() as f64
+}
+
 #[test]
 fn reference_real_forward() {
     let Some((numbers, model)) = loaded() else { return };
     let file = json(&numbers.join("forward.json"));
+    let long = &file["long_text"];
+    close("long text", mean_nll(model, &ids(&long["ids"])), long["mean_nll"].as_f64().unwrap(), 0.0, 1e-4);
     for case in file["cases"].as_array().unwrap() {
         let ids = ids(&case["ids"]);
-        let labels: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
-        let batch = Batch::from_rows(&[(ids.clone(), labels)], 0);
-        let nll = model.nll(&batch.pack(), Mode::default());
-        let mean = nll.iter().map(|x| f64::from(*x)).sum::<f64>() / nll.len() as f64;
-        close("mean", mean, case["mean_nll_of_prompt"].as_f64().unwrap(), 0.0, 1e-4);
+        close("mean", mean_nll(model, &ids), case["mean_nll_of_prompt"].as_f64().unwrap(), 0.0, 1e-4);
         let logits = model.next_logits(&ids, &mut model.new_cache(ids.len()), Mode::default());
-        for (id, want) in ids_of(&case["last_top8_ids"]).iter().zip(floats(&case["last_top8_logits"])) {
+        for (id, want) in self::ids(&case["last_top8_ids"]).iter().zip(floats(&case["last_top8_logits"])) {
             close("logit", f64::from(logits[*id as usize]), want, 1e-3, 0.0);
         }
         let top = logits.iter().copied().fold(f32::MIN, f32::max);
         let lse = f64::from(top) + logits.iter().map(|x| f64::from(x - top).exp()).sum::<f64>().ln();
         close("log-sum-exp", lse, case["last_logsumexp"].as_f64().unwrap(), 1e-3, 0.0);
     }
-}
-
-fn ids_of(value: &serde_json::Value) -> Vec<u32> {
-    ids(value)
 }
 
 #[test]
@@ -114,7 +115,8 @@ fn reference_real_greedy_decoding() {
         let same = |other: &&serde_json::Value| other["messages"] == case["messages"];
         let Some(prompt) = forward["cases"].as_array().unwrap().iter().find(same) else { continue };
         let generator = Generator::new(model, stop.clone());
-        let (got, _) = generator.generate(&ids(&prompt["ids"]), &config, |_| ControlFlow::Continue(())).unwrap();
+        let (got, _) =
+            generator.generate(&ids(&prompt["ids"]), &config, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(got, ids(&case["new_ids"]), "{}", case["messages"]);
         ran += 1;
     }
@@ -136,7 +138,13 @@ fn reference_real_lora_steps() {
         let report = trainer.step(&[batch], Normalisation::TokensOfStep, 2e-3, Some(1.0)).unwrap();
         let what = format!("step {}", step["step"]);
         close(&format!("{what} loss"), report.loss, step["loss"].as_f64().unwrap(), 0.0, 1e-4);
-        close(&format!("{what} norm"), report.grad_norm, step["grad_norm_before_clip"].as_f64().unwrap(), 0.0, 1e-3);
+        close(
+            &format!("{what} norm"),
+            report.grad_norm,
+            step["grad_norm_before_clip"].as_f64().unwrap(),
+            0.0,
+            1e-3,
+        );
         assert_eq!(report.micro[0].counted as u64, step["counted"].as_u64().unwrap());
     }
     let tensors = trainer.trainable_tensors();

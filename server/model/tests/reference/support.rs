@@ -11,13 +11,14 @@ fn beside_the_clone(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(name)
 }
 
-pub fn in_ci() -> bool {
+pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
 /// The reference set; outside CI a small checked-in part of it when the set is absent.
-pub fn reference() -> PathBuf {
-    let folder = std::env::var_os("BURNISH_REFERENCE").map_or_else(|| beside_the_clone("reference"), PathBuf::from);
+pub(crate) fn reference() -> PathBuf {
+    let folder =
+        std::env::var_os("BURNISH_REFERENCE").map_or_else(|| beside_the_clone("reference"), PathBuf::from);
     if folder.is_dir() {
         return folder;
     }
@@ -27,7 +28,7 @@ pub fn reference() -> PathBuf {
 }
 
 /// Numbers of the real model, if they are here (in CI they must be).
-pub fn real() -> Option<PathBuf> {
+pub(crate) fn real() -> Option<PathBuf> {
     let folder = std::env::var_os("BURNISH_REAL").map_or_else(|| beside_the_clone("real"), PathBuf::from);
     if folder.is_dir() {
         return Some(folder.join("smollm2-135m"));
@@ -37,21 +38,21 @@ pub fn real() -> Option<PathBuf> {
     None
 }
 
-pub fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&text).unwrap()
 }
 
-pub fn floats(value: &Value) -> Vec<f64> {
+pub(crate) fn floats(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-pub fn ids(value: &Value) -> Vec<u32> {
+pub(crate) fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect()
 }
 
 /// Folders under `parent` that hold `file`, by name.
-pub fn folders_with(parent: &Path, file: &str) -> Vec<PathBuf> {
+pub(crate) fn folders_with(parent: &Path, file: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(parent)
         .unwrap_or_else(|error| panic!("{}: {error}", parent.display()))
         .map(|entry| entry.unwrap().path())
@@ -62,7 +63,7 @@ pub fn folders_with(parent: &Path, file: &str) -> Vec<PathBuf> {
 }
 
 /// Models this package runs: all of `models/`, and those of `models/others/` whose type is supported.
-pub fn models() -> Vec<PathBuf> {
+pub(crate) fn models() -> Vec<PathBuf> {
     let root = reference().join("models");
     let mut all = folders_with(&root, "config.json");
     assert!(!all.is_empty(), "no models in {}", root.display());
@@ -76,11 +77,12 @@ pub fn models() -> Vec<PathBuf> {
     all
 }
 
-pub fn open(folder: &Path) -> CausalLm<Cpu> {
-    CausalLm::open(folder, &Default::default()).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+pub(crate) fn open(folder: &Path) -> CausalLm<Cpu> {
+    CausalLm::open(folder, &Default::default())
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
 }
 
-pub fn batch(tensors: &Weights, prefix: &str) -> Batch {
+pub(crate) fn batch(tensors: &Weights, prefix: &str) -> Batch {
     let read = |name: &str| tensors.read_integers(&format!("{prefix}{name}"));
     let shape = tensors.shape(&format!("{prefix}input_ids")).unwrap();
     Batch {
@@ -93,14 +95,14 @@ pub fn batch(tensors: &Weights, prefix: &str) -> Batch {
 }
 
 #[track_caller]
-pub fn close(what: &str, got: f64, want: f64, absolute: f64, relative: f64) {
+pub(crate) fn close(what: &str, got: f64, want: f64, absolute: f64, relative: f64) {
     let bound = absolute.max(relative * want.abs());
     assert!((got - want).abs() <= bound, "{what}: {got}, expected {want} within {bound:e}");
 }
 
 /// Compares `[tokens.., d]` values where the mask is 1.
 #[track_caller]
-pub fn close_where(what: &str, got: &[f32], want: &[f32], mask: &[i64], tolerance: f32) {
+pub(crate) fn close_where(what: &str, got: &[f32], want: &[f32], mask: &[i64], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}: sizes differ");
     let d = got.len() / mask.len();
     for (i, (got, want)) in got.iter().zip(want).enumerate().filter(|(i, _)| mask[i / d] != 0) {

@@ -13,7 +13,8 @@ fn method(folder: &Path, case: &Value, model: &mut CausalLm<Cpu>) -> Option<Meth
     match case["finetuning"].as_str()? {
         "full" => Some(Method::Full),
         "freeze" => {
-            let (count, part) = (case["num_layer_trainable"].as_u64()?, case["name_module_trainable"].as_str()?);
+            let (count, part) =
+                (case["num_layer_trainable"].as_u64()?, case["name_module_trainable"].as_str()?);
             let layers = model.config.num_hidden_layers as u64;
             let name = |layer| format!("model.layers.{layer}.{part}");
             Some(Method::Freeze((layers - count..layers).map(name).collect()))
@@ -31,7 +32,9 @@ fn schedule(kind: &str, case: &Value) -> ScheduleKind {
         "linear" => ScheduleKind::Linear,
         "cosine" => ScheduleKind::Cosine,
         "constant" | "constant_with_warmup" => ScheduleKind::Constant,
-        "cosine_with_restarts" => ScheduleKind::CosineWithRestarts { cycles: case["num_cycles"].as_u64().unwrap() as u32 },
+        "cosine_with_restarts" => {
+            ScheduleKind::CosineWithRestarts { cycles: case["num_cycles"].as_u64().unwrap() as u32 }
+        }
         "polynomial" => ScheduleKind::Polynomial {
             power: case["power"].as_f64().unwrap(),
             end: case["lr_end"].as_f64().unwrap(),
@@ -47,8 +50,12 @@ fn run_trace(folder: &Path, case: &Value, root: &Path) -> bool {
     let settings = &case["optimisation"];
     let number = |name: &str| settings[name].as_f64().unwrap();
     let betas = floats(&settings["betas"]);
-    let optim =
-        OptimConfig { beta1: betas[0], beta2: betas[1], eps: number("eps"), weight_decay: number("weight_decay") };
+    let optim = OptimConfig {
+        beta1: betas[0],
+        beta2: betas[1],
+        eps: number("eps"),
+        weight_decay: number("weight_decay"),
+    };
     let schedule = Schedule {
         kind: schedule(settings["schedule"].as_str().unwrap(), settings),
         learning_rate: number("learning_rate"),
@@ -81,13 +88,20 @@ fn run_trace(folder: &Path, case: &Value, root: &Path) -> bool {
 
 fn check_final(folder: &Path, case: &Value, tensors: &[HostTensor]) {
     let skipped = case["do_not_compare"].as_array().unwrap();
-    let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name).unwrap_or_else(|| panic!("no {name}"));
+    let find =
+        |name: &str| tensors.iter().find(|tensor| tensor.name == name).unwrap_or_else(|| panic!("no {name}"));
     for (name, numbers) in case["final_tensors"].as_object().unwrap() {
         if skipped.iter().any(|skip| skip.as_str() == Some(name)) {
             continue;
         }
         let norm = find(name).values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        close(&format!("{} {name} norm", folder.display()), norm, numbers["norm"].as_f64().unwrap(), 0.0, 1e-4);
+        close(
+            &format!("{} {name} norm", folder.display()),
+            norm,
+            numbers["norm"].as_f64().unwrap(),
+            0.0,
+            1e-4,
+        );
     }
     for file in ["final_selected.safetensors", "adapter_final/adapter_model.safetensors"] {
         let Ok(whole) = Weights::open(&folder.join(file)) else { continue };
@@ -121,7 +135,9 @@ fn reference_training_traces() {
 #[test]
 fn reference_a_resumed_trace_goes_on_bit_by_bit() {
     let root = reference();
-    let case = folders_with(&root.join("train"), "case.json").into_iter().find(|folder| folder.join("adapter_initial").is_dir());
+    let case = folders_with(&root.join("train"), "case.json")
+        .into_iter()
+        .find(|folder| folder.join("adapter_initial").is_dir());
     let folder = case.expect("a LoRA trace");
     let case = json(&folder.join("case.json"));
     let batches = Weights::open(&root.join(case["batches_file"].as_str().unwrap())).unwrap();

@@ -43,7 +43,14 @@ impl HostCache {
 
 /// Softmax attention of one query over `scores.len()` keys; returns the log-sum-exp. `out` is overwritten.
 #[inline(always)]
-fn attend(q: &[f32], keys: &[f32], values: &[f32], stride: usize, scores: &mut [f32], out: &mut [f32]) -> f32 {
+fn attend(
+    q: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    stride: usize,
+    scores: &mut [f32],
+    out: &mut [f32],
+) -> f32 {
     let dim = q.len();
     let scale = 1.0 / (dim as f32).sqrt();
     let mut top = f32::NEG_INFINITY;
@@ -68,7 +75,12 @@ fn pairs(segments: &[Segment], heads: usize) -> Vec<(Segment, usize)> {
 }
 
 /// Copies blocks `[len, width]` of (segment, head) pairs into a `[n, heads x width]` matrix.
-fn place<'a>(out: &mut [f32], stride: usize, width: usize, blocks: impl Iterator<Item = ((Segment, usize), &'a [f32])>) {
+fn place<'a>(
+    out: &mut [f32],
+    stride: usize,
+    width: usize,
+    blocks: impl Iterator<Item = ((Segment, usize), &'a [f32])>,
+) {
     for ((segment, head), block) in blocks {
         for (i, row) in block.chunks_exact(width).enumerate() {
             let at = (segment.start + i) * stride + head * width;
@@ -224,7 +236,9 @@ pub(super) fn cached(q: &Mat<Flex>, heads: Heads, cache: &HostCache) -> Mat<Flex
     if n * cache.len() * wide < 1 << 16 {
         out.chunks_exact_mut(dim).enumerate().for_each(|(i, out)| run(i / heads.query, i % heads.query, out));
     } else {
-        out.par_chunks_exact_mut(dim).enumerate().for_each(|(i, out)| run(i / heads.query, i % heads.query, out));
+        out.par_chunks_exact_mut(dim)
+            .enumerate()
+            .for_each(|(i, out)| run(i / heads.query, i % heads.query, out));
     }
     mat(out, n, wide)
 }

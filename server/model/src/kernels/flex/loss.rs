@@ -60,7 +60,12 @@ fn row_loss(row: &mut [f32], target: usize, weight: Option<f32>) -> f32 {
 }
 
 /// See [`crate::kernels::Kernels::cross_entropy`].
-pub(super) fn cross_entropy(hidden: &Mat<Flex>, head: &Mat<Flex>, targets: &Targets, want: Want) -> CrossEntropy<Flex> {
+pub(super) fn cross_entropy(
+    hidden: &Mat<Flex>,
+    head: &Mat<Flex>,
+    targets: &Targets,
+    want: Want,
+) -> CrossEntropy<Flex> {
     let [n, d] = hidden.dims();
     let vocab = head.dims()[0];
     let transposed = head.clone().transpose();
@@ -71,7 +76,8 @@ pub(super) fn cross_entropy(hidden: &Mat<Flex>, head: &Mat<Flex>, targets: &Targ
     let rows_at_once = (BLOCK / vocab).max(1);
     for first in (0..n).step_by(rows_at_once) {
         let rows = rows_at_once.min(n - first);
-        let block = if rows == n { hidden.clone() } else { hidden.clone().slice([first..first + rows, 0..d]) };
+        let block =
+            if rows == n { hidden.clone() } else { hidden.clone().slice([first..first + rows, 0..d]) };
         let logits = product(&block, &transposed);
         let mut logits = logits.into_primitive().tensor().to_contiguous();
         let losses = nll[first..].par_iter_mut();

@@ -44,7 +44,10 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, len: u64) -> Result<&'a [u8]> {
         if len > self.total.saturating_sub(self.at as u64) {
-            return Err(broken(format!("At byte {}: {len} bytes are announced, the file ends before.", self.at)));
+            return Err(broken(format!(
+                "At byte {}: {len} bytes are announced, the file ends before.",
+                self.at
+            )));
         }
         let end = self.at + len as usize;
         let Some(piece) = self.bytes.get(self.at..end) else {
@@ -78,7 +81,9 @@ impl<'a> Reader<'a> {
         let at = self.at;
         let count = self.u64()?;
         if count > (self.total - self.at as u64) / smallest {
-            return Err(broken(format!("At byte {at}: {count} entries are announced, the file is too short.")));
+            return Err(broken(format!(
+                "At byte {at}: {count} entries are announced, the file is too short."
+            )));
         }
         Ok(count as usize)
     }
@@ -140,7 +145,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn header(&mut self) -> Result<Header> {
         if self.take(4)? != b"GGUF" {
-            return Err(ModelError::new("gguf.magic", "This is not a GGUF file: it does not begin with \"GGUF\"."));
+            return Err(ModelError::new(
+                "gguf.magic",
+                "This is not a GGUF file: it does not begin with \"GGUF\".",
+            ));
         }
         let version = self.u32()?;
         if !(2..=3).contains(&version) {

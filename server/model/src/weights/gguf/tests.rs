@@ -10,7 +10,12 @@ fn small() -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3u32.to_le_bytes());
     out.extend(2u64.to_le_bytes());
-    let sizes = [("embedding_length", 4u32), ("feed_forward_length", 8), ("block_count", 1), ("attention.head_count", 1)];
+    let sizes = [
+        ("embedding_length", 4u32),
+        ("feed_forward_length", 8),
+        ("block_count", 1),
+        ("attention.head_count", 1),
+    ];
     out.extend((sizes.len() as u64 + 2).to_le_bytes());
     text(&mut out, "general.architecture");
     out.extend(8u32.to_le_bytes());
@@ -57,7 +62,11 @@ fn reads_metadata_tensors_and_row_order() {
 fn every_truncation_is_an_error() {
     let whole = small();
     for len in 0..whole.len() {
-        assert!(Gguf::from_bytes(whole[..len].to_vec()).is_err(), "{len} of {} bytes were accepted", whole.len());
+        assert!(
+            Gguf::from_bytes(whole[..len].to_vec()).is_err(),
+            "{len} of {} bytes were accepted",
+            whole.len()
+        );
     }
 }
 
