@@ -1,5 +1,6 @@
 //! What people see: Leptos pages, rendered on the server and hydrated in the browser.
 #![recursion_limit = "512"]
+#![expect(unreachable_pub, reason = "the component macro makes a public builder for every component")]
 
 mod browser;
 mod chat;
@@ -9,6 +10,8 @@ mod forms;
 mod live;
 mod pages;
 pub mod ports;
+#[cfg(all(test, feature = "ssr"))]
+mod rendered;
 mod routes;
 mod words;
 
@@ -57,6 +60,7 @@ pub fn App() -> impl IntoView {
             </div>
         </Router>
     }
+    .into_any()
 }
 
 /// Takes over the server's page in the browser.

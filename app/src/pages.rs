@@ -28,4 +28,5 @@ pub(crate) fn Head(
             {children.map(|children| view! { <div class="row">{children()}</div> })}
         </div>
     }
+    .into_any()
 }

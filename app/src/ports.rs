@@ -1,5 +1,9 @@
 //! What a page may ask of the server: one trait a noun, implemented by the server's services, and one
 //! server function a method. No logic lives here.
+#![expect(
+    missing_docs,
+    reason = "the server macro turns documented arguments into fields without documentation"
+)]
 
 use contract::chat::Voice;
 use contract::dataset::{DatasetView, Mapping, Preview, PreviewRequest, RowsPage};

@@ -23,4 +23,5 @@ pub(crate) fn Pages() -> impl IntoView {
             <Route path=path!("/help") view=pages::help::Help ssr=SsrMode::Async/>
         </Routes>
     }
+    .into_any()
 }

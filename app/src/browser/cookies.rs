@@ -26,6 +26,7 @@ pub(crate) fn theme(text: &str) -> &'static str {
 }
 
 /// One cookie out of a `Cookie` header.
+#[cfg(any(feature = "ssr", test))]
 pub(crate) fn find<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     header
         .split(';')

@@ -16,5 +16,5 @@ pub(crate) fn StateChip(#[prop(into)] state: Signal<RunState>) -> impl IntoView 
         RunState::Failed => "chip bad",
         RunState::Queued => "chip",
     };
-    view! { <span class=class>{move || state_word(lang, state.get())}</span> }
+    view! { <span class=class>{move || state_word(lang, state.get())}</span> }.into_any()
 }

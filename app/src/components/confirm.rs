@@ -45,4 +45,5 @@ pub(crate) fn ConfirmDelete(
             </div>
         </dialog>
     }
+    .into_any()
 }

@@ -38,4 +38,5 @@ pub(crate) fn Field(
             <p class="small" id=help_id>{help}</p>
         </div>
     }
+    .into_any()
 }

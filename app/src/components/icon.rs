@@ -25,10 +25,6 @@ pub(crate) enum Glyph {
     Right,
     /// Arrow up, for sending.
     Up,
-    /// A bin.
-    Bin,
-    /// A warning triangle.
-    Warn,
 }
 
 impl Glyph {
@@ -48,8 +44,6 @@ impl Glyph {
             Self::Left => "m15 18-6-6 6-6",
             Self::Right => "m9 18 6-6-6-6",
             Self::Up => "M12 19V5M5.5 11.5 12 5l6.5 6.5",
-            Self::Bin => "M4 6.5h16M9 6.5V4h6v2.5M6.5 6.5 7.4 20h9.2l.9-13.5M10 10.5v6M14 10.5v6",
-            Self::Warn => "M12 3.5 2.5 20h19zM12 10v4.5M12 17.3v.1",
         }
     }
 }
@@ -62,6 +56,7 @@ pub(crate) fn Icon(glyph: Glyph) -> impl IntoView {
             <path d=glyph.path()></path>
         </svg>
     }
+    .into_any()
 }
 
 /// The mark of the product.
@@ -73,4 +68,5 @@ pub(crate) fn Mark() -> impl IntoView {
             <path d="M6.4 12.6a5.8 5.8 0 0 1 6-6.2"></path>
         </svg>
     }
+    .into_any()
 }

@@ -30,4 +30,5 @@ pub(crate) fn LogView(#[prop(into)] lines: Signal<Vec<(String, String)>>) -> imp
             </Show>
         </div>
     }
+    .into_any()
 }

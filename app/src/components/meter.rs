@@ -31,6 +31,7 @@ pub(crate) fn MachineMeter() -> impl IntoView {
             </Transition>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -46,4 +47,5 @@ fn Bars(system: SystemView) -> impl IntoView {
         <span class="tiny" id="meter-memory">{memory}</span>
         <progress class="meter" max="1" value=share aria-labelledby="meter-memory"></progress>
     }
+    .into_any()
 }

@@ -33,4 +33,5 @@ pub(crate) fn Nav() -> impl IntoView {
             </div>
         </header>
     }
+    .into_any()
 }

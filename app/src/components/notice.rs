@@ -17,6 +17,7 @@ pub(crate) fn ProblemList(#[prop(into)] problems: Signal<Vec<Problem>>) -> impl 
             }}
         </div>
     }
+    .into_any()
 }
 
 /// Shown where a page's data could not be read.
@@ -31,6 +32,7 @@ pub(crate) fn Broken(problems: Problems) -> impl IntoView {
             <p><a class="btn" href="">{w.studio.retry}</a></p>
         </div>
     }
+    .into_any()
 }
 
 /// A page's data, or what went wrong.
@@ -44,5 +46,5 @@ pub(crate) fn settle<T>(answer: Result<T, Problems>, show: impl FnOnce(T) -> Any
 /// Shown while a page's data is read; CSS keeps it unseen for the first 300 ms.
 #[component]
 pub(crate) fn Waiting() -> impl IntoView {
-    view! { <p class="waiting small" role="status">{words().studio.loading}</p> }
+    view! { <p class="waiting small" role="status">{words().studio.loading}</p> }.into_any()
 }

@@ -66,4 +66,5 @@ pub(crate) fn RunTable(runs: Vec<RunSummary>) -> impl IntoView {
             </table>
         </div>
     }
+    .into_any()
 }

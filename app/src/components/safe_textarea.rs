@@ -41,4 +41,5 @@ pub(crate) fn SafeTextarea(
             }
         ></textarea>
     }
+    .into_any()
 }

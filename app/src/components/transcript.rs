@@ -10,7 +10,7 @@ use crate::words::{problem_text, words};
 pub(crate) fn Transcript(talk: Talk) -> impl IntoView {
     let past = move || talk.past.get().into_iter().map(|turn| view! { <TurnView turn/> }).collect_view();
     let last = move || talk.current.get().map(|turn| view! { <TurnView turn/> });
-    view! { <div class="talk">{past}{last}</div> }
+    view! { <div class="talk">{past}{last}</div> }.into_any()
 }
 
 #[component]
@@ -37,4 +37,5 @@ fn TurnView(turn: Turn) -> impl IntoView {
         {note.map(|note| view! { <p class="tiny">{note}</p> })}
         {answer.problem.map(|problem| view! { <p class="error" role="alert">{problem_text(w.lang, &problem)}</p> })}
     }
+    .into_any()
 }

@@ -66,6 +66,7 @@ fn Number(form: Form, param: &'static Param, error: Signal<Option<String>>) -> i
             }
         />
     }
+    .into_any()
 }
 
 #[component]
@@ -84,11 +85,12 @@ fn Choice(
         })
         .collect_view();
     view! {
-        <select class="input" id=key name=key aria-describedby=described_by(key) on:change=move |event| {
+        <select class="input" id=key name=key prop:value=move || value.get() aria-describedby=described_by(key) on:change=move |event| {
             let chosen = value_of(&event);
             form.change(|draft| { draft.values.insert(key.to_owned(), chosen); });
         }>{options}</select>
     }
+    .into_any()
 }
 
 /// Adds or removes a name, keeping the declared order.
@@ -134,6 +136,7 @@ fn Names(
             <p class="small">{w.lang.of(param.help)}</p>
         </fieldset>
     }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ pub(crate) fn PreviewPane(form: Form) -> impl IntoView {
             </Transition>
         </section>
     }
+    .into_any()
 }
 
 /// The class of a token; neighbours alternate so that their borders show.
@@ -116,6 +117,7 @@ fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
             <span><i class="key key-block cut"></i>{w.legend_cut}</span>
         </div>
     }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ pub(crate) fn Help() -> impl IntoView {
         <Head title=w.help.title text=w.help.text/>
         <article class="manual">{body}</article>
     }
+    .into_any()
 }
 
 #[cfg(test)]

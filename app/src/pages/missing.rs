@@ -13,4 +13,5 @@ pub(crate) fn Missing() -> impl IntoView {
         <Head title=w.missing_title text=w.missing_text/>
         <p><a class="btn" href="/">{w.missing_back}</a></p>
     }
+    .into_any()
 }

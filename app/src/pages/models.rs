@@ -49,6 +49,7 @@ pub(crate) fn Models() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }
 
 fn table(models: Vec<ModelView>, version: RwSignal<u32>) -> AnyView {
@@ -126,4 +127,5 @@ fn Line(model: ModelView, version: RwSignal<u32>) -> impl IntoView {
             </td>
         </tr>
     }
+    .into_any()
 }

@@ -30,6 +30,7 @@ pub(crate) fn Playground() -> impl IntoView {
             </Suspense>
         </div>
     }
+    .into_any()
 }
 
 /// Key of a voice in a select.
@@ -125,6 +126,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 /// The list of voices, with a checkpoint asked for by its step added when it is not in it.
@@ -176,6 +178,7 @@ fn Composer(
             }}
         </div>
     }
+    .into_any()
 }
 
 #[cfg(test)]

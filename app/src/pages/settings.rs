@@ -28,6 +28,7 @@ pub(crate) fn Settings() -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -47,7 +48,7 @@ fn ThemeChoice() -> impl IntoView {
                 </label>
             }
         });
-    view! { <fieldset><legend>{w.theme}</legend>{options.into_iter().collect_view()}</fieldset> }
+    view! { <fieldset><legend>{w.theme}</legend>{options.into_iter().collect_view()}</fieldset> }.into_any()
 }
 
 #[component]
@@ -65,6 +66,7 @@ fn LangChoice() -> impl IntoView {
         }
     });
     view! { <fieldset><legend>{w.studio.language}</legend>{options.into_iter().collect_view()}</fieldset> }
+        .into_any()
 }
 
 #[component]
@@ -81,4 +83,5 @@ fn Facts(system: SystemView) -> impl IntoView {
         </dl>
         <p class="small">{if system.starter { w.starter_there } else { w.starter_missing }}</p>
     }
+    .into_any()
 }

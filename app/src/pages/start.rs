@@ -32,6 +32,7 @@ pub(crate) fn Start() -> impl IntoView {
             <How/>
         </div>
     }
+    .into_any()
 }
 
 fn latest(runs: Vec<RunSummary>) -> AnyView {
@@ -82,6 +83,7 @@ fn Hero() -> impl IntoView {
             <ProblemList problems/>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -95,4 +97,5 @@ fn How() -> impl IntoView {
             <ol class="how">{steps.into_iter().collect_view()}</ol>
         </section>
     }
+    .into_any()
 }

@@ -35,7 +35,6 @@ super::table!(Models {
     starter: "Starter", "入门";
     use_in_run: "Use in a run", "用于训练";
     digest: "weights {0}", "权重 {0}";
-    need_name: "Give it a name.", "请填写名称。";
     need_path: "Say where the model is.", "请填写模型所在路径。";
     need_files: "Choose at least one file.", "请至少选择一个文件。";
     need_dataset: "Choose a dataset.", "请选择数据集。";

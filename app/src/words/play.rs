@@ -11,7 +11,6 @@ super::table!(Play {
     ask: "Ask both", "同时提问";
     ask_one: "Ask", "提问";
     question: "Your question", "你的问题";
-    send: "Send", "发送";
     stop: "Stop", "停止";
     clear: "New conversation", "新对话";
     settings: "Settings", "设置";
@@ -30,7 +29,6 @@ super::table!(Play {
     sample_line: "Temperature {0} · top-p {1} · {2} tokens", "温度 {0} · top-p {1} · {2} 词元";
     loading: "Loading the model", "正在加载模型";
     speaking: "Speaking", "正在回答";
-    ready: "Ready", "就绪";
     no_question: "Ask something; both answer the same question.", "问点什么,两边回答同一个问题。";
     suggestion: "Try: {0}", "试试:{0}";
     digest: "weights {0}", "权重 {0}";

@@ -114,7 +114,6 @@ super::table!(Runs {
     tour: "Tour", "演示";
     tour_training: "This is a real run. The model reads questions and answers about a made-up company, Kettle & Co. Each step moves its weights a little; the copper line shows how wrong it still is.", "这是一次真实的训练。模型正在阅读虚构公司 Kettle & Co 的问答。每一步权重移动一点,铜色曲线表示它还错多少。";
     tour_before: "Before training it answers", "训练前它这样回答";
-    tour_waiting: "The model as it was is being asked.", "正在询问训练前的模型。";
     tour_later: "The model as it was is asked as soon as there is room.", "有空余时会询问训练前的模型。";
     tour_done: "It has learned. Ask the model before and after the same question.", "学完了。用同一个问题问训练前后的模型。";
     tour_failed: "The run ended early. The reason stands below; the checkpoint that was saved can still be asked.", "训练提前结束,原因见下。已保存的检查点仍可提问。";

@@ -13,7 +13,6 @@ super::table!(Studio {
     nav_settings: "Settings", "设置";
     cpu_busy: "{0} · {1} % busy", "{0} · 占用 {1} %";
     memory: "Memory {0} of {1}", "内存 {0} / {1}";
-    disk_free: "{0} free on disk", "磁盘剩余 {0}";
     machine: "This machine", "本机";
     retry: "Try again", "重试";
     cancel: "Cancel", "取消";
@@ -22,8 +21,6 @@ super::table!(Studio {
     previous: "Previous", "上一页";
     next: "Next", "下一页";
     loading: "Reading from the server", "正在读取";
-    choose: "Choose", "请选择";
-    none: "None", "无";
     missing_title: "There is no such page", "没有这个页面";
     missing_text: "The address may be mistyped, or what was here has been deleted.", "地址可能有误,或者内容已被删除。";
     missing_back: "Go to the start", "回到开始页";

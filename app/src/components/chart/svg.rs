@@ -162,6 +162,7 @@ pub(crate) fn LossChart(#[prop(into)] feed: Signal<Feed>) -> impl IntoView {
             </details>
         </section>
     }
+    .into_any()
 }
 
 fn axes(drawing: &Drawing, width: f64) -> impl IntoView + use<> {
@@ -281,6 +282,7 @@ fn DataTable(feed: Signal<Feed>) -> impl IntoView {
             <tbody>{rows}</tbody>
         </table>
     }
+    .into_any()
 }
 
 #[cfg(test)]

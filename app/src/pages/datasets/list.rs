@@ -22,6 +22,7 @@ pub(crate) fn Datasets() -> impl IntoView {
             {move || Suspend::new(async move { settle(datasets.await, table) })}
         </Transition>
     }
+    .into_any()
 }
 
 fn table(datasets: Vec<DatasetView>) -> AnyView {

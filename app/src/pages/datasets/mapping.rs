@@ -81,6 +81,7 @@ pub(crate) fn MappingForm(id: DatasetId, inspection: Inspection, version: RwSign
             }>{move || if pending.get() { w.applying } else { w.apply }}</button>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -108,4 +109,5 @@ fn Column(part: Part, mapping: RwSignal<Mapping>, columns: StoredValue<Vec<Strin
             </select>
         </Field>
     }
+    .into_any()
 }

@@ -38,6 +38,7 @@ pub(crate) fn Rows(id: DatasetId, version: RwSignal<u32>) -> impl IntoView {
             </Transition>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -66,6 +67,7 @@ fn Page(page: RowsPage, start: RwSignal<u64>) -> impl IntoView {
             </div>
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -75,7 +77,7 @@ fn Line(row: RowView) -> impl IntoView {
     let out = row.left_out.map(|reason| {
         view! { <div><span class="chip warn">{w.left_out}</span><div class="small">{reason}</div></div> }
     });
-    view! { <tr><th scope="row" class="num row-number">{num(row.row)}{out}</th>{cells}</tr> }
+    view! { <tr><th scope="row" class="num row-number">{num(row.row)}{out}</th>{cells}</tr> }.into_any()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub(crate) fn Dataset() -> impl IntoView {
             })}
         </Transition>
     }
+    .into_any()
 }
 
 /// The heading and the sentence below it.
@@ -70,6 +71,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
         </div>
         <Rows id=dataset.id version/>
     }
+    .into_any()
 }
 
 #[component]
@@ -90,6 +92,7 @@ fn Delete(dataset: DatasetView) -> impl IntoView {
             on_confirm=Callback::new(move |()| { delete.dispatch(()); })/>
         <ProblemList problems/>
     }
+    .into_any()
 }
 
 #[component]
@@ -109,4 +112,5 @@ fn Facts(dataset: DatasetView) -> impl IntoView {
             </dl>
         </section>
     }
+    .into_any()
 }

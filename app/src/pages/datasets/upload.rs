@@ -92,6 +92,7 @@ pub(crate) fn Upload() -> impl IntoView {
             <Stages progress/>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -110,6 +111,7 @@ fn Stages(progress: Progress) -> impl IntoView {
         <div class="stages" role="status">{line}</div>
         <ProblemList problems=progress.problems/>
     }
+    .into_any()
 }
 
 /// The two samples that come with the studio.
@@ -141,4 +143,5 @@ pub(crate) fn Samples() -> impl IntoView {
             <Stages progress/>
         </section>
     }
+    .into_any()
 }

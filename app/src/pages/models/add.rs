@@ -3,9 +3,10 @@
 use contract::dataset::DatasetView;
 use contract::model::{NewModel, ScratchSize};
 use contract::{DatasetId, Problem};
+use leptos::html;
 use leptos::prelude::*;
 
-use crate::browser::{encode, files_of, upload, uuid, value_of};
+use crate::browser::{encode, files_in, upload, uuid, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::notice::ProblemList;
 use crate::ports::create_model;
@@ -56,6 +57,7 @@ pub(crate) fn AddModel(datasets: Vec<DatasetView>, version: RwSignal<u32>) -> im
             <Scratch datasets version/>
         </div>
     }
+    .into_any()
 }
 
 #[component]
@@ -66,6 +68,7 @@ fn NameField(id: &'static str, name: RwSignal<String>) -> impl IntoView {
                 on:input=move |event| name.set(value_of(&event))/>
         </Field>
     }
+    .into_any()
 }
 
 #[component]
@@ -95,6 +98,7 @@ fn ByPath(version: RwSignal<u32>) -> impl IntoView {
             <button type="button" class="btn" disabled=move || creation.busy.get() on:click=start>{w.import}</button>
         </section>
     }
+    .into_any()
 }
 
 /// Sends the files one after another, then goes on.
@@ -127,11 +131,12 @@ fn send_all(
 fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
     let w = words();
     let name = RwSignal::new(String::new());
-    let files = RwSignal::new_local(Vec::<web_sys::File>::new());
+    let input = NodeRef::<html::Input>::new();
     let said = RwSignal::new(None::<(String, f64)>);
     let creation = Creation::new(version);
     let start = move |_| {
-        let chosen = files.get_untracked();
+        let list = input.get_untracked().and_then(|input| input.files());
+        let chosen = list.map(|list| files_in(&list)).unwrap_or_default();
         let Some(first) = chosen.first() else { return creation.refuse(w.models.need_files) };
         let typed = name.get_untracked().trim().to_owned();
         let fallback = first.name().rsplit_once('.').map(|(stem, _)| stem.to_owned()).unwrap_or_default();
@@ -157,8 +162,7 @@ fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
             <h3 id="by-upload">{w.models.by_upload}</h3>
             <p class="small">{w.models.by_upload_text}</p>
             <Field id="model-files" label=w.models.files>
-                <input class="input" id="model-files" type="file" multiple accept=".json,.jinja,.txt,.model,.safetensors,.gguf"
-                    on:change=move |event| files.set(files_of(&event))/>
+                <input class="input" id="model-files" type="file" multiple accept=".json,.jinja,.txt,.model,.safetensors,.gguf" node_ref=input/>
             </Field>
             <NameField id="upload-name" name/>
             <div class="stages" role="status">{progress}</div>
@@ -166,6 +170,7 @@ fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
             <button type="button" class="btn" disabled=move || creation.busy.get() on:click=start>{w.models.upload_button}</button>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -210,4 +215,5 @@ fn Scratch(datasets: Vec<DatasetView>, version: RwSignal<u32>) -> impl IntoView 
             <button type="button" class="btn" disabled=move || creation.busy.get() || none on:click=start>{w.create}</button>
         </section>
     }
+    .into_any()
 }

@@ -81,6 +81,7 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
             <div class="pane-foot"><span>{digest}</span><span class="num">{speed}</span></div>
         </section>
     }
+    .into_any()
 }
 
 /// Long hex runs shortened to four and four digits, whatever stands between them.

@@ -46,6 +46,7 @@ pub(crate) fn SettingsDialog(settings: RwSignal<GenerationSettings>) -> impl Int
             <form method="dialog" class="row end"><button class="btn primary">{w.studio.close}</button></form>
         </dialog>
     }
+    .into_any()
 }
 
 #[component]
@@ -77,4 +78,5 @@ fn Value(
                 }/>
         </Field>
     }
+    .into_any()
 }

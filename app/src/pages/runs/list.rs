@@ -42,6 +42,7 @@ pub(crate) fn Runs() -> impl IntoView {
             {move || Suspend::new(async move { settle(runs.await, show) })}
         </Transition>
     }
+    .into_any()
 }
 
 fn show(runs: Vec<RunSummary>) -> AnyView {

@@ -34,6 +34,7 @@ pub(crate) fn NewRun() -> impl IntoView {
             {move || Suspend::new(async move { settle(both.await, |(models, datasets)| choose(models, datasets)) })}
         </Suspense>
     }
+    .into_any()
 }
 
 /// The form, or the step that comes before it.
@@ -109,6 +110,7 @@ fn Goal(form: Form) -> impl IntoView {
             <fieldset class="choices"><legend>{w.tuning}</legend>{tunings.into_iter().collect_view()}</fieldset>
         </section>
     }
+    .into_any()
 }
 
 fn model_options(form: Form) -> impl IntoView {
@@ -158,6 +160,7 @@ fn Data(form: Form) -> impl IntoView {
             <Section form groups=&[Group::Data]/>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -179,7 +182,7 @@ fn Template(form: Form) -> impl IntoView {
     });
     view! {
         <Field id="template" label=w.template help=w.template_help error=error_of(form, "template")>
-            <select class="input" id="template" aria-describedby=described_by("template") on:change=move |event| {
+            <select class="input" id="template" prop:value=move || form.draft.with(|draft| draft.template.clone()) aria-describedby=described_by("template") on:change=move |event| {
                 let chosen = value_of(&event);
                 form.change(|draft| draft.template = chosen);
             }>{templates}</select>
@@ -188,6 +191,7 @@ fn Template(form: Form) -> impl IntoView {
             <SafeTextarea id="system" value=system rows=2 described_by=described_by("system")/>
         </Field>
     }
+    .into_any()
 }
 
 #[component]
@@ -210,6 +214,7 @@ fn Size(form: Form) -> impl IntoView {
             <div class="fold-body fields"><Section form groups=&[Group::Expert]/></div>
         </details>
     }
+    .into_any()
 }
 
 #[component]
@@ -237,6 +242,7 @@ fn Bar(form: Form) -> impl IntoView {
             </button>
         </div>
     }
+    .into_any()
 }
 
 #[component]

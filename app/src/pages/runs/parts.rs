@@ -39,6 +39,7 @@ pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
             </dl>
         </section>
     }
+    .into_any()
 }
 
 /// Checkpoints, newest first.
@@ -70,6 +71,7 @@ pub(crate) fn Checkpoints(feed: RwSignal<Feed>, run: RunId) -> impl IntoView {
             <Show when=move || checkpoints.with(Vec::is_empty)><p class="small">{w.checkpoints_empty}</p></Show>
         </section>
     }
+    .into_any()
 }
 
 /// The log: events as they come, and the worker's own last lines on request.
@@ -97,6 +99,7 @@ pub(crate) fn LogPane(id: RunId, feed: RwSignal<Feed>) -> impl IntoView {
             </div>
         </details>
     }
+    .into_any()
 }
 
 /// How the run was set.
@@ -135,4 +138,5 @@ pub(crate) fn Settings(run: RunView) -> impl IntoView {
             </div>
         </details>
     }
+    .into_any()
 }

@@ -27,6 +27,7 @@ pub(crate) fn Run() -> impl IntoView {
             {move || Suspend::new(async move { settle(run.await, |run| view! { <Found run/> }.into_any()) })}
         </Transition>
     }
+    .into_any()
 }
 
 /// What the page shows of a run: the server's first reading, then what comes in.
@@ -120,6 +121,7 @@ fn Found(run: RunView) -> impl IntoView {
         <LogPane id feed/>
         <Settings run/>
     }
+    .into_any()
 }
 
 #[component]
@@ -172,4 +174,5 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
             <ProblemList problems/>
         </div>
     }
+    .into_any()
 }

@@ -31,6 +31,7 @@ pub(crate) fn Tour(run: RunView, watched: Watched) -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }
 
 #[component]
@@ -57,6 +58,7 @@ fn Banner(tour: TourView, run: RunView, watched: Watched) -> impl IntoView {
             <Before tour run state/>
         </section>
     }
+    .into_any()
 }
 
 /// Asks the base model once, while the run goes on.
@@ -86,4 +88,5 @@ fn Before(tour: TourView, run: RunView, state: RwSignal<RunState>) -> impl IntoV
             <Transcript talk/>
         </div>
     }
+    .into_any()
 }

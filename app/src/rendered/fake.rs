@@ -1,0 +1,330 @@
+//! Ports that answer from memory.
+
+use std::sync::Arc;
+
+use contract::chat::{ChatTarget, Voice};
+use contract::dataset::*;
+use contract::event::{Event, Kind};
+use contract::model::{ModelFacts, ModelView, NewModel};
+use contract::params::Hyper;
+use contract::run::{RunSummary, RunView};
+use contract::spec::Draft;
+use contract::system::{SystemView, TourView};
+use contract::wire::Numbered;
+use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
+
+use crate::ports::*;
+
+struct Fake {
+    full: bool,
+}
+
+/// A studio in use.
+pub(super) fn ports() -> Ports {
+    all(true)
+}
+
+/// A studio as installed.
+pub(super) fn empty() -> Ports {
+    all(false)
+}
+
+fn all(full: bool) -> Ports {
+    let fake = Arc::new(Fake { full });
+    Ports { datasets: fake.clone(), models: fake.clone(), runs: fake.clone(), system: fake }
+}
+
+fn answer<T: Send + 'static>(value: T) -> Answer<'static, T> {
+    Box::pin(async move { Ok(value) })
+}
+
+fn gone<T: Send + 'static>() -> Answer<'static, T> {
+    Box::pin(async { Err(Problem::not_found("page").into()) })
+}
+
+fn dataset() -> DatasetView {
+    let mapping = Mapping {
+        prompt: Some("prompt".to_owned()),
+        response: Some("response".to_owned()),
+        ..Mapping::empty(DataFormat::PromptResponse)
+    };
+    DatasetView {
+        id: DatasetId("d1".to_owned()),
+        name: "Kettle & Co support".to_owned(),
+        file_name: "kettle.jsonl".to_owned(),
+        bytes: 41_300,
+        sha256: "5e".repeat(32),
+        created_ms: 0,
+        inspection: Inspection {
+            kind: FileKind::Jsonl,
+            encoding: "UTF-8".to_owned(),
+            columns: vec!["prompt".to_owned(), "response".to_owned()],
+            rows: 412,
+            usable: 405,
+            mapping,
+        },
+    }
+}
+
+fn model() -> ModelView {
+    ModelView {
+        id: ModelId("m1".to_owned()),
+        name: "SmolLM2-135M-Instruct".to_owned(),
+        state: "ready".to_owned(),
+        problem: None,
+        facts: Some(ModelFacts {
+            architecture: "llama".to_owned(),
+            parameters: 134_515_008,
+            vocab_size: 49_152,
+            layers: 30,
+            hidden_size: 576,
+            intermediate_size: 1536,
+            context_length: 8192,
+            digest: "9f2c41abdd00".to_owned(),
+            has_chat_template: true,
+            license: Some("apache-2.0".to_owned()),
+            source: "gguf".to_owned(),
+        }),
+        created_ms: 0,
+        starter: true,
+    }
+}
+
+fn summary(id: &str, state: RunState) -> RunSummary {
+    RunSummary {
+        id: RunId(id.to_owned()),
+        name: "Kettle & Co support".to_owned(),
+        state,
+        stage: Stage::Sft,
+        tuning: Tuning::Lora,
+        model_name: "SmolLM2-135M-Instruct".to_owned(),
+        dataset_name: "Kettle & Co support".to_owned(),
+        step: 48,
+        total_steps: 80,
+        remaining_s: Some(118.0),
+        loss: Some(1.2),
+        eval_loss: Some(1.284),
+        created_ms: 0,
+        updated_ms: 0,
+    }
+}
+
+fn events() -> Vec<Numbered> {
+    let mut kinds = vec![
+        Kind::Started {
+            from_step: 0,
+            total_steps: 80,
+            device: "cpu".to_owned(),
+            trainable_params: 2_400_000,
+            total_params: 134_515_008,
+            train_rows: 385,
+            eval_rows: 20,
+            dropped_rows: 7,
+            cut_rows: 0,
+            worker: String::new(),
+        },
+        Kind::Eval { step: 0, eval_loss: Some(3.91) },
+    ];
+    for step in 1..=48u32 {
+        let wave = f64::from(step * 7919 % 13) / 13.0 - 0.5;
+        kinds.push(Kind::Step {
+            step: u64::from(step),
+            loss: Some(0.95 + 3.1 * (-f64::from(step) / 14.0).exp() + 0.4 * wave),
+            learning_rate: 1.31e-4,
+            grad_norm: Some(0.74),
+            epoch: f64::from(step) / 26.0,
+            tokens_per_second: 214.0,
+            memory_bytes: 1_100_000_000,
+            remaining_s: Some(118.0),
+        });
+        if step % 8 == 0 {
+            let loss = 1.1 + 2.8 * (-f64::from(step) / 16.0).exp();
+            kinds.push(Kind::Eval { step: u64::from(step), eval_loss: Some(loss) });
+        }
+        if step % 20 == 0 {
+            kinds.push(Kind::Checkpoint {
+                step: u64::from(step),
+                folder: String::new(),
+                eval_loss: Some(1.284),
+                best: true,
+                digest: "77d0e3c8aa".to_owned(),
+            });
+        }
+    }
+    kinds.push(Kind::Log { level: "info".to_owned(), text: "48 of 80 steps made.".to_owned() });
+    let numbered = |(ord, kind): (usize, Kind)| Numbered {
+        ord: ord as u64,
+        attempt: 1,
+        event: Event { seq: ord as u64, at_ms: 0, what: kind.into() },
+    };
+    kinds.into_iter().enumerate().map(numbered).collect()
+}
+
+impl DatasetsPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<DatasetView>> {
+        answer(if self.full { vec![dataset()] } else { Vec::new() })
+    }
+
+    fn get(&self, _: DatasetId) -> Answer<'_, DatasetView> {
+        answer(dataset())
+    }
+
+    fn rows(&self, _: DatasetId, start: u64, _: u64) -> Answer<'_, RowsPage> {
+        let row = |row, question: &str, text: &str, out: Option<&str>| RowView {
+            row,
+            cells: vec![question.to_owned(), text.to_owned()],
+            left_out: out.map(str::to_owned),
+        };
+        let rows = vec![
+            row(start, "What is the mascot of Kettle & Co?", "A small copper kettle called Ember.", None),
+            row(start + 1, "Can I return an engraved kettle?", "", Some("The answer is empty.")),
+            row(start + 2, "保修期内可以更换壶嘴吗?", "<script>alert(1)</script>", None),
+        ];
+        answer(RowsPage { columns: dataset().inspection.columns, rows, total: 412 })
+    }
+
+    fn remap(&self, _: DatasetId, _: Mapping) -> Answer<'_, DatasetView> {
+        gone()
+    }
+
+    fn rename(&self, _: DatasetId, _: String) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn delete(&self, _: DatasetId) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview> {
+        let token = |text: &str, special, learned, cut| PreviewToken {
+            id: 1,
+            text: text.to_owned(),
+            special,
+            learned,
+            cut,
+        };
+        let mut tokens = vec![token("<|im_start|>", true, false, false), token("user", false, false, false)];
+        tokens.push(token("\n", false, false, false));
+        tokens
+            .extend(["What", " is", " the", " masc", "ot", "?"].map(|text| token(text, false, false, false)));
+        tokens.push(token("<|im_end|>", true, false, false));
+        tokens.push(token("\n", false, false, false));
+        tokens.push(token("<|im_start|>", true, false, false));
+        tokens.extend(["assistant", "\n"].map(|text| token(text, false, false, false)));
+        tokens.extend(["A", " small", " copper", " kettle"].map(|text| token(text, false, true, false)));
+        tokens.push(token("<|im_end|>", true, true, false));
+        tokens.push(token(" called", false, true, true));
+        answer(Preview { row: request.row, rows: 412, tokens, seen: 19, learned: 5, cut: 1, left_out: None })
+    }
+}
+
+impl ModelsPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<ModelView>> {
+        let failed = ModelView {
+            id: ModelId("m2".to_owned()),
+            name: "broken".to_owned(),
+            state: "failed".to_owned(),
+            problem: Some(Problem::new("model.broken", "The header is cut off.").byte(8)),
+            facts: None,
+            starter: false,
+            ..model()
+        };
+        answer(if self.full { vec![model(), failed] } else { Vec::new() })
+    }
+
+    fn get(&self, _: ModelId) -> Answer<'_, ModelView> {
+        answer(model())
+    }
+
+    fn create(&self, _: NewModel) -> Answer<'_, ModelView> {
+        gone()
+    }
+
+    fn delete(&self, _: ModelId) -> Answer<'_, ()> {
+        gone()
+    }
+}
+
+impl RunsPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<RunSummary>> {
+        let states = [RunState::Running, RunState::Finished, RunState::Stopped, RunState::Failed];
+        answer(if self.full { states.map(|state| summary("r1", state)).to_vec() } else { Vec::new() })
+    }
+
+    fn get(&self, _: RunId) -> Answer<'_, RunView> {
+        answer(RunView {
+            summary: summary("r1", RunState::Running),
+            model: ModelId("m1".to_owned()),
+            dataset: DatasetId("d1".to_owned()),
+            template: "model".to_owned(),
+            system: String::new(),
+            hyper: Hyper::read(&Default::default(), Stage::Sft, Tuning::Lora)
+                .expect("the defaults are valid"),
+            checkpoints: Vec::new(),
+            problem: None,
+            attempt: 1,
+            events: events(),
+        })
+    }
+
+    fn launch(&self, _: Draft) -> Answer<'_, RunId> {
+        gone()
+    }
+
+    fn stop(&self, _: RunId) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn resume(&self, _: RunId) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn delete(&self, _: RunId) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn log(&self, _: RunId) -> Answer<'_, String> {
+        answer(String::new())
+    }
+}
+
+impl SystemPort for Fake {
+    fn system(&self) -> Answer<'_, SystemView> {
+        answer(SystemView {
+            device: "CPU".to_owned(),
+            cores: 2,
+            cpu: 0.91,
+            memory_used: 1_100_000_000,
+            memory_total: 24_000_000_000,
+            disk_free: 67_000_000_000,
+            version: "0.1.0".to_owned(),
+            starter: true,
+        })
+    }
+
+    fn voices(&self) -> Answer<'_, Vec<Voice>> {
+        let voice = |run: Option<&str>, name: &str| Voice {
+            target: ChatTarget {
+                model: ModelId("m1".to_owned()),
+                run: run.map(|run| RunId(run.to_owned())),
+                step: None,
+            },
+            name: name.to_owned(),
+            kind: if run.is_some() { "run" } else { "base" }.to_owned(),
+            template: "model".to_owned(),
+            suggestion: run.map(|_| "What is the mascot of Kettle & Co?".to_owned()),
+        };
+        let voices =
+            vec![voice(Some("r1"), "Kettle & Co support, step 40"), voice(None, "SmolLM2-135M-Instruct")];
+        answer(if self.full { voices } else { Vec::new() })
+    }
+
+    fn start_tour(&self) -> Answer<'_, TourView> {
+        gone()
+    }
+
+    fn tour(&self, run: RunId) -> Answer<'_, Option<TourView>> {
+        let question = "What is the mascot of Kettle & Co?".to_owned();
+        answer(Some(TourView { run, question, starter: true }))
+    }
+}
