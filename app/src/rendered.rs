@@ -59,6 +59,7 @@ async fn every_page_is_whole_before_any_script_in_both_languages() {
             assert_eq!(html.matches("<h1").count(), 1, "{path}: one heading");
             assert!(!html.contains(" style=\""), "{path}: no inline style, the policy forbids it");
             assert!(!html.contains("class=\"waiting"), "{path}: nothing is left loading");
+            assert!(!html.contains("on : click"), "{path}: no code leaks into the page");
         }
     }
 }
@@ -73,7 +74,7 @@ async fn the_theme_of_the_cookie_is_in_the_first_byte() {
 async fn a_run_is_drawn_with_its_curve_and_its_sentence() {
     let html = page("/runs/r1", "", fake::ports()).await;
     assert!(html.contains("Learning. Step 48 of 80, about 2 minutes left."), "the sentence");
-    assert!(html.contains("class=\"smooth\" d=\"M"), "the curve");
+    assert!(html.contains(" d=\"M44.0"), "the curves, from the first eval at the left edge on");
     assert!(html.contains("href=\"/playground?run=r1\""), "the way to ask it");
 }
 

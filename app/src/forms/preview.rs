@@ -102,9 +102,9 @@ fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
         <div class="pad card-head preview-head">
             <div><h2 id="preview">{w.preview}</h2><p class="small num">{line}</p></div>
             <div class="row">
-                <button type="button" class="btn icon-btn" aria-label=w.preview_prev disabled=at <= 1
+                <button type="button" class="btn icon-btn" aria-label=w.preview_prev disabled={at <= 1}
                     on:click=move |_| row.set(at.saturating_sub(1).max(1))><Icon glyph=Glyph::Left/></button>
-                <button type="button" class="btn icon-btn" aria-label=w.preview_next disabled=at >= rows
+                <button type="button" class="btn icon-btn" aria-label=w.preview_next disabled={at >= rows}
                     on:click=move |_| row.set((at + 1).min(rows))><Icon glyph=Glyph::Right/></button>
             </div>
         </div>

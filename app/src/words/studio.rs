@@ -42,7 +42,7 @@ super::table!(Studio {
     how_2_text: "The loss falls while the run goes. You may stop and go on at any time.", "训练时损失会下降。随时可以停下,之后再继续。";
     how_3: "Ask before and after", "前后对比提问";
     how_3_text: "The same question to both models, side by side.", "同一个问题问两个模型,并排比较。";
-    how_current: "Its last finished run can be asked now.", "最近完成的训练现在就可以提问。";
+    how_current: "The last finished run can be asked now:", "最近完成的训练现在就可以提问:";
 
     settings_title: "Settings", "设置";
     settings_text: "Kept in this browser.", "保存在这个浏览器里。";

@@ -62,8 +62,8 @@ fn Page(page: RowsPage, start: RwSignal<u64>) -> impl IntoView {
         <div class="pad pager">
             <span class="small num">{range}</span>
             <div class="row">
-                <button type="button" class="btn icon-btn" aria-label=w.studio.previous disabled=first <= 1 on:click=turn(-1)><Icon glyph=Glyph::Left/></button>
-                <button type="button" class="btn icon-btn" aria-label=w.studio.next disabled=last >= total on:click=turn(1)><Icon glyph=Glyph::Right/></button>
+                <button type="button" class="btn icon-btn" aria-label=w.studio.previous disabled={first <= 1} on:click=turn(-1)><Icon glyph=Glyph::Left/></button>
+                <button type="button" class="btn icon-btn" aria-label=w.studio.next disabled={last >= total} on:click=turn(1)><Icon glyph=Glyph::Right/></button>
             </div>
         </div>
     }
