@@ -1,1 +1,29 @@
-//! Burnish.
+//! Everything that listens, stores or schedules. `build` makes the service that tests start and that
+//! `burnish serve` puts on a port; `server/docs/architecture.md` tells how a request travels.
+#![recursion_limit = "512"]
+
+pub mod api;
+pub mod clock;
+pub mod config;
+pub mod doctor;
+pub mod error;
+pub mod executor;
+pub mod generation;
+pub mod ingest;
+pub mod live;
+pub mod middleware;
+pub mod pages;
+pub mod proc;
+pub mod queue;
+pub mod router;
+pub mod serve;
+pub mod services;
+pub mod state;
+pub mod store;
+
+pub use state::AppState;
+
+/// The service over a state.
+pub fn build(state: &AppState) -> axum::Router {
+    router::router(state)
+}

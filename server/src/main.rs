@@ -1,1 +1,57 @@
-fn main() {}
+//! `burnish`: the server and two helpers.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use server::config::{Config, Options};
+
+/// Burnish: a fine-tuning studio for language models.
+#[derive(Parser)]
+#[command(name = "burnish", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the studio.
+    Serve(Options),
+    /// Look at everything Burnish needs.
+    Doctor(Options),
+    /// Bring the database up to date.
+    Migrate(Options),
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,tower_http=warn,sqlx=warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("burnish: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> Result<bool, Box<dyn std::error::Error>> {
+    match command {
+        Command::Serve(options) => server::serve::serve(Config::new(options)?).await.map(|()| true),
+        Command::Doctor(options) => {
+            let (report, well) = server::doctor::examine(&Config::new(options)?).await;
+            print!("{report}");
+            Ok(well)
+        }
+        Command::Migrate(options) => {
+            let config = Config::new(options)?;
+            config.make_folders()?;
+            server::store::Store::open(&config.database()).await?.close().await;
+            println!("{} is up to date", config.database().display());
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! REST under `/api/v1`: thin skins over the services. Errors are `{"problems": […]}`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use contract::dataset::DatasetView;
+use contract::model::ModelView;
+use contract::run::{RunSummary, RunView};
+use contract::{Problem, RunId};
+use serde::Deserialize;
+
+use crate::error::Fault;
+use crate::services::{datasets::Datasets, runs::Runs, uploads};
+use crate::state::AppState;
+
+/// Query of an upload.
+#[derive(Debug, Deserialize)]
+pub struct Upload {
+    /// `dataset` (when left out) or `model`.
+    #[serde(default)]
+    kind: Option<String>,
+    /// File name.
+    #[serde(default)]
+    name: String,
+    /// Id of the folder that a model's files share.
+    #[serde(default)]
+    upload: Option<String>,
+}
+
+/// `POST /api/v1/uploads`: the raw body is the file.
+pub async fn upload(
+    State(state): State<AppState>,
+    Query(query): Query<Upload>,
+    body: Body,
+) -> Result<Json<serde_json::Value>, Fault> {
+    match query.kind.as_deref() {
+        None | Some("dataset") => {
+            let view = uploads::dataset(&state, &query.name, body).await?;
+            Ok(Json(serde_json::to_value(view)?))
+        }
+        Some("model") => {
+            let id = query.upload.unwrap_or_default();
+            let bytes = uploads::model_file(&state, &id, &query.name, body).await?;
+            Ok(Json(serde_json::json!({ "upload": id, "name": query.name, "bytes": bytes })))
+        }
+        Some(kind) => {
+            Err(Problem::new("upload.unknown_kind", format!("{kind} is neither dataset nor model.")).into())
+        }
+    }
+}
+
+/// `POST /api/v1/samples/{name}`: takes a starter dataset in.
+pub async fn sample(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+) -> Result<Json<DatasetView>, Fault> {
+    Ok(Json(uploads::sample(&state, &name).await?))
+}
+
+/// `GET /api/v1/datasets`.
+pub async fn datasets(State(state): State<AppState>) -> Result<Json<Vec<DatasetView>>, Fault> {
+    Ok(Json(Datasets(state).all().await?))
+}
+
+/// `GET /api/v1/models`.
+pub async fn models(State(state): State<AppState>) -> Result<Json<Vec<ModelView>>, Fault> {
+    Ok(Json(state.store.models().await?))
+}
+
+/// `GET /api/v1/runs`.
+pub async fn runs(State(state): State<AppState>) -> Result<Json<Vec<RunSummary>>, Fault> {
+    Ok(Json(Runs(state).all().await?))
+}
+
+/// `GET /api/v1/runs/{id}`.
+pub async fn run(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<RunView>, Fault> {
+    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    Ok(Json(Runs(state).view(&id).await?))
+}
+
+/// `GET /healthz`: 200 while the database answers.
+pub async fn health(State(state): State<AppState>) -> Result<&'static str, Fault> {
+    state.store.ping().await?;
+    Ok("ok\n")
+}
+
+/// Any other path under `/api/v1`.
+pub async fn nothing() -> (StatusCode, Json<serde_json::Value>) {
+    let problem = Problem::new("not_found", "There is nothing under this address.");
+    (StatusCode::NOT_FOUND, Json(serde_json::json!({ "problems": [problem] })))
+}

@@ -1,0 +1,117 @@
+//! What the server is told when it starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+/// Options of `serve`, `doctor` and `migrate`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Address to listen on.
+    #[arg(long, visible_alias = "listen", env = "BURNISH_ADDR", default_value = "127.0.0.1:7860")]
+    pub addr: SocketAddr,
+    /// Folder for datasets, models, runs and the database.
+    #[arg(long, env = "BURNISH_DATA")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder with the browser side (pkg/, fonts/, samples/).
+    #[arg(long, env = "BURNISH_SITE")]
+    pub site_root: Option<PathBuf>,
+    /// The worker program; by default `burnish-worker` beside this one.
+    #[arg(long, env = "BURNISH_WORKER")]
+    pub worker: Option<PathBuf>,
+    /// A model file to import at the first start.
+    #[arg(long, env = "BURNISH_STARTER")]
+    pub starter: Option<PathBuf>,
+    /// Largest upload, bytes.
+    #[arg(long, env = "BURNISH_MAX_UPLOAD", default_value_t = 20 << 30)]
+    pub max_upload: u64,
+    /// Runs that train at the same time.
+    #[arg(long, env = "BURNISH_TRAIN_AT_ONCE", default_value_t = 1)]
+    pub train_at_once: usize,
+    /// Models kept in memory for talking.
+    #[arg(long, env = "BURNISH_CHAT_MODELS", default_value_t = 3)]
+    pub chat_models: usize,
+}
+
+/// Options with every default filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address to listen on.
+    pub addr: SocketAddr,
+    /// Data directory, absolute.
+    pub data_dir: PathBuf,
+    /// Browser side.
+    pub site_root: PathBuf,
+    /// Worker program.
+    pub worker: PathBuf,
+    /// Starter model file.
+    pub starter: Option<PathBuf>,
+    /// Largest upload, bytes.
+    pub max_upload: u64,
+    /// Runs that train at the same time.
+    pub train_at_once: usize,
+    /// Models kept in memory for talking.
+    pub chat_models: usize,
+    /// How long an unused model stays in memory.
+    pub chat_idle: Duration,
+}
+
+impl Config {
+    /// Fills in what was not given.
+    pub fn new(options: Options) -> std::io::Result<Self> {
+        let beside = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+        let data_dir = options.data_dir.unwrap_or_else(default_data_dir);
+        Ok(Self {
+            addr: options.addr,
+            data_dir: std::path::absolute(data_dir)?,
+            site_root: std::path::absolute(options.site_root.unwrap_or_else(|| beside.join("site")))?,
+            worker: options.worker.unwrap_or_else(|| beside.join("burnish-worker")),
+            starter: options.starter.filter(|path| !path.as_os_str().is_empty()),
+            max_upload: options.max_upload,
+            train_at_once: options.train_at_once.max(1),
+            chat_models: options.chat_models.max(1),
+            chat_idle: Duration::from_secs(600),
+        })
+    }
+
+    /// A configuration for tests: everything under `folder`, a free port.
+    pub fn for_testing(folder: &Path, worker: &Path) -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data_dir: folder.join("data"),
+            site_root: folder.join("site"),
+            worker: worker.to_owned(),
+            starter: None,
+            max_upload: 1 << 20,
+            train_at_once: 1,
+            chat_models: 2,
+            chat_idle: Duration::from_secs(600),
+        }
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("burnish.sqlite")
+    }
+
+    /// Folder of a kind of thing: `datasets`, `models`, `runs`, `uploads`.
+    pub fn folder(&self, kind: &str) -> PathBuf {
+        self.data_dir.join(kind)
+    }
+
+    /// Makes every folder of the data directory.
+    pub fn make_folders(&self) -> std::io::Result<()> {
+        for kind in ["datasets", "models", "runs", "uploads"] {
+            std::fs::create_dir_all(self.folder(kind))?;
+        }
+        Ok(())
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/share");
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    base.unwrap_or_else(home).join("burnish")
+}

@@ -1,0 +1,100 @@
+//! Models that talk: one worker process for each pair of model and checkpoint, kept while it is used.
+
+mod process;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use contract::Problem;
+
+pub use process::{Answer, Speaker};
+
+use crate::config::Config;
+use crate::state::AppState;
+
+/// Whose weights: the folders a process loads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Weights {
+    /// Base model folder.
+    pub model: PathBuf,
+    /// Checkpoint folder; `None`: the base alone.
+    pub checkpoint: Option<PathBuf>,
+}
+
+struct Seat {
+    speaker: Arc<Speaker>,
+    used: Instant,
+}
+
+/// The processes that are up.
+pub struct Pool {
+    config: Config,
+    seats: Mutex<HashMap<Weights, Seat>>,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(config: Config) -> Self {
+        Self { config, seats: Mutex::default() }
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<Weights, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process that speaks with these weights; starts it when there is none. When all seats are taken,
+    /// the one silent for longest goes.
+    pub fn speaker(&self, weights: &Weights) -> Result<Arc<Speaker>, Problem> {
+        let mut seats = self.seats();
+        seats.retain(|_, seat| !seat.speaker.is_gone());
+        if let Some(seat) = seats.get_mut(weights) {
+            seat.used = Instant::now();
+            return Ok(seat.speaker.clone());
+        }
+        while seats.len() >= self.config.chat_models {
+            let silent = seats.iter().filter(|(_, seat)| !seat.speaker.is_busy());
+            let Some(longest) = silent.min_by_key(|(_, seat)| seat.used).map(|(key, _)| key.clone()) else {
+                return Err(Problem::new("busy", "Every model seat is busy answering.")
+                    .hint("Wait until an answer is complete, or stop one."));
+            };
+            seats.remove(&longest);
+        }
+        let speaker = Arc::new(Speaker::start(&self.config, weights)?);
+        seats.insert(weights.clone(), Seat { speaker: speaker.clone(), used: Instant::now() });
+        Ok(speaker)
+    }
+
+    /// Ends processes that were silent for too long.
+    pub fn rest(&self) {
+        let idle = self.config.chat_idle;
+        self.seats().retain(|_, seat| {
+            let silent = !seat.speaker.is_busy() && seat.used.elapsed() > idle;
+            !silent && !seat.speaker.is_gone()
+        });
+    }
+
+    /// Ends every process.
+    pub fn clear(&self) {
+        self.seats().clear();
+    }
+
+    /// Ends the processes that use files under `folder`.
+    pub fn forget(&self, folder: &std::path::Path) {
+        self.seats().retain(|weights, _| {
+            let checkpoint = weights.checkpoint.as_ref().is_some_and(|path| path.starts_with(folder));
+            !checkpoint && !weights.model.starts_with(folder)
+        });
+    }
+}
+
+/// Ends idle processes until the server shuts down.
+pub async fn tend(state: AppState) {
+    loop {
+        tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(15)) => state.pool.rest(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Reads the event logs of active attempts into the store. What was stored is the only memory: after a
+//! restart reading goes on behind the last stored event.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use contract::RunId;
+use contract::RunState;
+use contract::event::{Event, Kind, What};
+use rundir::{EventTail, RunDir};
+use tokio::sync::Mutex;
+
+use crate::error::Fault;
+use crate::state::AppState;
+use crate::store::runs::Progress;
+
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Where each event log was read to.
+#[derive(Debug, Default)]
+pub struct Ingest {
+    tails: Mutex<HashMap<(RunId, u32), EventTail>>,
+}
+
+/// Reads new events of every active attempt until the server shuts down.
+pub async fn run(state: AppState) {
+    loop {
+        tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let active = match state.store.active_attempts().await {
+            Ok(active) => active,
+            Err(fault) => {
+                tracing::error!("active attempts: {fault}");
+                continue;
+            }
+        };
+        state.ingest.keep_only(active.iter().map(|a| (a.run.clone(), a.number)).collect()).await;
+        for attempt in active {
+            if let Err(fault) = state.ingest.poll(&state, &attempt.run, attempt.number).await {
+                tracing::error!(run = %attempt.run, "events: {fault}");
+            }
+        }
+    }
+}
+
+impl Ingest {
+    async fn keep_only(&self, active: Vec<(RunId, u32)>) {
+        self.tails.lock().await.retain(|key, _| active.contains(key));
+    }
+
+    /// Stores what an attempt's worker wrote since the last call; returns how many events were new.
+    pub async fn poll(&self, state: &AppState, run: &RunId, attempt: u32) -> Result<usize, Fault> {
+        let mut tails = self.tails.lock().await;
+        let key = (run.clone(), attempt);
+        let mut tail = match tails.remove(&key) {
+            Some(tail) => tail,
+            None => {
+                let folder = RunDir::open(&state.run_folder(run))?;
+                folder.attempt(attempt).tail(state.store.next_seq(run, attempt).await?)
+            }
+        };
+        let (tail, events) = tokio::task::spawn_blocking(move || {
+            let events = tail.read_new();
+            (tail, events)
+        })
+        .await?;
+        let count = keep(state, run, attempt, events?).await?;
+        // only after the commit: a failed write is read again
+        tails.insert(key, tail);
+        Ok(count)
+    }
+
+    /// Stores everything an attempt's worker wrote: for one that is gone.
+    pub async fn drain(&self, state: &AppState, run: &RunId, attempt: u32) -> Result<(), Fault> {
+        while self.poll(state, run, attempt).await? > 0 {}
+        Ok(())
+    }
+}
+
+async fn keep(state: &AppState, run: &RunId, attempt: u32, events: Vec<Event>) -> Result<usize, Fault> {
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let mut tx = state.store.begin().await?;
+    let Some(mut progress) = state.store.progress(&mut tx, run).await? else { return Ok(0) };
+    let new = state.store.add_events(&mut tx, run, attempt, events).await?;
+    new.iter().for_each(|event| apply(&mut progress, event));
+    state.store.set_progress(&mut tx, run, &progress, state.clock.now_ms()).await?;
+    tx.commit().await?;
+    state.hub.changed(run);
+    Ok(new.len())
+}
+
+/// What an event changes of its run.
+pub fn apply(progress: &mut Progress, event: &Event) {
+    let What::Known(kind) = &event.what else { return };
+    let mut become_ = |next: RunState| {
+        if progress.state.may_become(next) {
+            progress.state = next;
+        }
+    };
+    match kind {
+        Kind::Started { from_step, total_steps, .. } => {
+            become_(RunState::Running);
+            progress.total_steps = *total_steps;
+            progress.step = *from_step;
+        }
+        Kind::Step { step, loss, remaining_s, .. } => {
+            become_(RunState::Running);
+            progress.step = *step;
+            progress.loss = *loss;
+            progress.remaining_s = *remaining_s;
+        }
+        Kind::Eval { eval_loss, .. } => progress.eval_loss = *eval_loss,
+        Kind::Stopped { step } => {
+            become_(RunState::Stopped);
+            progress.step = *step;
+            progress.remaining_s = None;
+        }
+        Kind::Finished { step, .. } => {
+            become_(RunState::Finished);
+            progress.step = *step;
+            progress.remaining_s = None;
+        }
+        Kind::Failed { problem, step } => {
+            become_(RunState::Failed);
+            progress.step = *step;
+            progress.remaining_s = None;
+            progress.problem = Some(problem.clone());
+        }
+        Kind::Preparing { .. } | Kind::Checkpoint { .. } | Kind::Log { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(state: RunState) -> Progress {
+        let nothing = None;
+        Progress {
+            state,
+            step: 0,
+            total_steps: 0,
+            remaining_s: nothing,
+            loss: None,
+            eval_loss: None,
+            problem: None,
+        }
+    }
+
+    fn event(kind: Kind) -> Event {
+        Event { seq: 0, at_ms: 0, what: kind.into() }
+    }
+
+    #[test]
+    fn a_step_does_not_undo_a_stop_that_was_asked_for() {
+        let mut stopping = progress(RunState::Stopping);
+        let step = Kind::Step {
+            step: 4,
+            loss: Some(1.5),
+            learning_rate: 0.1,
+            grad_norm: None,
+            epoch: 0.5,
+            tokens_per_second: 1.0,
+            memory_bytes: 1,
+            remaining_s: Some(9.0),
+        };
+        apply(&mut stopping, &event(step));
+        assert_eq!((stopping.state, stopping.step, stopping.loss), (RunState::Stopping, 4, Some(1.5)));
+        apply(&mut stopping, &event(Kind::Stopped { step: 5 }));
+        assert_eq!((stopping.state, stopping.step), (RunState::Stopped, 5));
+        assert_eq!(stopping.remaining_s, None);
+    }
+
+    #[test]
+    fn an_unknown_event_changes_nothing() {
+        let mut running = progress(RunState::Running);
+        let odd = Event { seq: 0, at_ms: 0, what: What::Unknown(serde_json::json!({"kind": "levitated"})) };
+        apply(&mut running, &odd);
+        assert_eq!(running, progress(RunState::Running));
+    }
+}

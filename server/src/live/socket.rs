@@ -1,0 +1,143 @@
+//! `/ws`: events of runs as they come. Any number of runs over one socket.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use contract::wire::{ClientFrame, ServerFrame};
+use contract::{Problem, RunId};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::error::Fault;
+use crate::state::AppState;
+
+/// Events a frame holds at most.
+const BATCH: u32 = 1000;
+/// Pause between two frames of a run.
+const PACE: Duration = Duration::from_millis(200);
+/// Runs one socket may watch.
+const MOST_RUNS: usize = 64;
+const PING: Duration = Duration::from_secs(20);
+/// Close code: the service restarts.
+const RESTART: u16 = 1012;
+
+/// Upgrades to the live websocket.
+pub async fn upgrade(State(state): State<AppState>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.max_message_size(1 << 16).on_upgrade(move |socket| serve(state, socket))
+}
+
+struct Subscriptions(HashMap<RunId, JoinHandle<()>>);
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        self.0.values().for_each(JoinHandle::abort);
+    }
+}
+
+async fn serve(state: AppState, mut socket: WebSocket) {
+    let (frames, mut outgoing) = mpsc::channel::<ServerFrame>(8);
+    let mut subscriptions = Subscriptions(HashMap::new());
+    let mut ping = tokio::time::interval(PING);
+    ping.tick().await;
+    loop {
+        let sent = tokio::select! {
+            () = state.shutdown.cancelled() => {
+                let close = CloseFrame { code: RESTART, reason: "the server restarts".into() };
+                let _ = socket.send(Message::Close(Some(close))).await;
+                return;
+            }
+            _ = ping.tick() => socket.send(Message::Ping(Vec::new().into())).await,
+            Some(frame) = outgoing.recv() => socket.send(text(&frame)).await,
+            message = socket.recv() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    match subscribe(&state, &frames, &mut subscriptions, text.as_str()) {
+                        Ok(()) => Ok(()),
+                        Err(problem) => socket.send(text_of_refusal(problem)).await,
+                    }
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => Ok(()),
+            },
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn text(frame: &ServerFrame) -> Message {
+    Message::Text(serde_json::to_string(frame).unwrap_or_default().into())
+}
+
+fn text_of_refusal(problem: Problem) -> Message {
+    text(&ServerFrame::Refused { problem })
+}
+
+fn subscribe(
+    state: &AppState,
+    frames: &mpsc::Sender<ServerFrame>,
+    subscriptions: &mut Subscriptions,
+    text: &str,
+) -> Result<(), Problem> {
+    let frame = serde_json::from_str::<ClientFrame>(text).map_err(|why| {
+        Problem::new("wire.unknown_frame", format!("The server does not understand this message: {why}."))
+            .hint("Reload the page.")
+    })?;
+    let ClientFrame::Subscribe { run, from } = frame;
+    let run = RunId::parse(run.as_str()).ok_or_else(|| Problem::not_found("run"))?;
+    subscriptions.0.retain(|_, task| !task.is_finished());
+    if subscriptions.0.len() >= MOST_RUNS && !subscriptions.0.contains_key(&run) {
+        return Err(Problem::new("wire.too_many", format!("One page can watch {MOST_RUNS} runs at most.")));
+    }
+    let task = tokio::spawn(follow(state.clone(), frames.clone(), run.clone(), from));
+    if let Some(former) = subscriptions.0.insert(run, task) {
+        former.abort();
+    }
+    Ok(())
+}
+
+/// Sends every event of a run from `from` on and each change of its state, until nobody listens.
+async fn follow(state: AppState, frames: mpsc::Sender<ServerFrame>, run: RunId, from: u64) {
+    if let Err(fault) = send_all(&state, &frames, &run, from).await {
+        for problem in fault.into_problems() {
+            let _ = frames.send(ServerFrame::Refused { problem }).await;
+        }
+    }
+}
+
+async fn send_all(
+    state: &AppState,
+    frames: &mpsc::Sender<ServerFrame>,
+    run: &RunId,
+    mut next: u64,
+) -> Result<(), Fault> {
+    let mut watch = state.hub.watch(run);
+    let mut told = None;
+    loop {
+        let now = state.store.run_state(run).await?.ok_or_else(|| Problem::not_found("run"))?;
+        let events = state.store.events(run, next, BATCH).await?;
+        let full = events.len() == BATCH as usize;
+        if let Some(last) = events.last() {
+            next = last.ord + 1;
+            if frames.send(ServerFrame::Events { run: run.clone(), events }).await.is_err() {
+                return Ok(());
+            }
+        }
+        if full {
+            continue;
+        }
+        // read before the events: a state never comes before the events that led to it
+        if told.as_ref() != Some(&now) {
+            let (state, problem) = now.clone();
+            told = Some(now);
+            if frames.send(ServerFrame::State { run: run.clone(), state, problem }).await.is_err() {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(PACE).await;
+        watch.changed().await;
+    }
+}

@@ -1,0 +1,134 @@
+//! What every request passes through: who may call, what a panic shows, which headers go out.
+
+use std::any::Any;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use contract::Problem;
+
+use crate::config::Config;
+use crate::state::AppState;
+
+/// Policy of everything that is not a page.
+const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Refuses names that are not this server's (DNS rebinding) and requests that other sites make.
+pub async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |value: Option<&HeaderValue>| value.and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let host = text(headers.get(HOST)).or_else(|| request.uri().authority().map(ToString::to_string));
+    if !host.as_deref().is_some_and(|host| is_our_host(&state.config, host)) {
+        return refuse("host.unknown", "This server does not answer to that host name.");
+    }
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if (!safe || headers.contains_key(UPGRADE))
+        && !is_same_origin(headers, host.as_deref().unwrap_or_default())
+    {
+        return refuse("origin.foreign", "Another site may not do this here.");
+    }
+    next.run(request).await
+}
+
+fn refuse(code: &str, message: &str) -> Response {
+    let body = serde_json::json!({ "problems": [Problem::new(code, message)] });
+    (StatusCode::FORBIDDEN, axum::Json(body)).into_response()
+}
+
+fn is_our_host(config: &Config, host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    if name.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    // A name that an attacker points here is no address; addresses cannot be rebound.
+    name.parse::<std::net::IpAddr>().is_ok_and(|address| {
+        address.is_loopback() || address == config.addr.ip() || config.addr.ip().is_unspecified()
+    })
+}
+
+/// Browsers say where a request comes from; programs that say nothing are not browsers.
+fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
+    let text = |key: &str| headers.get(key).map(|value| value.to_str().unwrap_or("?"));
+    let site = text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let origin = text(ORIGIN.as_str()).is_none_or(|origin| {
+        origin.split_once("://").is_some_and(|(scheme, rest)| {
+            matches!(scheme, "http" | "https") && rest.eq_ignore_ascii_case(host)
+        })
+    });
+    site && origin
+}
+
+/// Adds the headers that hold for every answer.
+pub async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE_POLICY));
+    response
+}
+
+/// What a panic shows: a number that the log has too, and nothing of its words.
+pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let id = &id[..8];
+    tracing::error!(id, "a request panicked: {words}");
+    let text = format!("Something went wrong on the server (fault {id}). Go back and try again.\n");
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::for_testing(std::path::Path::new("/x"), std::path::Path::new("/y"))
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        for ours in ["localhost", "localhost:7860", "127.0.0.1:1", "[::1]:7860", "LOCALHOST"] {
+            assert!(is_our_host(&config(), ours), "{ours}");
+        }
+        for foreign in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.7", ""]
+        {
+            assert!(!is_our_host(&config(), foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn other_sites_are_refused_and_programs_are_not() {
+        let with = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(k, v)| (k.parse().expect("a name"), HeaderValue::from_static(v))).collect()
+        };
+        let same = |headers: HeaderMap| is_same_origin(&headers, "127.0.0.1:7860");
+        assert!(same(HeaderMap::new()));
+        assert!(same(with(&[("origin", "http://127.0.0.1:7860"), ("sec-fetch-site", "same-origin")])));
+        assert!(!same(with(&[("origin", "http://evil.example")])));
+        assert!(!same(with(&[("origin", "null")])));
+        assert!(!same(with(&[("sec-fetch-site", "cross-site")])));
+        assert!(!same(with(&[("origin", "http://127.0.0.1:9999")])));
+    }
+
+    #[test]
+    fn a_panic_shows_a_number_and_not_its_words() {
+        let response = panicked(Box::new("secret".to_owned()));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

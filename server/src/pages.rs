@@ -1,0 +1,48 @@
+//! The pages: Leptos' options, what each request's context holds, and the content security policy that goes
+//! with a page's nonce.
+
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use leptos::config::LeptosOptions;
+use leptos::prelude::{IntoView, provide_context, use_context};
+use leptos_axum::ResponseOptions;
+
+use crate::config::Config;
+use crate::services;
+use crate::state::AppState;
+
+/// Where the browser side lies and how it is called.
+pub fn options(config: &Config) -> LeptosOptions {
+    LeptosOptions::builder()
+        .output_name("burnish")
+        .site_root(config.site_root.to_string_lossy().into_owned())
+        .site_pkg_dir("pkg")
+        .site_addr(config.addr)
+        .build()
+}
+
+/// Puts the ports into the context of a request.
+pub fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
+    let ports = services::ports(state);
+    move || provide_context(ports.clone())
+}
+
+/// The document, with headers that only its renderer knows.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    if let (Some(response), Some(nonce)) = (use_context::<ResponseOptions>(), leptos::nonce::use_nonce()) {
+        if let Ok(policy) = HeaderValue::from_str(&policy(&nonce)) {
+            response.insert_header(CONTENT_SECURITY_POLICY, policy);
+        }
+        response.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    app::shell(options)
+}
+
+/// Inline style attributes are allowed: meters and charts are drawn with them; inline scripts need the nonce.
+fn policy(nonce: &str) -> String {
+    format!(
+        "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
+         style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; object-src 'none'; \
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+}

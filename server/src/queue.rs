@@ -1,0 +1,192 @@
+//! Decides which runs train. It looks at the store and at processes, twice a second and whenever it is woken,
+//! and brings the two into line; it remembers nothing, so a restarted server goes on where it stood.
+
+use std::collections::HashMap;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::{Problem, RunId, RunState};
+use rundir::RunDir;
+
+use crate::error::Fault;
+use crate::state::AppState;
+use crate::store::attempts::Active;
+use crate::store::runs::RunRow;
+use crate::{executor, proc};
+
+const EVERY: Duration = Duration::from_millis(500);
+/// How long a begun attempt may be without a process before it counts as lost.
+const GRACE_MS: i64 = 3000;
+
+/// How worker processes of this server ended.
+#[derive(Debug, Default)]
+pub struct Exits(Mutex<HashMap<(RunId, u32), ExitStatus>>);
+
+impl Exits {
+    /// Notes how an attempt's process ended.
+    pub fn note(&self, run: RunId, attempt: u32, status: ExitStatus) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((run, attempt), status);
+    }
+
+    fn take(&self, run: &RunId, attempt: u32) -> Option<ExitStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(run.clone(), attempt))
+    }
+}
+
+/// Runs until the server shuts down.
+pub async fn run(state: AppState) {
+    loop {
+        if let Err(fault) = tick(&state).await {
+            tracing::error!("queue: {fault}");
+        }
+        tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            () = state.wake.notified() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn tick(state: &AppState) -> Result<(), Fault> {
+    let mut busy = 0;
+    for attempt in state.store.active_attempts().await? {
+        match look_at(state, &attempt).await {
+            Ok(true) => {}
+            Ok(false) => busy += 1,
+            Err(fault) => {
+                busy += 1;
+                tracing::error!(run = %attempt.run, "attempt {}: {fault}", attempt.number);
+            }
+        }
+    }
+    while busy < state.config.train_at_once
+        && !state.shutdown.is_cancelled()
+        && let Some(run) = state.store.next_queued().await?
+    {
+        busy += 1;
+        if let Err(fault) = start(state, &run).await {
+            for problem in fault.into_problems() {
+                fail(state, &run.summary.id, &problem).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the attempt is over; ends it when its process is gone.
+async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
+    let (run, number) = (&attempt.run, attempt.number);
+    let process = match attempt.process {
+        Some(process) => Some(process),
+        None => adopt(state, attempt).await?,
+    };
+    match process {
+        Some((pid, start)) if proc::is_alive(pid, start) => return Ok(false),
+        None if state.clock.now_ms() - attempt.started_ms < GRACE_MS => return Ok(false),
+        _ => {}
+    }
+    let folder = state.run_folder(run);
+    if folder.exists()
+        && let Err(fault) = state.ingest.drain(state, run, number).await
+    {
+        tracing::error!(run = %run, "last events: {fault}");
+    }
+    let status = state.exits.take(run, number);
+    let live = state.store.run_state(run).await?.is_some_and(|(now, _)| now.is_live());
+    if live {
+        let problem = why_it_ended(status, &last_words(state, run, number));
+        fail(state, run, &problem).await?;
+    }
+    state.store.end_attempt(run, number, state.clock.now_ms()).await?;
+    state.hub.changed(run);
+    Ok(true)
+}
+
+/// The process of an attempt whose server died between starting it and noting it.
+async fn adopt(state: &AppState, attempt: &Active) -> Result<Option<(u32, u64)>, Fault> {
+    let Ok(folder) = RunDir::open(&state.run_folder(&attempt.run)) else { return Ok(None) };
+    let dir = folder.attempt(attempt.number);
+    if !dir.is_alive()? {
+        return Ok(None);
+    }
+    let Some(info) = dir.worker()?.filter(|info| !info.is_of_another_boot()) else { return Ok(None) };
+    let Some(start) = proc::start_ticks(info.pid) else { return Ok(None) };
+    state.store.set_process(&attempt.run, attempt.number, info.pid, start).await?;
+    Ok(Some((info.pid, start)))
+}
+
+async fn start(state: &AppState, run: &RunRow) -> Result<(), Fault> {
+    let id = &run.summary.id;
+    let path = state.run_folder(id);
+    let spec = run.spec.clone();
+    let (folder, attempt) = tokio::task::spawn_blocking(move || {
+        let folder = RunDir::open(&path).or_else(|_| RunDir::create(&path, &spec))?;
+        let attempt = folder.begin_attempt()?;
+        Ok::<_, rundir::Error>((folder, attempt))
+    })
+    .await??;
+    if !state.store.begin_attempt(id, attempt.number(), state.clock.now_ms()).await? {
+        return Ok(());
+    }
+    let started = executor::train(state, id, &folder, &attempt).await;
+    state.hub.changed(id);
+    if let Err(fault) = started {
+        tracing::error!(run = %id, "{fault}");
+        state.store.end_attempt(id, attempt.number(), state.clock.now_ms()).await?;
+        let worker = state.config.worker.display();
+        return Err(Problem::new("worker.missing", format!("The worker {worker} could not be started."))
+            .hint("Build or install burnish-worker, see burnish doctor, then resume the run.")
+            .into());
+    }
+    Ok(())
+}
+
+async fn fail(state: &AppState, run: &RunId, problem: &Problem) -> Result<(), Fault> {
+    state.store.move_run(run, RunState::Failed, Some(problem), state.clock.now_ms()).await?;
+    state.hub.changed(run);
+    Ok(())
+}
+
+fn last_words(state: &AppState, run: &RunId, attempt: u32) -> String {
+    let path = RunDir::open(&state.run_folder(run)).map(|folder| folder.attempt(attempt).stderr_path());
+    let text = path.map(|path| crate::services::tail_of(&path, 4096)).unwrap_or_default();
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
+/// Why a worker that said nothing of its end is gone.
+fn why_it_ended(status: Option<ExitStatus>, last_words: &str) -> Problem {
+    let resume = "Resume the run: it goes on from its last checkpoint.";
+    let said = if last_words.is_empty() { String::new() } else { format!(" Its last words: {last_words}") };
+    match status.map(|status| (status.signal(), status.code())) {
+        Some((Some(9), _)) => Problem::new(
+            "worker.killed",
+            "The worker was killed (signal 9), most likely because the machine ran out of memory.",
+        )
+        .hint("Use a smaller batch or shorter lengths, or free memory; then resume the run."),
+        Some((Some(signal), _)) => {
+            Problem::new("worker.killed", format!("The worker was killed by signal {signal}.{said}"))
+                .hint(resume)
+        }
+        Some((None, Some(code))) => {
+            Problem::new("worker.ended", format!("The worker ended with code {code}.{said}")).hint(resume)
+        }
+        _ => Problem::new("worker.lost", format!("The worker is gone and left no word why.{said}"))
+            .hint(resume),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_worker_is_told_in_words() {
+        let killed = why_it_ended(Some(ExitStatus::from_raw(9)), "");
+        assert!(killed.message.contains("memory") && killed.hint.is_some());
+        let ended = why_it_ended(Some(ExitStatus::from_raw(101 << 8)), "panicked at the disco");
+        assert!(ended.message.contains("101") && ended.message.contains("disco"));
+        assert_eq!(why_it_ended(None, "").code, "worker.lost");
+    }
+}

@@ -1,0 +1,66 @@
+//! Every path.
+
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Router, middleware as layer};
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::live::{chat, socket};
+use crate::state::AppState;
+use crate::{api, middleware, pages};
+
+/// Longest a page or a call may take; the tour may have to wait for its model.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Largest body of a call that is no upload.
+const BODY: usize = 4 << 20;
+
+/// The whole service.
+pub fn router(state: &AppState) -> Router {
+    let streams = Router::new()
+        .route("/ws", get(socket::upgrade))
+        .route("/ws/chat", get(chat::upgrade))
+        .route("/api/v1/uploads", post(api::upload).layer(DefaultBodyLimit::disable()));
+    let rest = Router::new()
+        .route("/healthz", get(api::health))
+        .route("/api/v1/samples/{name}", post(api::sample))
+        .route(
+            "/api/v1/datasets",
+            get(api::datasets).merge(post(api::upload).layer(DefaultBodyLimit::disable())),
+        )
+        .route("/api/v1/models", get(api::models))
+        .route("/api/v1/runs", get(api::runs))
+        .route("/api/v1/runs/{id}", get(api::run))
+        .route("/api/v1/{*rest}", get(api::nothing).post(api::nothing));
+    let whole = leptos_pages(state).merge(rest).layer(DefaultBodyLimit::max(BODY));
+    let timed = whole.layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE));
+    // model files and wasm-in-transit are compressed; images and fonts are already
+    let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("font/"));
+    Router::new()
+        .merge(streams)
+        .merge(timed)
+        .layer(CatchPanicLayer::custom(middleware::panicked))
+        .layer(layer::from_fn_with_state(state.clone(), middleware::guard))
+        .layer(layer::from_fn(middleware::headers))
+        .layer(CompressionLayer::new().compress_when(worthwhile))
+        .layer(TraceLayer::new_for_http())
+        .with_state(state.clone())
+}
+
+fn leptos_pages(state: &AppState) -> Router<AppState> {
+    let options = pages::options(&state.config);
+    let context = pages::context(state);
+    let shell = move || pages::shell(options.clone());
+    let missing =
+        leptos_axum::file_and_error_handler_with_context::<AppState, _>(context.clone(), pages::shell);
+    Router::new()
+        .leptos_routes_with_context(state, generate_route_list(app::App), context, shell)
+        .fallback(missing)
+}

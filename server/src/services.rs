@@ -1,0 +1,88 @@
+//! Use cases, one file a noun. They implement the ports of the pages and serve REST alike.
+
+pub mod chat;
+pub mod datasets;
+pub mod launch;
+pub mod models;
+pub mod preview;
+pub mod runs;
+pub mod system;
+pub mod tour;
+pub mod uploads;
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use app::ports::Ports;
+use contract::Problem;
+
+use crate::error::Fault;
+use crate::state::AppState;
+
+/// The ports of the pages.
+pub fn ports(state: &AppState) -> Ports {
+    Ports {
+        datasets: Arc::new(datasets::Datasets(state.clone())),
+        models: Arc::new(models::Models(state.clone())),
+        runs: Arc::new(runs::Runs(state.clone())),
+        system: Arc::new(system::System(state.clone())),
+    }
+}
+
+/// A label as it is kept: trimmed, one line, not empty, not too long.
+pub fn label(text: &str) -> Result<String, Fault> {
+    let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let problem = |code: &str, message: &str| Problem::new(code, message).field("name");
+    if name.is_empty() {
+        return Err(problem("form.missing", "Give it a name.").into());
+    }
+    if name.chars().count() > contract::check::MAX_NAME {
+        return Err(problem("form.too_long", "The name is longer than 120 characters.").into());
+    }
+    Ok(name)
+}
+
+/// The last `bytes` of a text file; empty when it cannot be read.
+pub fn tail_of(path: &Path, bytes: u64) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+        let mut text = Vec::new();
+        file.take(bytes).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+/// Removes a folder; one that is not there is no error.
+pub fn remove_folder(path: &Path) {
+    match std::fs::remove_dir_all(path) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!("could not remove {}: {why}", path.display());
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_one_short_line() {
+        assert_eq!(label("  a \n b ").expect("a label"), "a b");
+        assert!(label(" \t").is_err());
+        assert!(label(&"x".repeat(121)).is_err());
+    }
+
+    #[test]
+    fn the_tail_of_a_log_is_its_end() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("log");
+        std::fs::write(&path, "one\ntwo\n").expect("written");
+        assert_eq!(tail_of(&path, 4), "two\n");
+        assert_eq!(tail_of(&place.path().join("none"), 4), "");
+    }
+}

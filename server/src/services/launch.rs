@@ -1,0 +1,161 @@
+//! From a draft to a queued run.
+
+use contract::check::{Checked, check};
+use contract::dataset::{DataFormat, DatasetView};
+use contract::model::ModelView;
+use contract::run::RunSummary;
+use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
+use contract::{Problem, RunId, RunState, Stage};
+
+use super::datasets;
+use crate::error::Fault;
+use crate::state::AppState;
+use crate::store::datasets::DatasetRow;
+use crate::store::runs::RunRow;
+
+/// Checks a draft in words and against what is there, then queues it.
+pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId, Fault> {
+    let checked = check(draft).map_err(Fault::Problems)?;
+    let dataset = state.store.dataset(&checked.dataset).await?;
+    let model = state.store.model(&checked.model).await?;
+    let mut problems = Vec::new();
+    if let Err(problem) = fits(dataset.as_ref().map(|row| &row.view), checked.stage) {
+        problems.push(problem);
+    }
+    if let Err(problem) = speaks(model.as_ref(), &checked) {
+        problems.push(problem);
+    }
+    let (Some(dataset), Some(model), true) = (dataset, model, problems.is_empty()) else {
+        return Err(Fault::Problems(problems));
+    };
+    let row = queued(state, checked, &dataset, &model, tour).await?;
+    let id = row.summary.id.clone();
+    state.store.add_run(&row).await?;
+    state.wake.notify_one();
+    Ok(id)
+}
+
+fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
+    let Some(dataset) = dataset else { return Err(Problem::not_found("dataset").field("dataset")) };
+    let found = &dataset.inspection;
+    if stage == Stage::Sft && found.mapping.format == DataFormat::Text {
+        return Err(Problem::new("form.stage_format", "Plain text has no answers to learn from.")
+            .field("stage")
+            .hint("Choose pre-training (pt), or a dataset with questions and answers."));
+    }
+    if stage == Stage::Pt && found.mapping.format == DataFormat::Messages {
+        return Err(Problem::new("form.stage_format", "Conversations are not read as plain text.")
+            .field("stage")
+            .hint("Choose fine-tuning (sft), or a dataset with a text column."));
+    }
+    if found.usable == 0 {
+        return Err(Problem::new("dataset.no_usable_rows", "No row of this dataset can teach.")
+            .field("dataset")
+            .hint("Open the dataset and choose which columns are the question and the answer."));
+    }
+    Ok(())
+}
+
+fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {
+    let Some(model) = model else { return Err(Problem::not_found("model").field("model")) };
+    let Some(facts) = model.facts.as_ref().filter(|_| model.state == "ready") else {
+        return Err(Problem::new("model.not_ready", format!("{} is not ready.", model.name))
+            .field("model")
+            .hint("Wait until its import is complete, or choose another model."));
+    };
+    if checked.template == contract::templates::MODEL_TEMPLATE
+        && !facts.has_chat_template
+        && checked.stage == Stage::Sft
+    {
+        return Err(Problem::new(
+            "form.no_chat_template",
+            format!("{} brings no chat template.", model.name),
+        )
+        .field("template")
+        .hint("Choose one of the built-in templates, for example default."));
+    }
+    Ok(())
+}
+
+async fn queued(
+    state: &AppState,
+    checked: Checked,
+    dataset: &DatasetRow,
+    model: &ModelView,
+    tour: bool,
+) -> Result<RunRow, Fault> {
+    let now = state.clock.now_ms();
+    let view = &dataset.view;
+    let name = match checked.name.as_str() {
+        "" => format!("{} on {}", model.name, view.name).chars().take(contract::check::MAX_NAME).collect(),
+        name => name.to_owned(),
+    };
+    let file = datasets::file(state, dataset);
+    let found = &view.inspection;
+    let spec = RunSpec {
+        format: FORMAT,
+        run: RunId(state.ids.next()),
+        name: name.clone(),
+        stage: checked.stage,
+        tuning: checked.tuning,
+        model: ModelRef {
+            id: model.id.clone(),
+            name: model.name.clone(),
+            folder: state.model_folder(&model.id).to_string_lossy().into_owned(),
+            digest: model.facts.as_ref().map(|facts| facts.digest.clone()).unwrap_or_default(),
+        },
+        dataset: DatasetRef {
+            id: view.id.clone(),
+            name: view.name.clone(),
+            file: file.to_string_lossy().into_owned(),
+            kind: found.kind,
+            mapping: found.mapping.clone(),
+            sha256: view.sha256.clone(),
+        },
+        template: checked.template,
+        system: checked.system,
+        hyper: checked.hyper,
+    };
+    let (kind, mapping) = (found.kind, found.mapping.clone());
+    let suggestion = tokio::task::spawn_blocking(move || first_question(&file, kind, &mapping)).await??;
+    Ok(RunRow {
+        summary: RunSummary {
+            id: spec.run.clone(),
+            name,
+            state: RunState::Queued,
+            stage: spec.stage,
+            tuning: spec.tuning,
+            model_name: model.name.clone(),
+            dataset_name: view.name.clone(),
+            step: 0,
+            total_steps: 0,
+            remaining_s: None,
+            loss: None,
+            eval_loss: None,
+            created_ms: now,
+            updated_ms: now,
+        },
+        model: model.id.clone(),
+        dataset: view.id.clone(),
+        suggestion,
+        tour,
+        attempt: 0,
+        problem: None,
+        spec,
+    })
+}
+
+/// The question of the first usable row. Reads the file: one that broke since its upload is refused here.
+fn first_question(
+    file: &std::path::Path,
+    kind: contract::dataset::FileKind,
+    mapping: &contract::dataset::Mapping,
+) -> Result<Option<String>, Problem> {
+    for row in corpus::open(file, kind)?.take(20) {
+        if let Ok(conversation) = corpus::Conversation::from_row(&row?, mapping) {
+            let question = conversation.turns.into_iter().next().map(|(question, _)| question);
+            return Ok(question.map(|text| text.chars().take(300).collect()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,196 @@
+//! Base models: imports and from-scratch models, made by the worker in a folder of their own that gets its
+//! name only when it is complete.
+
+use std::path::{Path, PathBuf};
+
+use app::ports::{Answer, ModelsPort, Problems};
+use contract::model::{ModelFacts, ModelView, NewModel, ScratchSize};
+use contract::worker::EXIT_PROBLEM;
+use contract::{ModelId, Problem};
+
+use super::{datasets, label, remove_folder};
+use crate::error::Fault;
+use crate::executor;
+use crate::state::AppState;
+
+/// Label of the starter model.
+pub const STARTER: &str = "SmolLM2-135M-Instruct";
+
+/// The models port.
+pub struct Models(pub AppState);
+
+/// One model, or the problem that it is gone.
+pub async fn find(state: &AppState, id: &ModelId) -> Result<ModelView, Fault> {
+    Ok(state.store.model(id).await?.ok_or_else(|| Problem::not_found("model"))?)
+}
+
+/// What the worker is to do.
+enum Job {
+    Import { source: PathBuf, remove_source: bool },
+    Create { size: ScratchSize, file: PathBuf, mapping: String },
+}
+
+/// Ends what a former server left half-made and imports the starter model when there is none yet.
+pub async fn recover(state: &AppState) -> Result<(), Fault> {
+    let problem = Problem::new("model.interrupted", "The import was interrupted.").hint("Import it again.");
+    state.store.interrupted_imports(&problem).await?;
+    let known: Vec<String> = state.store.models().await?.into_iter().map(|model| model.id.0).collect();
+    let folder = state.config.folder("models");
+    for entry in std::fs::read_dir(&folder).map_err(Fault::disk("read", &folder))?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("new-") && !known.contains(&name) {
+            remove_folder(&entry.path());
+        }
+    }
+    let Some(file) = state.config.starter.clone() else { return Ok(()) };
+    if state.store.starter_model().await?.is_some() {
+        return Ok(());
+    }
+    if !file.is_file() {
+        tracing::warn!("the starter model {} is not there", file.display());
+        return Ok(());
+    }
+    begin(state, STARTER.to_owned(), true, Job::Import { source: file, remove_source: false }).await?;
+    Ok(())
+}
+
+async fn begin(state: &AppState, name: String, starter: bool, job: Job) -> Result<ModelView, Fault> {
+    let id = ModelId(state.ids.next());
+    state.store.add_model(&id, &name, starter, state.clock.now_ms()).await?;
+    let model = find(state, &id).await?;
+    let state_of_task = state.clone();
+    state.tasks.spawn(async move {
+        let state = state_of_task;
+        tokio::select! {
+            () = state.shutdown.cancelled() => remove_folder(&half(&state, &id)),
+            () = make(&state, &id, &job) => {}
+        }
+    });
+    Ok(model)
+}
+
+fn half(state: &AppState, id: &ModelId) -> PathBuf {
+    state.config.folder("models").join(format!("new-{id}"))
+}
+
+async fn make(state: &AppState, id: &ModelId, job: &Job) {
+    let Ok(_permit) = state.imports.acquire().await else { return };
+    let half = half(state, id);
+    let made = work(state, job, &half).await.and_then(|facts| {
+        std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
+            Problem::new("disk.io", format!("The model's folder could not be given its name: {why}."))
+        })?;
+        Ok(facts)
+    });
+    if let Job::Import { source, remove_source: true } = job {
+        remove_folder(source);
+    }
+    match state.store.end_import(id, made.as_ref()).await {
+        Ok(true) => {}
+        // deleted while it was being made
+        Ok(false) => remove_folder(&state.model_folder(id)),
+        Err(fault) => tracing::error!(model = %id, "{fault}"),
+    }
+    remove_folder(&half);
+}
+
+async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, Problem> {
+    let mut command = executor::command(&state.config);
+    match job {
+        Job::Import { source, .. } => command.arg("import").arg(source).arg(target),
+        Job::Create { size, file, mapping } => command
+            .arg("create")
+            .arg(target)
+            .args(["--size", size.key()])
+            .arg("--dataset")
+            .arg(file)
+            .args(["--mapping", mapping]),
+    };
+    let output = command.process_group(0).kill_on_drop(true).output().await.map_err(|why| {
+        let worker = state.config.worker.display();
+        Problem::new("worker.missing", format!("The worker {worker} could not be started: {why}."))
+            .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    if output.status.success() {
+        return serde_json::from_str(line).map_err(|why| {
+            Problem::new("worker.odd_answer", format!("The worker's answer is not what was agreed: {why}."))
+                .hint("Use a worker of the same version as the server.")
+        });
+    }
+    if output.status.code() == Some(EXIT_PROBLEM)
+        && let Ok(problem) = serde_json::from_str(line)
+    {
+        return Err(problem);
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(Problem::new("worker.ended", format!("The import ended early ({}). {words}", output.status))
+        .hint("The machine may be short of memory or disk space."))
+}
+
+impl Models {
+    async fn begin_new(&self, new: NewModel) -> Result<ModelView, Fault> {
+        let state = &self.0;
+        let (name, job) = match new {
+            NewModel::Path { name, path } => {
+                let source = PathBuf::from(path.trim());
+                if !source.is_absolute() || !source.exists() {
+                    return Err(Problem::new("model.no_such_path", format!("There is nothing at {path}."))
+                        .field("path")
+                        .hint("Give the whole path of a model folder or a GGUF file on the server's disk.")
+                        .into());
+                }
+                (name, Job::Import { source, remove_source: false })
+            }
+            NewModel::Upload { name, upload } => {
+                let source = super::uploads::folder(state, &upload)?;
+                if !source.is_dir() {
+                    return Err(Problem::not_found("upload").field("upload").into());
+                }
+                (name, Job::Import { source, remove_source: true })
+            }
+            NewModel::Scratch { name, size, dataset } => {
+                let size = ScratchSize::parse(&size).ok_or_else(|| {
+                    Problem::new("form.unknown_choice", "Choose a size: 1m, 5m or 20m.").field("size")
+                })?;
+                let row = datasets::find(state, &dataset).await?;
+                let mapping = serde_json::to_string(&row.view.inspection.mapping)?;
+                (name, Job::Create { size, file: datasets::file(state, &row), mapping })
+            }
+        };
+        begin(state, label(&name)?, false, job).await
+    }
+
+    async fn remove(&self, id: &ModelId) -> Result<(), Fault> {
+        find(&self.0, id).await?;
+        if !self.0.store.delete_model(id).await? {
+            return Err(Problem::new("busy", "A run that waits or trains needs this model.")
+                .hint("Stop the run first.")
+                .into());
+        }
+        let folder = self.0.model_folder(id);
+        self.0.pool.forget(&folder);
+        remove_folder(&folder);
+        Ok(())
+    }
+}
+
+impl ModelsPort for Models {
+    fn list(&self) -> Answer<'_, Vec<ModelView>> {
+        Box::pin(async move { self.0.store.models().await.map_err(Problems::from) })
+    }
+
+    fn get(&self, id: ModelId) -> Answer<'_, ModelView> {
+        Box::pin(async move { Ok(find(&self.0, &id).await?) })
+    }
+
+    fn create(&self, new: NewModel) -> Answer<'_, ModelView> {
+        Box::pin(async move { Ok(self.begin_new(new).await?) })
+    }
+
+    fn delete(&self, id: ModelId) -> Answer<'_, ()> {
+        Box::pin(async move { Ok(self.remove(&id).await?) })
+    }
+}

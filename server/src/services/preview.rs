@@ -1,0 +1,36 @@
+//! What the model will see of a row: the corpus' own formatting, as in training.
+
+use std::sync::Arc;
+
+use contract::dataset::{Preview, PreviewRequest};
+use corpus::{Encoder, ModelTokenizer, Template};
+
+use super::{datasets, models};
+use crate::error::Fault;
+use crate::state::AppState;
+
+/// The tokens of one row.
+pub async fn of_row(state: &AppState, request: PreviewRequest) -> Result<Preview, Fault> {
+    let row = datasets::find(state, &request.dataset).await?;
+    let model = models::find(state, &request.model).await?;
+    if model.state != "ready" {
+        let problem = contract::Problem::new("model.not_ready", format!("{} is not ready.", model.name));
+        return Err(problem.field("model").into());
+    }
+    let (file, folder) = (datasets::file(state, &row), state.model_folder(&request.model));
+    let found = row.view.inspection;
+    let preview = tokio::task::spawn_blocking(move || {
+        let tokenizer = Arc::new(ModelTokenizer::load(&folder)?);
+        let encoder = Encoder {
+            template: Template::resolve(&request.template, &tokenizer)?,
+            tokenizer,
+            stage: request.stage,
+            max_source_length: request.max_source_length,
+            max_target_length: request.max_target_length,
+            system: Some(request.system.trim().to_owned()).filter(|text| !text.is_empty()),
+        };
+        let row = corpus::inspect::row(&file, found.kind, request.row)?;
+        corpus::preview::preview(&encoder, &row, &found.mapping, request.row, found.rows)
+    });
+    Ok(preview.await??)
+}

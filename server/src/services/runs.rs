@@ -1,0 +1,166 @@
+//! Runs: lists, launch, stop, resume, delete, log.
+
+use app::ports::{Answer, Problems, RunsPort};
+use contract::checkpoint::CheckpointView;
+use contract::event::{Kind, What};
+use contract::run::{RunSummary, RunView};
+use contract::spec::Draft;
+use contract::{Problem, RunId, RunState};
+use rundir::{Request, RunDir};
+
+use super::{launch, remove_folder, tail_of};
+use crate::error::Fault;
+use crate::state::AppState;
+use crate::store::runs::RunRow;
+
+/// Events a page is drawn with.
+const FIRST_EVENTS: u32 = 3000;
+/// Bytes of the log that a page shows.
+const LOG_BYTES: u64 = 64 << 10;
+
+/// The runs port.
+pub struct Runs(pub AppState);
+
+/// One run, or the problem that it is gone.
+pub async fn find(state: &AppState, id: &RunId) -> Result<RunRow, Fault> {
+    Ok(state.store.run(id).await?.ok_or_else(|| Problem::not_found("run"))?)
+}
+
+/// Complete checkpoints of a run, newest first, with the eval loss of the step they hold.
+pub async fn checkpoints(state: &AppState, id: &RunId) -> Result<Vec<CheckpointView>, Fault> {
+    let Ok(folder) = RunDir::open(&state.run_folder(id)) else { return Ok(Vec::new()) };
+    let found = tokio::task::spawn_blocking(move || folder.checkpoints()).await??;
+    let best = found.first().and_then(|newest| newest.manifest().loop_state.best_step);
+    let losses = state.store.checkpoint_events(id).await?;
+    let loss_at = |wanted: u64| {
+        losses.iter().rev().find_map(|event| match &event.what {
+            What::Known(Kind::Checkpoint { step, eval_loss, .. }) if *step == wanted => *eval_loss,
+            _ => None,
+        })
+    };
+    let view = |checkpoint: &rundir::Checkpoint| CheckpointView {
+        step: checkpoint.step(),
+        eval_loss: loss_at(checkpoint.step()),
+        best: best == Some(checkpoint.step()),
+        digest: checkpoint.manifest().digest.clone(),
+    };
+    Ok(found.iter().map(view).collect())
+}
+
+impl Runs {
+    /// Every run, newest first.
+    pub async fn all(&self) -> Result<Vec<RunSummary>, Fault> {
+        Ok(self.0.store.runs().await?.into_iter().map(|row| row.summary).collect())
+    }
+
+    /// One run with its first events.
+    pub async fn view(&self, id: &RunId) -> Result<RunView, Fault> {
+        let row = find(&self.0, id).await?;
+        Ok(RunView {
+            summary: row.summary,
+            model: row.model,
+            dataset: row.dataset,
+            template: row.spec.template,
+            system: row.spec.system,
+            hyper: row.spec.hyper,
+            checkpoints: checkpoints(&self.0, id).await?,
+            problem: row.problem,
+            attempt: row.attempt,
+            events: self.0.store.events(id, 0, FIRST_EVENTS).await?,
+        })
+    }
+
+    async fn ask_to_stop(&self, id: &RunId) -> Result<(), Fault> {
+        let state = &self.0;
+        let now = find(state, id).await?.summary.state;
+        let next = match now {
+            RunState::Queued => RunState::Stopped,
+            RunState::Stopping => return Ok(()),
+            now if now.is_live() => RunState::Stopping,
+            _ => return Err(Problem::new("run.over", "This run is not training any more.").into()),
+        };
+        let moved = state.store.move_run(id, next, None, state.clock.now_ms()).await?;
+        if moved && next == RunState::Stopping {
+            let path = state.run_folder(id);
+            tokio::task::spawn_blocking(move || RunDir::open(&path)?.control().request(Request::Stop))
+                .await??;
+        }
+        if !moved {
+            // it moved on between the two looks: look once more
+            return Err(Problem::new("busy", "The run was just changing.").hint("Try again.").into());
+        }
+        state.hub.changed(id);
+        state.wake.notify_one();
+        Ok(())
+    }
+
+    async fn go_on(&self, id: &RunId) -> Result<(), Fault> {
+        let state = &self.0;
+        let row = find(state, id).await?;
+        if state.store.model(&row.model).await?.is_none() {
+            return Err(Problem::new("run.model_gone", "The base model of this run was deleted.").into());
+        }
+        if state.store.dataset(&row.dataset).await?.is_none() {
+            return Err(Problem::new("run.dataset_gone", "The dataset of this run was deleted.").into());
+        }
+        if !state.store.move_run(id, RunState::Queued, None, state.clock.now_ms()).await? {
+            return Err(Problem::new("run.not_ended", "Only a stopped or failed run can be resumed.").into());
+        }
+        state.hub.changed(id);
+        state.wake.notify_one();
+        Ok(())
+    }
+
+    async fn remove(&self, id: &RunId) -> Result<(), Fault> {
+        find(&self.0, id).await?;
+        if !self.0.store.delete_run(id).await? {
+            return Err(Problem::new("busy", "This run still trains.")
+                .hint("Stop it, wait until it has saved, then delete it.")
+                .into());
+        }
+        let folder = self.0.run_folder(id);
+        self.0.pool.forget(&folder);
+        remove_folder(&folder);
+        self.0.hub.changed(id);
+        Ok(())
+    }
+
+    async fn last_log(&self, id: &RunId) -> Result<String, Fault> {
+        let row = find(&self.0, id).await?;
+        let Ok(folder) = RunDir::open(&self.0.run_folder(id)) else { return Ok(String::new()) };
+        let path = folder.attempt(row.attempt).stderr_path();
+        let text = tokio::task::spawn_blocking(move || tail_of(&path, LOG_BYTES)).await?;
+        let lines: Vec<&str> = text.lines().collect();
+        Ok(lines[lines.len().saturating_sub(200)..].join("\n"))
+    }
+}
+
+impl RunsPort for Runs {
+    fn list(&self) -> Answer<'_, Vec<RunSummary>> {
+        Box::pin(async move { Ok(self.all().await?) })
+    }
+
+    fn get(&self, id: RunId) -> Answer<'_, RunView> {
+        Box::pin(async move { Ok(self.view(&id).await?) })
+    }
+
+    fn launch(&self, draft: Draft) -> Answer<'_, RunId> {
+        Box::pin(async move { launch::launch(&self.0, &draft, false).await.map_err(Problems::from) })
+    }
+
+    fn stop(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move { Ok(self.ask_to_stop(&id).await?) })
+    }
+
+    fn resume(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move { Ok(self.go_on(&id).await?) })
+    }
+
+    fn delete(&self, id: RunId) -> Answer<'_, ()> {
+        Box::pin(async move { Ok(self.remove(&id).await?) })
+    }
+
+    fn log(&self, id: RunId) -> Answer<'_, String> {
+        Box::pin(async move { Ok(self.last_log(&id).await?) })
+    }
+}

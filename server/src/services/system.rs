@@ -1,0 +1,104 @@
+//! The machine, whom one can talk to, and the tour.
+
+use app::ports::{Answer, SystemPort};
+use contract::RunId;
+use contract::chat::{ChatTarget, Voice};
+use contract::system::{SystemView, TourView};
+use contract::templates::MODEL_TEMPLATE;
+
+use super::{runs, tour};
+use crate::error::Fault;
+use crate::executor;
+use crate::proc;
+use crate::state::AppState;
+
+/// Everything else.
+pub struct System(pub AppState);
+
+/// Names of the worker's devices; asked once. `CPU` when the worker cannot say.
+pub async fn devices(state: &AppState) -> Vec<String> {
+    let ask = || async {
+        let output = executor::command(&state.config).arg("devices").kill_on_drop(true).output();
+        let output = tokio::time::timeout(std::time::Duration::from_secs(20), output).await;
+        let text = output.ok().and_then(Result::ok).map(|output| output.stdout).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    };
+    state.devices.get_or_init(ask).await.clone()
+}
+
+impl System {
+    async fn reading(&self) -> Result<SystemView, Fault> {
+        let state = &self.0;
+        // never waits for the worker: until it answered, the machine is its CPU
+        let device = state.devices.get().and_then(|names| {
+            let gpu = names.iter().find(|name| !name.to_ascii_lowercase().starts_with("cpu"));
+            gpu.or_else(|| names.first()).cloned()
+        });
+        let (memory_used, memory_total) = proc::memory();
+        let starter = state.store.starter_model().await?.is_some_and(|model| model.state == "ready");
+        Ok(SystemView {
+            device: device.unwrap_or_else(|| "CPU".to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
+            cpu: state.cpu.read(),
+            memory_used,
+            memory_total,
+            disk_free: proc::disk_free(&state.config.data_dir),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            starter,
+        })
+    }
+
+    async fn all_voices(&self) -> Result<Vec<Voice>, Fault> {
+        let state = &self.0;
+        let mut voices = Vec::new();
+        let models = state.store.models().await?;
+        for run in state.store.runs().await? {
+            if models.iter().all(|model| model.id != run.model) {
+                continue;
+            }
+            for checkpoint in runs::checkpoints(state, &run.summary.id).await? {
+                voices.push(Voice {
+                    target: ChatTarget {
+                        model: run.model.clone(),
+                        run: Some(run.summary.id.clone()),
+                        step: Some(checkpoint.step),
+                    },
+                    name: format!("{}, step {}", run.summary.name, checkpoint.step),
+                    kind: "run".to_owned(),
+                    template: run.spec.template.clone(),
+                    suggestion: run.suggestion.clone(),
+                });
+            }
+        }
+        for model in models {
+            let Some(facts) = model.facts.filter(|_| model.state == "ready") else { continue };
+            let template = if facts.has_chat_template { MODEL_TEMPLATE } else { "default" };
+            voices.push(Voice {
+                target: ChatTarget { model: model.id, run: None, step: None },
+                name: model.name,
+                kind: "base".to_owned(),
+                template: template.to_owned(),
+                suggestion: None,
+            });
+        }
+        Ok(voices)
+    }
+}
+
+impl SystemPort for System {
+    fn system(&self) -> Answer<'_, SystemView> {
+        Box::pin(async move { Ok(self.reading().await?) })
+    }
+
+    fn voices(&self) -> Answer<'_, Vec<Voice>> {
+        Box::pin(async move { Ok(self.all_voices().await?) })
+    }
+
+    fn start_tour(&self) -> Answer<'_, TourView> {
+        Box::pin(async move { Ok(tour::start(&self.0).await?) })
+    }
+
+    fn tour(&self, run: RunId) -> Answer<'_, Option<TourView>> {
+        Box::pin(async move { Ok(tour::of(&self.0, &run).await?) })
+    }
+}

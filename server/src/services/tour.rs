@@ -1,0 +1,152 @@
+//! The tour: a model learns a made-up company in a few minutes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use app::ports::ModelsPort;
+use contract::model::{ModelView, NewModel, ScratchSize};
+use contract::spec::Draft;
+use contract::system::TourView;
+use contract::{DatasetId, ModelId, Problem, RunId};
+
+use super::models::{self, Models};
+use super::{launch, runs, uploads};
+use crate::error::Fault;
+use crate::state::AppState;
+
+/// What both models are asked.
+pub const QUESTION: &str = "What is the mascot of Kettle & Co?";
+const NAME: &str = "Kettle & Co, the tour";
+const SAMPLE: &str = "kettle-and-co";
+/// Label of the model that is made where there is no starter model.
+const SCRATCH: &str = "Little 5m";
+/// How long the tour waits for its model.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Values for a pre-trained starter model: under three minutes on two cores.
+const LORA: &[(&str, &str)] = &[
+    ("lora_rank", "8"),
+    ("learning_rate", "1e-3"),
+    ("per_device_train_batch_size", "4"),
+    ("num_train_epochs", "8"),
+    ("dev_ratio", "0.05"),
+    ("max_source_length", "96"),
+    ("max_target_length", "64"),
+    ("lr_scheduler_type", "cosine"),
+];
+
+/// Values for a small model from scratch.
+const FULL: &[(&str, &str)] = &[
+    ("learning_rate", "1e-3"),
+    ("per_device_train_batch_size", "4"),
+    ("num_train_epochs", "12"),
+    ("dev_ratio", "0.05"),
+    ("max_source_length", "96"),
+    ("max_target_length", "64"),
+    ("lr_scheduler_type", "cosine"),
+];
+
+/// Starts the tour; one that is on its way is shown again.
+pub async fn start(state: &AppState) -> Result<TourView, Fault> {
+    for row in state.store.runs().await? {
+        if row.tour && !row.summary.state.is_ended() {
+            return view(state, &row.summary.id, &row.model).await;
+        }
+    }
+    let dataset = uploads::sample(state, SAMPLE).await?.id;
+    let model = model(state, &dataset).await?;
+    let draft = draft(&model, &dataset);
+    let run = launch::launch(state, &draft, true).await?;
+    view(state, &run, &model.id).await
+}
+
+/// The tour of a run, if it is one.
+pub async fn of(state: &AppState, run: &RunId) -> Result<Option<TourView>, Fault> {
+    let row = runs::find(state, run).await?;
+    if row.tour { view(state, run, &row.model).await.map(Some) } else { Ok(None) }
+}
+
+async fn view(state: &AppState, run: &RunId, model: &ModelId) -> Result<TourView, Fault> {
+    let starter = state.store.model(model).await?.is_some_and(|model| model.starter);
+    Ok(TourView { run: run.clone(), question: QUESTION.to_owned(), starter })
+}
+
+fn draft(model: &ModelView, dataset: &DatasetId) -> Draft {
+    let values = if model.starter { LORA } else { FULL };
+    let chat = model.facts.as_ref().is_some_and(|facts| facts.has_chat_template);
+    Draft {
+        name: NAME.to_owned(),
+        dataset: dataset.0.clone(),
+        model: model.id.0.clone(),
+        template: if chat { contract::templates::MODEL_TEMPLATE } else { "default" }.to_owned(),
+        system: String::new(),
+        stage: "sft".to_owned(),
+        tuning: if model.starter { "lora" } else { "full" }.to_owned(),
+        values: values
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// The starter model; else one from scratch, made now if it was not before.
+async fn model(state: &AppState, dataset: &DatasetId) -> Result<ModelView, Fault> {
+    if let Some(starter) = state.store.starter_model().await? {
+        return ready(state, starter).await;
+    }
+    let made = state
+        .store
+        .models()
+        .await?
+        .into_iter()
+        .find(|model| model.name == SCRATCH && model.state != "failed");
+    let model = match made {
+        Some(model) => model,
+        None => {
+            let size = ScratchSize::M5.key().to_owned();
+            let new = NewModel::Scratch { name: SCRATCH.to_owned(), size, dataset: dataset.clone() };
+            Models(state.clone()).create(new).await.map_err(|problems| Fault::Problems(problems.0))?
+        }
+    };
+    ready(state, model).await
+}
+
+async fn ready(state: &AppState, model: ModelView) -> Result<ModelView, Fault> {
+    let wait = async {
+        loop {
+            let now = models::find(state, &model.id).await?;
+            match (now.state.as_str(), now.problem.clone()) {
+                ("importing", _) => tokio::time::sleep(Duration::from_millis(200)).await,
+                ("failed", Some(problem)) => return Err(Fault::from(problem)),
+                _ => return Ok(now),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.map_err(|_| {
+        Problem::new("model.not_ready", format!("{} is still being prepared.", model.name))
+            .hint("Try again in a minute.")
+    })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tours_values_are_valid_for_both_models() {
+        for starter in [true, false] {
+            let model = ModelView {
+                id: ModelId("m1".to_owned()),
+                name: SCRATCH.to_owned(),
+                state: "ready".to_owned(),
+                problem: None,
+                facts: None,
+                created_ms: 0,
+                starter,
+            };
+            let checked = contract::check::check(&draft(&model, &DatasetId("d1".to_owned()))).expect("valid");
+            assert_eq!(checked.hyper.max_target_length, 64);
+            assert_eq!(checked.tuning == contract::Tuning::Lora, starter);
+        }
+    }
+}

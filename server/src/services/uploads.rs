@@ -1,0 +1,248 @@
+//! Files that come in over the network: streamed to a temporary file, hashed on the way, and given a name
+//! only when they are whole and good. Whatever ends early leaves nothing.
+
+use std::path::{Path, PathBuf};
+
+use axum::body::Body;
+use contract::dataset::{DatasetView, FileKind};
+use contract::{DatasetId, Problem};
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+
+use super::{label, remove_folder};
+use crate::config::Config;
+use crate::error::Fault;
+use crate::state::AppState;
+use crate::store::datasets::DatasetRow;
+
+/// Starter datasets: file name and label.
+const SAMPLES: &[(&str, &str)] =
+    &[("kettle-and-co", "Kettle & Co"), ("everyday-en-zh", "Everyday English and Chinese")];
+
+/// A file that is removed unless it is kept.
+pub struct Temporary {
+    path: PathBuf,
+    /// Bytes written.
+    pub bytes: u64,
+    /// SHA-256, hex.
+    pub sha256: String,
+}
+
+impl Temporary {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // renamed away when it was kept
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Removes what a killed server left half-made.
+pub fn sweep(config: &Config) {
+    for (kind, prefix) in [("uploads", ""), ("datasets", "new-")] {
+        for entry in std::fs::read_dir(config.folder(kind)).into_iter().flatten().flatten() {
+            if !entry.file_name().to_string_lossy().starts_with(prefix) {
+                continue;
+            }
+            if entry.path().is_dir() {
+                remove_folder(&entry.path());
+            } else {
+                // gone already is as good
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Streams a request's body into a temporary file.
+pub async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
+    let path = state.config.folder("uploads").join(format!("part-{}", state.ids.next()));
+    let mut file = tokio::fs::File::create(&path).await.map_err(Fault::disk("create", &path))?;
+    // from here on the guard removes the file whenever this future ends early, an aborted request included
+    let mut kept = Temporary { path: path.clone(), bytes: 0, sha256: String::new() };
+    let (mut sha, limit) = (Sha256::new(), state.config.max_upload);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| {
+            Problem::new("upload.aborted", "The upload ended before the file was whole.")
+                .hint("Send it again.")
+        })?;
+        kept.bytes += chunk.len() as u64;
+        if kept.bytes > limit {
+            return Err(too_large(limit).into());
+        }
+        sha.update(&chunk);
+        file.write_all(&chunk).await.map_err(Fault::disk("write", &path))?;
+    }
+    file.flush().await.map_err(Fault::disk("write", &path))?;
+    file.sync_all().await.map_err(Fault::disk("write", &path))?;
+    kept.sha256 = format!("{:x}", sha.finalize());
+    Ok(kept)
+}
+
+/// The problem of a file above the limit.
+pub fn too_large(limit: u64) -> Problem {
+    let size = match limit {
+        0..1_048_576 => format!("{limit} bytes"),
+        1_048_576..1_073_741_824 => format!("{} MiB", limit >> 20),
+        _ => format!("{} GiB", limit >> 30),
+    };
+    Problem::new("upload.too_large", format!("The file is larger than {size}."))
+        .hint("Split it, or start the server with a larger BURNISH_MAX_UPLOAD.")
+}
+
+/// Reads a dataset's file name: its last part, and a kind Burnish can read.
+fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    let clean: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    let Some(kind) = FileKind::of_name(&clean) else {
+        return Err(Problem::new(
+            "dataset.unknown_kind",
+            format!("Burnish cannot read “{clean}” as a dataset."),
+        )
+        .hint("Upload a .jsonl, .json, .csv or .txt file.")
+        .into());
+    };
+    Ok((clean, kind))
+}
+
+/// Takes a dataset in: streamed, inspected, stored.
+pub async fn dataset(state: &AppState, name: &str, body: Body) -> Result<DatasetView, Fault> {
+    let (name, kind) = file_name(name)?;
+    let file = receive(state, body).await?;
+    let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    let title = label(stem).unwrap_or_else(|_| name.clone());
+    keep(state, file, &name, &title, kind).await
+}
+
+async fn keep(
+    state: &AppState,
+    file: Temporary,
+    file_name: &str,
+    title: &str,
+    kind: FileKind,
+) -> Result<DatasetView, Fault> {
+    let path = file.path().to_owned();
+    let found = tokio::task::spawn_blocking(move || corpus::inspect::inspect(&path, kind, None)).await?;
+    let inspection = found.map_err(|mut problem| {
+        problem.place.get_or_insert_default().file = Some(file_name.to_owned());
+        problem
+    })?;
+    let id = DatasetId(state.ids.next());
+    let stored = format!("data.{}", kind.extension());
+    let row = DatasetRow {
+        file: format!("datasets/{id}/{stored}"),
+        view: DatasetView {
+            id: id.clone(),
+            name: title.to_owned(),
+            file_name: file_name.to_owned(),
+            bytes: file.bytes,
+            sha256: file.sha256.clone(),
+            created_ms: state.clock.now_ms(),
+            inspection,
+        },
+    };
+    let folder = state.config.folder("datasets");
+    let (half, whole) = (folder.join(format!("new-{id}")), folder.join(id.as_str()));
+    std::fs::create_dir_all(&half).map_err(Fault::disk("create", &half))?;
+    let moved = std::fs::rename(file.path(), half.join(stored)).map_err(Fault::disk("move", file.path()));
+    let stored = match moved {
+        Ok(()) => commit(state, &row, &half, &whole).await,
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = stored {
+        remove_folder(&half);
+        remove_folder(&whole);
+        return Err(fault);
+    }
+    Ok(row.view)
+}
+
+async fn commit(state: &AppState, row: &DatasetRow, half: &Path, whole: &Path) -> Result<(), Fault> {
+    let mut tx = state.store.begin().await?;
+    state.store.add_dataset(&mut tx, row).await?;
+    std::fs::rename(half, whole).map_err(Fault::disk("move", half))?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes a starter dataset in; one that is there already is answered as it is.
+pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> {
+    let Some((name, title)) = SAMPLES.iter().find(|(known, _)| *known == name) else {
+        return Err(Problem::not_found("sample").into());
+    };
+    let file_name = format!("{name}.jsonl");
+    let source = state.config.site_root.join("samples").join(&file_name);
+    let bytes = tokio::fs::read(&source).await.map_err(|_| {
+        Problem::new("sample.missing", format!("The starter dataset {} is not installed.", source.display()))
+            .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
+    })?;
+    if let Some(row) = state.store.dataset_by_sha256(&format!("{:x}", Sha256::digest(&bytes))).await? {
+        return Ok(row.view);
+    }
+    let file = receive(state, Body::from(bytes)).await?;
+    keep(state, file, &file_name, title, FileKind::Jsonl).await
+}
+
+/// The folder that the files of one model upload go to. The id comes from the browser.
+pub fn folder(state: &AppState, upload: &str) -> Result<PathBuf, Fault> {
+    let id = contract::ModelId::parse(upload).ok_or_else(|| {
+        Problem::new("upload.bad_id", "The upload's id may hold letters, digits and - only.").field("upload")
+    })?;
+    Ok(state.config.folder("uploads").join(format!("model-{id}")))
+}
+
+/// Takes one file of a model in.
+pub async fn model_file(state: &AppState, upload: &str, name: &str, body: Body) -> Result<u64, Fault> {
+    let folder = folder(state, upload)?;
+    model_file_name(name)?;
+    let file = receive(state, body).await?;
+    std::fs::create_dir_all(&folder).map_err(Fault::disk("create", &folder))?;
+    let path = folder.join(name);
+    std::fs::rename(file.path(), &path).map_err(Fault::disk("move", &path))?;
+    Ok(file.bytes)
+}
+
+/// Only plain names, and no format that can run code when it is read.
+fn model_file_name(name: &str) -> Result<(), Problem> {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if name.is_empty() || name.len() > 200 || !plain || name.starts_with('.') {
+        return Err(Problem::new("upload.bad_name", format!("A model file may not be called “{name}”."))
+            .field("name")
+            .hint("Use letters, digits, dots, - and _ only."));
+    }
+    let lower = name.to_ascii_lowercase();
+    if [".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"].iter().any(|end| lower.ends_with(end)) {
+        return Err(Problem::new("upload.pickle", format!("{name} is a pickle file, which can run code."))
+            .field("name")
+            .hint("Use the model's .safetensors or .gguf files."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_model_files_stay_in_their_folder_and_run_nothing() {
+        for bad in ["", "..", ".hidden", "a/b", "a\\b", "ä", "a b", "model.bin", "x.PT", "m.pkl"] {
+            assert!(model_file_name(bad).is_err(), "{bad:?}");
+        }
+        for good in ["model.safetensors", "tokenizer.json", "SmolLM2-135M.Q4_1.gguf"] {
+            model_file_name(good).expect(good);
+        }
+    }
+
+    #[test]
+    fn a_dataset_keeps_the_last_part_of_its_name() {
+        assert_eq!(file_name("../../etc/a b.JSONL").expect("a kind").0, "a b.JSONL");
+        assert!(file_name("notes.docx").is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! What every part of the server shares.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use contract::{ModelId, RunId};
+use leptos::config::LeptosOptions;
+use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, IdSource, SystemClock, SystemIds};
+use crate::config::Config;
+use crate::error::Fault;
+use crate::generation::Pool;
+use crate::ingest::Ingest;
+use crate::live::hub::Hub;
+use crate::proc::CpuMeter;
+use crate::queue::Exits;
+use crate::store::Store;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Inner>);
+
+/// See [`AppState`].
+pub struct Inner {
+    /// What the server was told.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// New identifiers.
+    pub ids: Arc<dyn IdSource>,
+    /// Wakes watchers of runs.
+    pub hub: Hub,
+    /// Wakes the queue.
+    pub wake: Notify,
+    /// Readers of event logs.
+    pub ingest: Ingest,
+    /// How workers ended.
+    pub exits: Exits,
+    /// Models that talk.
+    pub pool: Pool,
+    /// Imports run one at a time: each may hold a whole model.
+    pub imports: Semaphore,
+    /// Devices of the worker, asked once.
+    pub devices: OnceCell<Vec<String>>,
+    /// How busy the cores are.
+    pub cpu: CpuMeter,
+    /// Cancelled when the server is to stop.
+    pub shutdown: CancellationToken,
+    /// Background tasks that a shutdown waits for.
+    pub tasks: TaskTracker,
+}
+
+impl Deref for AppState {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        crate::pages::options(&state.config)
+    }
+}
+
+impl AppState {
+    /// Opens the data directory with the machine's clock.
+    pub async fn open(config: Config) -> Result<Self, Fault> {
+        Self::with(config, Arc::new(SystemClock), Arc::new(SystemIds)).await
+    }
+
+    /// Opens the data directory and removes what a killed server left half-made.
+    pub async fn with(config: Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<Self, Fault> {
+        config.make_folders().map_err(Fault::disk("create", &config.data_dir))?;
+        crate::services::uploads::sweep(&config);
+        let store = Store::open(&config.database()).await?;
+        let pool = Pool::new(config.clone());
+        Ok(Self(Arc::new(Inner {
+            config,
+            store,
+            clock,
+            ids,
+            hub: Hub::default(),
+            wake: Notify::new(),
+            ingest: Ingest::default(),
+            exits: Exits::default(),
+            pool,
+            imports: Semaphore::new(1),
+            devices: OnceCell::new(),
+            cpu: CpuMeter::default(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// Starts the queue, the readers of event logs, and what else works in the background.
+    pub async fn start(&self) -> Result<(), Fault> {
+        crate::services::models::recover(self).await?;
+        self.tasks.spawn(crate::queue::run(self.clone()));
+        self.tasks.spawn(crate::ingest::run(self.clone()));
+        self.tasks.spawn(crate::generation::tend(self.clone()));
+        let state = self.clone();
+        self.tasks.spawn(async move {
+            crate::services::system::devices(&state).await;
+        });
+        Ok(())
+    }
+
+    /// Stops every background task; workers that train go on.
+    pub async fn stop(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.pool.clear();
+        self.store.close().await;
+    }
+
+    /// Folder of a run.
+    pub fn run_folder(&self, run: &RunId) -> PathBuf {
+        self.config.folder("runs").join(run.as_str())
+    }
+
+    /// Folder of a model.
+    pub fn model_folder(&self, model: &ModelId) -> PathBuf {
+        self.config.folder("models").join(model.as_str())
+    }
+}

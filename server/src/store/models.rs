@@ -1,0 +1,89 @@
+//! Base models.
+
+use contract::model::{ModelFacts, ModelView};
+use contract::{ModelId, Problem};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::Store;
+use crate::error::Fault;
+
+fn read(row: &SqliteRow) -> Result<ModelView, Fault> {
+    let json = |column: &str| row.try_get::<Option<String>, _>(column);
+    Ok(ModelView {
+        id: ModelId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        state: row.try_get("state")?,
+        problem: json("problem")?.map(|text| serde_json::from_str(&text)).transpose()?,
+        facts: json("facts")?.map(|text| serde_json::from_str(&text)).transpose()?,
+        created_ms: row.try_get("created_ms")?,
+        starter: row.try_get("starter")?,
+    })
+}
+
+impl Store {
+    /// Every model, newest first.
+    pub async fn models(&self) -> Result<Vec<ModelView>, Fault> {
+        let rows = sqlx::query("SELECT * FROM model ORDER BY id DESC").fetch_all(&self.read).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// One model.
+    pub async fn model(&self, id: &ModelId) -> Result<Option<ModelView>, Fault> {
+        let query = sqlx::query("SELECT * FROM model WHERE id = ?").bind(id.as_str());
+        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+    }
+
+    /// The starter model, once it is ready or on its way.
+    pub async fn starter_model(&self) -> Result<Option<ModelView>, Fault> {
+        let query = sqlx::query("SELECT * FROM model WHERE starter = 1 AND state <> 'failed' LIMIT 1");
+        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+    }
+
+    /// Adds a model that is being imported.
+    pub async fn add_model(&self, id: &ModelId, name: &str, starter: bool, now: i64) -> Result<(), Fault> {
+        sqlx::query(
+            "INSERT INTO model (id, name, state, created_ms, starter) VALUES (?, ?, 'importing', ?, ?)",
+        )
+        .bind(id.as_str())
+        .bind(name)
+        .bind(now)
+        .bind(starter)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends an import, well or badly; false when the model was deleted meanwhile.
+    pub async fn end_import(
+        &self,
+        id: &ModelId,
+        result: Result<&ModelFacts, &Problem>,
+    ) -> Result<bool, Fault> {
+        let (state, facts, problem) = match result {
+            Ok(facts) => ("ready", Some(serde_json::to_string(facts)?), None),
+            Err(problem) => ("failed", None, Some(serde_json::to_string(problem)?)),
+        };
+        let query = sqlx::query("UPDATE model SET state = ?, facts = ?, problem = ? WHERE id = ?");
+        let done = query.bind(state).bind(facts).bind(problem).bind(id.as_str()).execute(&self.write).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Marks imports that a former server did not end as failed; forgets those of the starter model.
+    pub async fn interrupted_imports(&self, problem: &Problem) -> Result<(), Fault> {
+        sqlx::query("DELETE FROM model WHERE starter = 1 AND state <> 'ready'").execute(&self.write).await?;
+        let query = sqlx::query("UPDATE model SET state = 'failed', problem = ? WHERE state = 'importing'");
+        query.bind(serde_json::to_string(problem)?).execute(&self.write).await?;
+        Ok(())
+    }
+
+    /// Deletes the row unless a run that is queued or live needs it; false when one does.
+    pub async fn delete_model(&self, id: &ModelId) -> Result<bool, Fault> {
+        let query = sqlx::query(
+            "DELETE FROM model WHERE id = ? AND NOT EXISTS (
+                SELECT 1 FROM run WHERE model_id = model.id
+                AND state IN ('queued', 'preparing', 'running', 'stopping'))",
+        );
+        Ok(query.bind(id.as_str()).execute(&self.write).await?.rows_affected() > 0)
+    }
+}
