@@ -1,7 +1,10 @@
 //! The originals' recorded numbers: forward passes, gradients, training traces, adapters, filters, decoding, and a
 //! real pre-trained model. Folders come from `BURNISH_REFERENCE` and `BURNISH_REAL`.
 
-#![expect(clippy::unwrap_used, reason = "a reference file of another form is to fail the test where it is read")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a reference file of another form is to fail the test where it is read"
+)]
 
 #[path = "reference/adapters.rs"]
 mod adapters;
