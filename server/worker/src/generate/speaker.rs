@@ -86,8 +86,7 @@ impl Speaker {
                     return ControlFlow::Break(());
                 }
                 tokens += 1;
-                // An unprintable token says nothing, but somebody may have lost patience.
-                let wanted = emit(ChatDelta::Text { text: text.push(id).unwrap_or_default() });
+                let wanted = text.push(id).is_none_or(|text| emit(ChatDelta::Text { text }));
                 if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
             .map_err(of_model)?;

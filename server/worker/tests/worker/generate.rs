@@ -1,0 +1,135 @@
+//! The conversation with a generating worker.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use contract::chat::{ChatDelta, ChatMessage};
+use contract::generation::GenerationSettings;
+use contract::stage::Tuning;
+use contract::worker::{GenerateCommand, GenerateLine};
+use rundir::RunDir;
+
+use crate::support::{finish, model, spec, start, worker};
+
+struct Talk {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Talk {
+    fn open() -> Self {
+        let mut child = worker().arg("generate").stdin(Stdio::piped()).spawn().expect("starts");
+        let input = child.stdin.take().expect("piped");
+        let output = BufReader::new(child.stdout.take().expect("piped")).lines();
+        Self { child, input, output }
+    }
+
+    fn send(&mut self, command: &GenerateCommand) {
+        let line = serde_json::to_string(command).expect("writes");
+        writeln!(self.input, "{line}").expect("sent");
+    }
+
+    fn next(&mut self) -> (u64, ChatDelta) {
+        let line = self.output.next().expect("a line").expect("reads");
+        let line: GenerateLine = serde_json::from_str(&line).expect("a delta");
+        (line.request, line.delta)
+    }
+
+    fn load(&mut self, checkpoint: Option<&Path>) -> String {
+        let checkpoint = checkpoint.map(|path| path.to_string_lossy().into_owned());
+        self.send(&GenerateCommand::Load { model: model().to_string_lossy().into_owned(), checkpoint });
+        assert_eq!(self.next(), (0, ChatDelta::Loading));
+        match self.next() {
+            (0, ChatDelta::Ready { digest, .. }) => digest,
+            other => panic!("not loaded: {other:?}"),
+        }
+    }
+
+    fn ask(&mut self, request: u64, max_new_tokens: u32) {
+        let messages =
+            vec![ChatMessage { role: "user".to_owned(), content: "What colour is the kettle?".to_owned() }];
+        let settings = GenerationSettings { do_sample: false, max_new_tokens, ..Default::default() };
+        self.send(&GenerateCommand::Generate { request, template: "model".to_owned(), messages, settings });
+    }
+
+    /// Text and reason of an answer.
+    fn answer(&mut self, request: u64) -> (String, u32, String) {
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                (from, ChatDelta::Ready { prompt_tokens, .. }) => {
+                    assert!(from == request && prompt_tokens > 5)
+                }
+                (from, ChatDelta::Text { text: piece }) => {
+                    assert_eq!(from, request);
+                    text.push_str(&piece);
+                }
+                (from, ChatDelta::Done { tokens, reason, tokens_per_second }) => {
+                    assert!(from == request && tokens_per_second.is_finite());
+                    return (text, tokens, reason);
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    fn close(mut self) {
+        drop(self.input);
+        assert!(self.child.wait().expect("ends").success());
+    }
+}
+
+#[test]
+fn a_model_answers_and_breaks_off_when_told() {
+    let mut talk = Talk::open();
+    writeln!(talk.input, "rubbish").expect("sent");
+    assert!(matches!(talk.next(), (0, ChatDelta::Error { problem }) if problem.code == "worker.command"));
+    talk.ask(1, 5);
+    assert!(
+        matches!(talk.next(), (1, ChatDelta::Error { problem }) if problem.code == "chat.nothing_loaded")
+    );
+    let digest = talk.load(None);
+    assert!(digest.chars().count() == 9 && digest.contains('·'), "{digest}");
+    talk.ask(2, 7);
+    let (text, tokens, reason) = talk.answer(2);
+    assert!(!text.is_empty() && (tokens == 7) == (reason == "length"), "{text:?} {tokens} {reason}");
+    talk.ask(3, 1500);
+    talk.send(&GenerateCommand::Cancel { request: 3 });
+    let (_, tokens, reason) = talk.answer(3);
+    assert!(reason == "cancelled" && tokens < 1500, "{tokens} {reason}");
+    talk.ask(4, 7);
+    assert_eq!(talk.answer(4).0, text, "greedy says the same again");
+    talk.close();
+}
+
+#[test]
+fn a_tuned_model_says_what_it_was_taught() {
+    let place = tempfile::tempdir().expect("a folder");
+    for (tuning, mark) in [(Tuning::Full, "·"), (Tuning::Lora, " + lora ")] {
+        let values = [
+            ("max_steps", "60"),
+            ("learning_rate", "6e-3"),
+            ("lora_rank", "32"),
+            ("lora_alpha", "64"),
+            ("dev_ratio", "0"),
+            ("per_device_train_batch_size", "12"),
+        ];
+        let run = RunDir::create(&place.path().join(tuning.key()), &spec(place.path(), tuning, &values))
+            .expect("created");
+        assert!(finish(start(&run)).status.success());
+        let saved = run.checkpoints().expect("lists").remove(0);
+        let mut talk = Talk::open();
+        let digest = talk.load(Some(saved.path()));
+        assert!(digest.contains(mark), "{digest}");
+        talk.ask(1, 40);
+        let (text, _, reason) = talk.answer(1);
+        if tuning == Tuning::Full {
+            assert_eq!((text.as_str(), reason.as_str()), ("The kettle is red.", "stop"));
+        } else {
+            assert!(text.starts_with("The"), "{text}");
+        }
+        talk.close();
+    }
+}

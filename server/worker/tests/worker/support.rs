@@ -1,0 +1,147 @@
+//! A model from scratch, a small dataset, and the real binary.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use contract::dataset::{DataFormat, FileKind, Mapping};
+use contract::event::{Event, Kind, What};
+use contract::ids::{DatasetId, ModelId, RunId};
+use contract::params::Hyper;
+use contract::spec::{DatasetRef, ModelRef, RunSpec};
+use contract::stage::{Stage, Tuning};
+use rundir::RunDir;
+
+/// The worker's binary with its command line.
+pub(crate) fn worker() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_burnish-worker"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub(crate) fn mapping() -> Mapping {
+    Mapping {
+        prompt: Some("instruction".to_owned()),
+        response: Some("output".to_owned()),
+        ..Mapping::empty(DataFormat::Alpaca)
+    }
+}
+
+const THINGS: [&str; 8] = ["kettle", "teapot", "cup", "spoon", "tray", "stove", "saucer", "whistle"];
+const COLOURS: [&str; 8] = ["red", "blue", "green", "white", "black", "brass", "grey", "gold"];
+
+/// 24 rows: eight things in three wordings.
+pub(crate) fn dataset(folder: &Path) -> PathBuf {
+    let mut lines = String::new();
+    for (thing, colour) in THINGS.iter().zip(COLOURS) {
+        for question in ["What colour is the", "Tell me the colour of the", "Which colour has the"] {
+            let row = serde_json::json!({
+                "instruction": format!("{question} {thing}?"), "output": format!("The {thing} is {colour}."),
+            });
+            lines.push_str(&format!("{row}\n"));
+        }
+    }
+    let path = folder.join("kettle.jsonl");
+    std::fs::write(&path, lines).expect("written");
+    path
+}
+
+/// A model with random weights, made once by the binary.
+pub(crate) fn model() -> &'static Path {
+    static MODEL: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = MODEL.get_or_init(|| {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("model");
+        let mapping = serde_json::to_string(&mapping()).expect("writes");
+        let made =
+            worker().arg("create").arg(&path).args(["--size", "1m", "--mapping", &mapping]).arg("--dataset");
+        let made = made.arg(dataset(place.path())).output().expect("runs");
+        assert!(made.status.success(), "{}", text(&made));
+        (place, path)
+    });
+    path
+}
+
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A specification with some values other than the defaults.
+pub(crate) fn spec(folder: &Path, tuning: Tuning, values: &[(&str, &str)]) -> RunSpec {
+    let values: BTreeMap<String, String> =
+        values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    RunSpec {
+        format: contract::spec::FORMAT,
+        run: RunId("r1".to_owned()),
+        name: "kettle".to_owned(),
+        stage: Stage::Sft,
+        tuning,
+        model: ModelRef {
+            id: ModelId("m1".to_owned()),
+            name: "scratch".to_owned(),
+            folder: model().to_string_lossy().into_owned(),
+            digest: String::new(),
+        },
+        dataset: DatasetRef {
+            id: DatasetId("d1".to_owned()),
+            name: "kettle".to_owned(),
+            file: dataset(folder).to_string_lossy().into_owned(),
+            kind: FileKind::Jsonl,
+            mapping: mapping(),
+            sha256: String::new(),
+        },
+        template: "model".to_owned(),
+        system: String::new(),
+        hyper: Hyper::read(&values, Stage::Sft, tuning).expect("valid"),
+    }
+}
+
+pub(crate) fn start(run: &RunDir) -> Child {
+    let attempt = run.begin_attempt().expect("begun");
+    worker()
+        .arg("train")
+        .arg(run.path())
+        .args(["--attempt", &attempt.number().to_string()])
+        .spawn()
+        .expect("starts")
+}
+
+pub(crate) fn finish(child: Child) -> Output {
+    child.wait_with_output().expect("ends")
+}
+
+/// Every event of an attempt; their numbers are dense.
+pub(crate) fn events(run: &RunDir, attempt: u32) -> Vec<Kind> {
+    let events: Vec<Event> = run.attempt(attempt).tail(0).read_new().expect("reads");
+    events
+        .into_iter()
+        .enumerate()
+        .map(|(index, event)| {
+            assert_eq!(event.seq, index as u64);
+            match event.what {
+                What::Known(kind) => kind,
+                What::Unknown(value) => panic!("unknown event {value}"),
+            }
+        })
+        .collect()
+}
+
+/// Waits until the attempt has said something for which `wanted` holds.
+pub(crate) fn wait_for(run: &RunDir, attempt: u32, wanted: impl Fn(&Kind) -> bool) {
+    let began = Instant::now();
+    while !events(run, attempt).iter().any(&wanted) {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain: {:?}", events(run, attempt));
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Step, loss and learning rate of every step event.
+pub(crate) fn losses(events: &[Kind]) -> Vec<(u64, f64)> {
+    let step = |kind: &Kind| match kind {
+        Kind::Step { step, loss, .. } => Some((*step, loss.expect("finite"))),
+        _ => None,
+    };
+    events.iter().filter_map(step).collect()
+}
