@@ -20,7 +20,7 @@ pub(crate) fn Settings() -> impl IntoView {
         <Head title=w.settings_title text=w.settings_text/>
         <div class="grid two settings">
             <section class="card pad grid"><ThemeChoice/><LangChoice/></section>
-            <section class="card pad" aria-labelledby="machine">
+            <section class="card pad">
                 <h2 id="machine">{w.machine}</h2>
                 <Suspense fallback=Waiting>
                     {move || Suspend::new(async move { settle(system.await, |s| view! { <Facts system=s/> }.into_any()) })}

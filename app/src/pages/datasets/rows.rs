@@ -53,7 +53,7 @@ fn Page(page: RowsPage, start: RwSignal<u64>) -> impl IntoView {
     let range = fill(w.data.rows_range, &[&num(first), &num(last), &num(total)]);
     let turn = move |by| move |_| start.update(|start| *start = turned(*start, by, total));
     view! {
-        <div class="table-wrap" tabindex="0" role="region" aria-label=w.data.rows_title>
+        <div class="table-wrap" tabindex="0" role="group" aria-label=w.data.rows_title>
             <table class="data-rows">
                 <thead><tr><th scope="col" class="row-number">{w.data.row}</th>{head}</tr></thead>
                 <tbody>{rows}</tbody>
