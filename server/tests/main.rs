@@ -1,0 +1,164 @@
+//! The server from outside: real database, real sockets, a stub worker.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use contract::wire::ServerFrame;
+use futures::{SinkExt, StreamExt};
+use http_body_util::BodyExt;
+use server::{AppState, config::Config};
+use tokio_tungstenite::tungstenite::Message;
+use tower::ServiceExt;
+
+fn config(place: &Path) -> Config {
+    let worker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh");
+    let public = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../public");
+    Config { site_root: public, ..Config::for_testing(place, &worker) }
+}
+
+async fn ask(
+    state: &AppState,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
+    let mut request = axum::http::Request::builder().method(method).uri(path).header("host", "localhost");
+    for (key, value) in headers {
+        request = request.header(*key, *value);
+    }
+    let request = request.body(axum::body::Body::from(body.to_owned())).expect("a request");
+    let response = server::build(state).oneshot(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn call(state: &AppState, name: &str, body: &str) -> serde_json::Value {
+    let path = format!("/api/{name}");
+    let (status, text) = ask(state, "POST", &path, &[("content-type", "application/json")], body).await;
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+async fn reaches(state: &AppState, run: &str, wanted: &str) -> serde_json::Value {
+    for _ in 0..100 {
+        let (_, text) = ask(state, "GET", &format!("/api/v1/runs/{run}"), &[], "").await;
+        let view: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        if view["summary"]["state"] == wanted {
+            return view;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the run was not {wanted} within 5 s");
+}
+
+async fn tour(state: &AppState) -> String {
+    call(state, "start_tour", "{}").await["run"].as_str().expect("an id").to_owned()
+}
+
+async fn ordinals(state: &AppState, run: &str, from: u64, count: usize) -> Vec<u64> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("an address");
+    let service = server::build(state);
+    let server = tokio::spawn(async move { axum::serve(listener, service).await });
+    let (mut socket, _) =
+        tokio_tungstenite::connect_async(format!("ws://{address}/ws")).await.expect("connects");
+    let frame = format!(r#"{{"type":"subscribe","run":"{run}","from":{from}}}"#);
+    socket.send(Message::Text(frame.into())).await.expect("sent");
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        let message = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("in time");
+        let Message::Text(text) = message.expect("open").expect("whole") else { continue };
+        if let ServerFrame::Events { events, .. } = serde_json::from_str(text.as_str()).expect("a frame") {
+            seen.extend(events.iter().map(|event| event.ord));
+        }
+    }
+    server.abort();
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_streams_without_gaps_stops_resumes_and_survives_a_restart() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    state.start().await.expect("starts");
+    let run = tour(&state).await;
+    reaches(&state, &run, "running").await;
+    let first = ordinals(&state, &run, 0, 8).await;
+    let next = first.len() as u64;
+    let later = ordinals(&state, &run, next, 8).await;
+    let all: Vec<u64> = first.into_iter().chain(later).collect();
+    assert!(all.iter().enumerate().all(|(at, ord)| at as u64 == *ord), "{all:?}");
+    state.stop().await;
+
+    let state = AppState::open(config(place.path())).await.expect("opens again");
+    state.start().await.expect("starts again");
+    assert_eq!(reaches(&state, &run, "running").await["attempt"], 1, "the same worker goes on");
+    call(&state, "stop_run", &format!(r#"{{"id":"{run}"}}"#)).await;
+    reaches(&state, &run, "stopped").await;
+    call(&state, "resume_run", &format!(r#"{{"id":"{run}"}}"#)).await;
+    assert_eq!(reaches(&state, &run, "running").await["attempt"], 2);
+    let active = state.store.active_attempts().await.expect("reads");
+    let (pid, _) = active[0].process.expect("a process");
+    std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("killed");
+    let view = reaches(&state, &run, "failed").await;
+    assert_eq!(view["problem"]["code"], "worker.killed");
+    call(&state, "delete_run", &format!(r#"{{"id":"{run}"}}"#)).await;
+    assert!(!state.run_folder(&contract::RunId(run)).exists());
+    state.stop().await;
+}
+
+#[tokio::test]
+async fn bad_uploads_say_where_and_leave_nothing() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let at = "/api/v1/uploads?kind=dataset&name=x.jsonl";
+    let (status, text) = ask(&state, "POST", at, &[], "{\"a\":1}\n{bad").await;
+    assert_eq!(status, 422);
+    assert!(text.contains("dataset.json_broken") && text.contains("\"row\":2"), "{text}");
+    let (status, _) = ask(&state, "POST", at, &[], &"x".repeat((1 << 20) + 1)).await;
+    assert_eq!(status, 413);
+    for name in ["..%2Fx", "a%2Fb", "model.bin"] {
+        let path = format!("/api/v1/uploads?kind=model&upload=u1&name={name}");
+        assert_eq!(ask(&state, "POST", &path, &[], "x").await.0, 422, "{name}");
+    }
+    let path = "/api/v1/uploads?kind=model&upload=..%2F..&name=config.json";
+    assert_eq!(ask(&state, "POST", path, &[], "x").await.0, 422);
+    assert!(state.store.datasets().await.expect("reads").is_empty());
+    for kind in ["uploads", "datasets"] {
+        let left = std::fs::read_dir(state.config.folder(kind)).expect("lists").count();
+        assert_eq!(left, 0, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_sample_comes_in_once_and_other_sites_may_do_nothing() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let at = "/api/v1/samples/kettle-and-co";
+    let (_, first) = ask(&state, "POST", at, &[], "").await;
+    let (_, second) = ask(&state, "POST", at, &[], "").await;
+    assert_eq!(first, second);
+    assert_eq!(ask(&state, "POST", at, &[("origin", "http://evil.example")], "").await.0, 403);
+    assert_eq!(ask(&state, "POST", "/api/v1/samples/..%2Fx", &[], "").await.0, 404);
+    assert_eq!(ask(&state, "GET", "/api/v1/runs/no-such-run", &[], "").await.0, 404);
+    let (status, page) = ask(&state, "GET", "/datasets", &[], "").await;
+    assert_eq!(status, 200);
+    assert!(page.contains("Kettle &amp; Co"), "the list is in the page before any script");
+}
+
+#[test]
+fn nothing_under_the_server_package_links_burn_and_the_contract_stays_small() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let tree = |package: &str| {
+        let args = ["tree", "--offline", "-e", "normal", "--prefix", "none", "-p", package];
+        let output = std::process::Command::new(&cargo).args(args).output().expect("cargo tree");
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(tree("server").lines().all(|line| !line.starts_with("burn")), "burn in the server");
+    let mut contract = tree("contract");
+    contract.retain(|c| c != '\r');
+    assert!(!contract.contains("tokio") && !contract.contains("leptos"));
+}
