@@ -15,7 +15,10 @@ if newer "$SITE/pkg/burnish_bg.wasm" "$BUILT"; then
   STAGE=$(mktemp -d "$BURNISH_CACHE/bind.XXXXXX")
   trap 'rm -rf "$STAGE"' EXIT
   wasm-bindgen --target web --no-typescript --remove-producers-section --out-name burnish --out-dir "$STAGE" "$BUILT"
-  if have wasm-opt && wasm-opt -Oz --all-features "$STAGE/burnish_bg.wasm" -o "$STAGE/small.wasm" 2>"$STAGE/log"; then
+  # Only what the compiler uses by default: older versions write more recent features in forms browsers refuse.
+  FEATURES=(--enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext --enable-reference-types --enable-multivalue)
+  if have wasm-opt && wasm-opt -Oz "${FEATURES[@]}" "$STAGE/burnish_bg.wasm" -o "$STAGE/small.wasm" 2>"$STAGE/log" &&
+    node -e 'process.exit(WebAssembly.validate(require("fs").readFileSync(process.argv[1])) ? 0 : 1)' "$STAGE/small.wasm"; then
     mv "$STAGE/small.wasm" "$STAGE/burnish_bg.wasm"
   else
     note "wasm-opt is missing or too old for this compiler; keeping the larger file"
