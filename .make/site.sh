@@ -11,18 +11,11 @@ CARGO_TARGET_DIR=$WASM_TARGET_DIR wasm_cargo build --locked -p app --lib --no-de
 BUILT=$WASM_TARGET_DIR/wasm32-unknown-unknown/wasm/app.wasm
 
 if newer "$SITE/pkg/burnish_bg.wasm" "$BUILT"; then
-  say "Browser side: binding and shrinking"
+  say "Browser side: binding"
+  # No wasm-opt: Debian's version writes modules that browsers refuse, and compressed its output was no smaller.
   STAGE=$(mktemp -d "$BURNISH_CACHE/bind.XXXXXX")
   trap 'rm -rf "$STAGE"' EXIT
-  wasm-bindgen --target web --no-typescript --remove-producers-section --out-name burnish --out-dir "$STAGE" "$BUILT"
-  # Only what the compiler uses by default: older versions write more recent features in forms browsers refuse.
-  FEATURES=(--enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext --enable-reference-types --enable-multivalue)
-  if have wasm-opt && wasm-opt -Oz "${FEATURES[@]}" "$STAGE/burnish_bg.wasm" -o "$STAGE/small.wasm" 2>"$STAGE/log" &&
-    node -e 'process.exit(WebAssembly.validate(require("fs").readFileSync(process.argv[1])) ? 0 : 1)' "$STAGE/small.wasm"; then
-    mv "$STAGE/small.wasm" "$STAGE/burnish_bg.wasm"
-  else
-    note "wasm-opt is missing or too old for this compiler; keeping the larger file"
-  fi
+  wasm-bindgen --target web --no-typescript --remove-name-section --remove-producers-section --out-name burnish --out-dir "$STAGE" "$BUILT"
   cp -r "$STAGE"/snippets "$SITE/pkg/" 2>/dev/null || true
   cp "$STAGE/burnish.js" "$SITE/pkg/burnish.js"
   cp "$STAGE/burnish_bg.wasm" "$SITE/pkg/burnish_bg.wasm"
