@@ -109,8 +109,8 @@ fn a_tuned_model_says_what_it_was_taught() {
     let place = tempfile::tempdir().expect("a folder");
     for (tuning, mark) in [(Tuning::Full, "·"), (Tuning::Lora, " + lora ")] {
         let values = [
-            ("max_steps", "60"),
-            ("learning_rate", "6e-3"),
+            ("max_steps", "200"),
+            ("learning_rate", "2e-3"),
             ("lora_rank", "32"),
             ("lora_alpha", "64"),
             ("dev_ratio", "0"),

@@ -46,9 +46,11 @@ fn a_folder_comes_in_with_the_same_weights() {
         serde_json::from_slice(&std::fs::read(model().join("burnish.json")).expect("reads")).expect("facts");
     assert_eq!(facts, ModelFacts { source: "folder".to_owned(), ..original });
     assert!(facts.has_chat_template && facts.parameters > 500_000 && facts.architecture == "llama");
-    let again = import(model(), &place.path().join("new"));
-    // The folder of the first import stays as it was.
-    assert!(place.path().join("new/burnish.json").is_file() && again.is_err());
+    let mut again = worker();
+    let again = again.arg("import").arg(model()).arg(place.path().join("new")).output().expect("runs");
+    let problem: Problem = serde_json::from_slice(&again.stdout).expect("a problem");
+    assert_eq!(problem.code, "model.exists");
+    assert!(place.path().join("new/burnish.json").is_file(), "the first import stays as it was");
 }
 
 #[test]
@@ -118,12 +120,9 @@ fn a_model_needs_texts() {
     std::fs::write(&data, "{\"a\":1}\n").expect("written");
     let target = place.path().join("new");
     let mapping = r#"{"format":"alpaca"}"#;
-    let output = worker()
-        .arg("create")
-        .arg(&target)
-        .args(["--size", "1m", "--mapping", mapping, "--dataset"])
-        .arg(&data);
-    let output = output.output().expect("runs");
+    let mut create = worker();
+    create.arg("create").arg(&target).args(["--size", "1m", "--mapping", mapping, "--dataset"]).arg(&data);
+    let output = create.output().expect("runs");
     let problem: Problem = serde_json::from_slice(&output.stdout).expect("a problem");
     assert_eq!((output.status.code(), problem.code.as_str()), (Some(EXIT_PROBLEM), "dataset.no_usable_rows"));
     assert!(!target.exists());

@@ -55,9 +55,9 @@ pub(crate) fn model() -> &'static Path {
         let place = tempfile::tempdir().expect("a folder");
         let path = place.path().join("model");
         let mapping = serde_json::to_string(&mapping()).expect("writes");
-        let made =
-            worker().arg("create").arg(&path).args(["--size", "1m", "--mapping", &mapping]).arg("--dataset");
-        let made = made.arg(dataset(place.path())).output().expect("runs");
+        let mut create = worker();
+        create.arg("create").arg(&path).args(["--size", "1m", "--mapping", &mapping, "--dataset"]);
+        let made = create.arg(dataset(place.path())).output().expect("runs");
         assert!(made.status.success(), "{}", text(&made));
         (place, path)
     });
