@@ -1,6 +1,6 @@
 // What several stories do: data and models through the server's own interfaces, so that each story clicks only its own part.
 import { readFile } from "node:fs/promises";
-import { until } from "./server.mjs";
+import { Hopeless, until } from "./server.mjs";
 
 const sample = (name) => new URL(`../../public/samples/${name}`, import.meta.url);
 
@@ -21,7 +21,7 @@ export async function scratchModel(server, data, size = "1m") {
   const { id } = await server.call("create_model", { new: { from: "scratch", name: `Little ${size}`, size, dataset: data.id } });
   return until("the model to be ready", async () => {
     const model = (await server.call("list_models")).find((one) => one.id === id);
-    if (model.state === "failed") throw new Error(JSON.stringify(model.problem));
+    if (model.state === "failed") throw new Hopeless(JSON.stringify(model.problem));
     return model.state === "ready" && model;
   }, 120_000);
 }

@@ -20,6 +20,9 @@ async function freePort() {
   return port;
 }
 
+/** Thrown by a check that will never come true: waiting longer is of no use. */
+export class Hopeless extends Error {}
+
 /** Polls `check` until it returns something truthy; fails with `what` after `ms`. */
 export async function until(what, check, ms = 60_000, every = 150) {
   const end = Date.now() + ms;
@@ -28,6 +31,7 @@ export async function until(what, check, ms = 60_000, every = 150) {
       const value = await check();
       if (value) return value;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     if (Date.now() > end) throw new Error(`waited ${ms / 1000} s in vain for: ${what}${last ? ` (${last.message})` : ""}`);
@@ -70,7 +74,7 @@ export class Server {
     for (const pipe of [this.#child.stdout, this.#child.stderr]) pipe.on("data", (chunk) => (this.log += chunk));
     const child = this.#child;
     await until("the server to answer", async () => {
-      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${this.log}`);
+      if (child.exitCode !== null) throw new Hopeless(`the server ended with ${child.exitCode}:\n${this.log}`);
       return (await fetch(`${this.url}/healthz`)).ok;
     }, 20_000);
   }
@@ -123,6 +127,7 @@ export class Server {
   reaches(id, states, ms = 120_000) {
     return until(`run ${id} to be ${states.join(" or ")}`, async () => {
       const view = await this.run(id);
+      if (view.summary.state === "failed" && !states.includes("failed")) throw new Hopeless(`run ${id} failed: ${JSON.stringify(view.problem)}`);
       return states.includes(view.summary.state) && view;
     }, ms);
   }
