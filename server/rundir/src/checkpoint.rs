@@ -77,7 +77,7 @@ impl CheckpointWriter {
     }
 
     /// The half-made folder, for writers that fill a whole folder.
-    pub fn folder(&self) -> &Path {
+    pub fn half_made(&self) -> &Path {
         &self.half
     }
 

@@ -99,7 +99,7 @@ impl Learner {
     /// # Errors
     /// When the disk refuses.
     pub fn save(&self, writer: &CheckpointWriter, model_folder: &Path) -> Result<&'static str, Problem> {
-        let folder = writer.folder();
+        let folder = writer.half_made();
         match self.tuning {
             Tuning::Lora => self.trainer.save_adapter(folder, &self.base).map_err(of_model)?,
             Tuning::Full => {
