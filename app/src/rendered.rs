@@ -1,5 +1,7 @@
 //! Pages drawn as the server draws them, over ports that answer from memory.
 
+#![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
+
 mod fake;
 
 use std::sync::Arc;

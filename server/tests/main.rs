@@ -1,5 +1,7 @@
 //! The server from outside: real database, real sockets, a stub worker.
 
+#![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
