@@ -72,7 +72,8 @@ unit: ## Tests of every crate
 	@.make/unit.sh $(WORKSPACE)
 
 .PHONY: e2e
-e2e: build ## Stories in a real browser against the real server and worker
+e2e: site ## Stories in a real browser against the real server and worker
+	@cargo test $(WORKSPACE) --no-run --quiet # the binaries as the tests built them: `cargo build` would build burn a second time
 	@.make/e2e.sh
 
 .PHONY: test
