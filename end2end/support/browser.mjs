@@ -63,13 +63,13 @@ export async function violations(page) {
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
 }
 
-/** Elements that stick out of the window to the right; a phone must not scroll sideways. */
+/** Elements that stick out of the window to the right without a scroll area of their own; a phone must not lose them. */
 export function overflow(page) {
   return page.evaluate(() => {
     const width = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= width) return [];
+    const scrolls = (element) => element && element !== document.body && (/auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
     return [...document.querySelectorAll("body *")]
-      .filter((element) => element.getBoundingClientRect().right > width + 1)
+      .filter((element) => element.checkVisibility() && element.getBoundingClientRect().right > width + 1 && !element.closest("svg") && !scrolls(element.parentElement))
       .slice(0, 5)
       .map((element) => `${element.tagName.toLowerCase()}.${element.className}`);
   });
