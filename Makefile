@@ -32,7 +32,7 @@ setup: ## Install what building and testing need (Debian; skips what is there)
 .PHONY: binaries
 binaries:
 	@echo "== Server and worker: compiling"
-	@cargo build $(WORKSPACE) --bins
+	@cargo build $(WORKSPACE) --bins --examples # with examples cargo picks the features the tests have: burn is built once
 
 .PHONY: site
 site:
@@ -72,8 +72,7 @@ unit: ## Tests of every crate
 	@.make/unit.sh $(WORKSPACE)
 
 .PHONY: e2e
-e2e: site ## Stories in a real browser against the real server and worker
-	@cargo test $(WORKSPACE) --no-run --quiet # the binaries as the tests built them: `cargo build` would build burn a second time
+e2e: build ## Stories in a real browser against the real server and worker
 	@.make/e2e.sh
 
 .PHONY: test
