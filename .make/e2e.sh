@@ -6,4 +6,5 @@ say "Stories in the browser"
 export BURNISH_BIN=${BURNISH_BIN:-$BIN/burnish} BURNISH_WORKER=${BURNISH_WORKER:-$BIN/burnish-worker} BURNISH_SITE=${BURNISH_SITE:-$SITE}
 export_starter
 mkdir -p test-results
-exec node --test --test-concurrency=1 --test-reporter=spec "${@:-stories/*.test.mjs}"
+[ $# -gt 0 ] || set -- stories/*.test.mjs
+exec node --test --test-concurrency=1 --test-reporter=spec "$@"
