@@ -41,7 +41,7 @@ pub fn router(state: &AppState) -> Router {
         .route("/api/v1/{*rest}", get(api::nothing).post(api::nothing));
     let whole = leptos_pages(state).merge(rest).layer(DefaultBodyLimit::max(BODY));
     let timed = whole.layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE));
-    // model files and wasm-in-transit are compressed; images and fonts are already
+    // fonts are packed already; the default leaves out images, streams and tiny answers
     let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("font/"));
     Router::new()
         .merge(streams)
