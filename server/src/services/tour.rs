@@ -20,6 +20,9 @@ const NAME: &str = "Kettle & Co, the tour";
 const SAMPLE: &str = "kettle-and-co";
 /// Label of the model that is made where there is no starter model.
 const SCRATCH: &str = "Little 5m";
+/// With this seed the held-out questions of the sample ask for taught answers in other words, so that the eval loss
+/// tells whether the answers were learned and not only the wording of a question.
+const SEED: &str = "142";
 /// How long the tour waits for its model.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -28,11 +31,12 @@ const LORA: &[(&str, &str)] = &[
     ("lora_rank", "8"),
     ("learning_rate", "1e-3"),
     ("per_device_train_batch_size", "4"),
-    ("num_train_epochs", "8"),
+    ("num_train_epochs", "7"),
     ("dev_ratio", "0.05"),
     ("max_source_length", "96"),
     ("max_target_length", "64"),
     ("lr_scheduler_type", "cosine"),
+    ("seed", SEED),
 ];
 
 /// Values for a small model from scratch.
@@ -44,6 +48,7 @@ const FULL: &[(&str, &str)] = &[
     ("max_source_length", "96"),
     ("max_target_length", "64"),
     ("lr_scheduler_type", "cosine"),
+    ("seed", SEED),
 ];
 
 /// Starts the tour; one that is on its way is shown again.
@@ -131,6 +136,26 @@ async fn ready(state: &AppState, model: ModelView) -> Result<ModelView, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn held_out_questions_ask_for_taught_answers_in_other_words() {
+        let sample = include_str!("../../../public/samples/kettle-and-co.jsonl");
+        let answers: Vec<String> = sample
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).expect("a row")["response"].to_string()
+            })
+            .collect();
+        let (train, eval) =
+            corpus::sampler::split(answers.len() as u32, 0.05, SEED.parse().expect("a number"));
+        assert!(eval.len() > 1);
+        for row in eval {
+            assert!(
+                train.iter().any(|taught| answers[*taught as usize] == answers[row as usize]),
+                "row {row}"
+            );
+        }
+    }
 
     #[test]
     fn the_tours_values_are_valid_for_both_models() {
