@@ -125,8 +125,8 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
         return Err(problem);
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Err(Problem::new("worker.ended", format!("The import ended early ({}). {words}", output.status))
+    tracing::warn!("an import ended early ({}); its words: {words}", output.status);
+    Err(Problem::new("worker.ended", format!("The import ended early ({}).", output.status))
         .hint("The machine may be short of memory or disk space."))
 }
 
