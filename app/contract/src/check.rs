@@ -42,7 +42,7 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
     let name = draft.name.trim();
     let dataset = DatasetId::parse(&draft.dataset);
     let model = ModelId::parse(&draft.model);
-    let stage = Stage::parse(&draft.stage);
+    let stage = Stage::parse(&draft.stage).filter(|stage| Stage::OFFERED.contains(stage));
     let tuning = Tuning::parse(&draft.tuning);
     need(
         name.chars().count() <= MAX_NAME,

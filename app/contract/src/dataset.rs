@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::DatasetId;
+use crate::stage::Stage;
 
 /// Kind of file, from its extension (S-071).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub enum FileKind {
     Csv,
     /// Plain text, one document a line.
     Txt,
+    /// Apache Parquet: columns, compressed.
+    Parquet,
 }
 
 impl FileKind {
@@ -26,6 +29,7 @@ impl FileKind {
             "jsonl" => Some(Self::Jsonl),
             "csv" => Some(Self::Csv),
             "txt" => Some(Self::Txt),
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -37,6 +41,7 @@ impl FileKind {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Txt => "txt",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -53,11 +58,14 @@ pub enum DataFormat {
     Messages,
     /// Plain text for pre-training.
     Text,
+    /// A question with a better and a worse answer: columns `chosen` and `rejected`, or one column that holds a
+    /// list of two, the better first (S-144).
+    Pairs,
 }
 
 impl DataFormat {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Alpaca, Self::PromptResponse, Self::Messages, Self::Text];
+    pub const ALL: [Self; 5] = [Self::Alpaca, Self::PromptResponse, Self::Messages, Self::Text, Self::Pairs];
 
     /// The key in forms.
     pub fn key(self) -> &'static str {
@@ -66,12 +74,22 @@ impl DataFormat {
             Self::PromptResponse => "prompt_response",
             Self::Messages => "messages",
             Self::Text => "text",
+            Self::Pairs => "pairs",
         }
     }
 
     /// Reads a key.
     pub fn parse(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.key() == key)
+    }
+
+    /// Whether a stage can learn from rows of this format. Pairs also teach their better answer.
+    pub fn fits(self, stage: Stage) -> bool {
+        match stage {
+            Stage::Pt => self == Self::Text,
+            Stage::Sft | Stage::Ppo => self != Self::Text,
+            Stage::Rm | Stage::Dpo => self == Self::Pairs,
+        }
     }
 }
 
@@ -86,7 +104,7 @@ pub struct Mapping {
     /// Column appended to the question on a new line.
     #[serde(default)]
     pub query: Option<String>,
-    /// Column of the answer.
+    /// Column of the answer (for [`DataFormat::Pairs`] without `chosen`, of a list of two, the better first).
     #[serde(default)]
     pub response: Option<String>,
     /// Column of earlier turns, a list of `[question, answer]` (S-223).
@@ -98,6 +116,12 @@ pub struct Mapping {
     /// Column of the message list, for [`DataFormat::Messages`].
     #[serde(default)]
     pub messages: Option<String>,
+    /// Column of the better answer, for [`DataFormat::Pairs`]: a text, or the whole conversation as messages.
+    #[serde(default)]
+    pub chosen: Option<String>,
+    /// Column of the worse answer, for [`DataFormat::Pairs`].
+    #[serde(default)]
+    pub rejected: Option<String>,
 }
 
 impl Mapping {
@@ -111,6 +135,8 @@ impl Mapping {
             history: None,
             system: None,
             messages: None,
+            chosen: None,
+            rejected: None,
         }
     }
 }
@@ -181,7 +207,7 @@ pub struct PreviewRequest {
     /// Model whose tokenizer and chat template are used.
     pub model: crate::ids::ModelId,
     /// Stage.
-    pub stage: crate::stage::Stage,
+    pub stage: Stage,
     /// Template key, see [`crate::templates`].
     pub template: String,
     /// System text; empty: the template's own.
@@ -225,6 +251,13 @@ pub struct Preview {
     pub learned: usize,
     /// Tokens cut off.
     pub cut: usize,
+    /// The second sequence of rm and dpo: the same question with the worse answer; else empty.
+    #[serde(default)]
+    pub rejected: Vec<PreviewToken>,
+    /// The reference answer that ppo (and sft with generation) keeps beside the prompt, never trained on; else
+    /// empty.
+    #[serde(default)]
+    pub reference: Vec<PreviewToken>,
     /// Why the row is left out, if it is.
     pub left_out: Option<String>,
 }

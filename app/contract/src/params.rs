@@ -150,7 +150,7 @@ pub const PARAMS: &[Param] = &[
         kind: Kind::Int { min: 2, max: 32_768 },
         group: Group::Data,
         default: |_, _| "512",
-        applies: |stage, _| stage == Stage::Sft,
+        applies: |stage, _| stage != Stage::Pt,
         source: "S-028",
     },
     Param {

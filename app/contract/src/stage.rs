@@ -10,23 +10,40 @@ pub enum Stage {
     Pt,
     /// Supervised fine-tuning: the answer to a prompt, only answer tokens count (S-142).
     Sft,
+    /// Reward model: which of two answers is better (S-144, S-168).
+    Rm,
+    /// Proximal policy optimisation: answers are made and scored by a reward model (S-200…S-216).
+    Ppo,
+    /// Direct preference optimisation: pairs of answers without a reward model.
+    Dpo,
 }
 
 impl Stage {
     /// Every stage in the order a chain takes them.
-    pub const ALL: [Self; 2] = [Self::Pt, Self::Sft];
+    pub const ALL: [Self; 5] = [Self::Pt, Self::Sft, Self::Rm, Self::Ppo, Self::Dpo];
+
+    /// The stages the worker can run; forms offer these and no others.
+    pub const OFFERED: [Self; 2] = [Self::Sft, Self::Pt];
 
     /// The key in forms and files.
     pub fn key(self) -> &'static str {
         match self {
             Self::Pt => "pt",
             Self::Sft => "sft",
+            Self::Rm => "rm",
+            Self::Ppo => "ppo",
+            Self::Dpo => "dpo",
         }
     }
 
     /// Reads a key.
     pub fn parse(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.key() == key)
+    }
+
+    /// Whether a row is a question with a better and a worse answer.
+    pub fn wants_pairs(self) -> bool {
+        matches!(self, Self::Rm | Self::Dpo)
     }
 }
 

@@ -13,6 +13,9 @@ pub(crate) fn kind_line(w: &Words, run: &RunSummary) -> String {
     let stage = match run.stage {
         Stage::Sft => w.runs.fine_tune,
         Stage::Pt => w.runs.pre_train,
+        Stage::Rm => w.runs.reward_model,
+        Stage::Ppo => w.runs.ppo,
+        Stage::Dpo => w.runs.dpo,
     };
     let tuning = match run.tuning {
         Tuning::Lora => w.runs.lora,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::check::check;
-use contract::dataset::{DataFormat, DatasetView, PreviewRequest};
+use contract::dataset::{DatasetView, PreviewRequest};
 use contract::model::ModelView;
 use contract::params::{Hyper, param};
 use contract::spec::Draft;
@@ -28,7 +28,7 @@ pub(crate) struct Form {
 
 /// Whether a dataset fits a stage: plain text is read, everything else is answered.
 pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
-    (dataset.inspection.mapping.format == DataFormat::Text) == (stage == Stage::Pt)
+    dataset.inspection.mapping.format.fits(stage)
 }
 
 /// The template a model starts with.

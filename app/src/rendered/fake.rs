@@ -214,7 +214,17 @@ impl DatasetsPort for Fake {
         tokens.extend(["A", " small", " copper", " kettle"].map(|text| token(text, false, true, false)));
         tokens.push(token("<|im_end|>", true, true, false));
         tokens.push(token(" called", false, true, true));
-        answer(Preview { row: request.row, rows: 412, tokens, seen: 19, learned: 5, cut: 1, left_out: None })
+        answer(Preview {
+            row: request.row,
+            rows: 412,
+            tokens,
+            seen: 19,
+            learned: 5,
+            cut: 1,
+            rejected: Vec::new(),
+            reference: Vec::new(),
+            left_out: None,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ super::table!(Data {
     empty: "No dataset yet. Upload a file, or take one of the samples to see how it goes.", "还没有数据集。上传一个文件,或者先用样例看看。";
     upload: "Upload a file", "上传文件";
     drop: "Drop a file here, or choose one", "把文件拖到这里,或选择文件";
-    kinds: "JSON, JSON Lines, CSV or plain text. UTF-8 or GBK.", "JSON、JSON Lines、CSV 或纯文本,UTF-8 或 GBK 编码。";
+    kinds: "JSON, JSON Lines, CSV, Parquet or plain text. UTF-8, UTF-16 or GBK.", "JSON、JSON Lines、CSV、Parquet 或纯文本,UTF-8、UTF-16 或 GBK 编码。";
     choose_file: "Choose a file", "选择文件";
     uploading: "Uploading {0}", "正在上传 {0}";
     reading: "Uploaded. Reading every row", "已上传,正在读取每一行";
@@ -35,8 +35,12 @@ super::table!(Data {
     format_prompt_response: "Question and answer", "问题和回答";
     format_messages: "A list of messages", "消息列表";
     format_text: "Plain text", "纯文本";
+    format_pairs: "Pairs: a better and a worse answer", "成对回答:较好与较差";
     col_prompt: "Question", "问题";
     col_text: "Text", "文本";
+    col_chosen: "Better answer", "较好的回答";
+    col_rejected: "Worse answer", "较差的回答";
+    col_pair: "Both answers in one list", "一列中的两个回答";
     col_query: "Added to the question", "附加到问题";
     col_response: "Answer", "回答";
     col_history: "Earlier turns", "历史对话";

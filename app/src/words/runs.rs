@@ -7,6 +7,9 @@ super::table!(Runs {
     new: "New run", "新建训练";
     fine_tune: "fine-tune", "微调";
     pre_train: "pre-train", "预训练";
+    reward_model: "reward model", "奖励模型";
+    ppo: "reinforce (PPO)", "强化学习 (PPO)";
+    dpo: "prefer (DPO)", "偏好学习 (DPO)";
     lora: "LoRA", "LoRA";
     full: "full", "全参数";
     eval_loss_value: "eval loss {0}", "评估损失 {0}";

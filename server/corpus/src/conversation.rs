@@ -1,9 +1,13 @@
 //! A row becomes turns of question and answer, or is left out with a reason a person can read.
 
+mod pairs;
+
 use contract::dataset::{DataFormat, Mapping};
+use contract::stage::Stage;
 use serde_json::Value;
 
 use crate::source::Row;
+pub use pairs::Pair;
 
 /// Turns of one row, the last answer included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +27,19 @@ impl Conversation {
         match mapping.format {
             DataFormat::Text => Err("plain text has no answers; choose pre-training for it".to_owned()),
             DataFormat::Messages => from_messages(row, mapping),
-            DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping),
+            DataFormat::Pairs => Pair::from_row(row, mapping).map(|pair| pair.chosen),
+            DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, true),
+        }
+    }
+
+    /// Reads a row whose answer is not needed, as ppo does: where there is none, the last answer is empty.
+    ///
+    /// # Errors
+    /// The reason why the row holds no question.
+    pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, String> {
+        match mapping.format {
+            DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, false),
+            _ => Self::from_row(row, mapping),
         }
     }
 }
@@ -45,26 +61,50 @@ pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, String> {
 pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), String> {
     match mapping.format {
         DataFormat::Text => text_of(row, mapping).map(drop),
+        DataFormat::Pairs => Pair::from_row(row, mapping).map(drop),
         _ => Conversation::from_row(row, mapping).map(drop),
     }
 }
 
-fn from_columns(row: &Row, mapping: &Mapping) -> Result<Conversation, String> {
+/// Whether a row can teach in a stage (S-140). A question alone is enough for ppo, which writes its own answers.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), String> {
+    match stage {
+        Stage::Pt => text_of(row, mapping).map(drop),
+        Stage::Sft => Conversation::from_row(row, mapping).map(drop),
+        Stage::Rm | Stage::Dpo => Pair::from_row(row, mapping).map(drop),
+        Stage::Ppo => Conversation::asked(row, mapping).map(drop),
+    }
+}
+
+fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversation, String> {
     let alpaca = mapping.format == DataFormat::Alpaca;
     let prompt = mapping.prompt.as_deref().unwrap_or(if alpaca { "instruction" } else { "prompt" });
     let response = mapping.response.as_deref().unwrap_or(if alpaca { "output" } else { "response" });
-    let mut question = text(row, Some(prompt))?.ok_or_else(|| format!("{prompt} is empty"))?;
-    let answer = text(row, Some(response))?.ok_or_else(|| format!("{response} is empty"))?;
-    if let Some(query) = text(row, mapping.query.as_deref())? {
-        question.push('\n');
-        question.push_str(&query);
-    }
+    let question = question(row, mapping, prompt)?;
+    let answer = match text(row, Some(response)) {
+        Ok(Some(answer)) => answer,
+        _ if !answered => String::new(),
+        found => found?.ok_or_else(|| format!("{response} is empty"))?,
+    };
     let mut turns = match mapping.history.as_deref() {
         Some(column) => history(row.get(column), column)?,
         None => Vec::new(),
     };
     turns.push((question, answer));
     Ok(Conversation { system: text(row, mapping.system.as_deref())?, turns })
+}
+
+/// The prompt column, the query column appended on a new line (S-140).
+fn question(row: &Row, mapping: &Mapping, prompt: &str) -> Result<String, String> {
+    let mut question = text(row, Some(prompt))?.ok_or_else(|| format!("{prompt} is empty"))?;
+    if let Some(query) = text(row, mapping.query.as_deref())? {
+        question.push('\n');
+        question.push_str(&query);
+    }
+    Ok(question)
 }
 
 /// Text of a cell; `None` when the column is not mapped or the cell counts as false in Python (S-140).
@@ -123,7 +163,12 @@ fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, String> {
         }
     };
     let items = list(row.get(column), column)?;
-    let mut conversation = Conversation { system: text(row, mapping.system.as_deref())?, turns: Vec::new() };
+    from_items(&items, column, text(row, mapping.system.as_deref())?)
+}
+
+/// Turns of a message list.
+fn from_items(items: &[Value], column: &str, system: Option<String>) -> Result<Conversation, String> {
+    let mut conversation = Conversation { system, turns: Vec::new() };
     let mut question: Option<String> = None;
     for (index, item) in items.iter().enumerate() {
         let number = index + 1;

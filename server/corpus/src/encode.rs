@@ -1,7 +1,9 @@
 //! Conversations and texts become token ids and labels within the length limits.
 
+mod pairs;
 mod pretrain;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use contract::problem::Problem;
@@ -10,6 +12,7 @@ use contract::stage::Stage;
 use crate::conversation::Conversation;
 use crate::template::{Piece, Template};
 use crate::tokenizer::ModelTokenizer;
+pub use pairs::{EncodedPair, EncodedPrompt, LaidPair};
 pub use pretrain::{PtEncoded, PtPacker};
 
 /// Label of a token that does not count in the loss.
@@ -62,16 +65,7 @@ impl Encoder {
     /// # Errors
     /// When the template refuses the conversation or the tokenizer fails.
     pub fn encode_sft(&self, conversation: &Conversation) -> Result<Encoded, Problem> {
-        let mut encoded = Encoded::default();
-        for token in self.lay_out(conversation)? {
-            if token.cut {
-                encoded.cut += 1;
-            } else {
-                encoded.input_ids.push(token.id);
-                encoded.labels.push(if token.learn { i64::from(token.id) } else { IGNORED });
-            }
-        }
-        Ok(encoded)
+        Ok(pairs::kept(&self.lay_out(conversation)?))
     }
 
     /// All tokens of a conversation, those lost to the limits marked; [`Encoder::encode_sft`] keeps the others.
@@ -79,12 +73,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode_sft`].
     pub fn lay_out(&self, conversation: &Conversation) -> Result<Vec<LaidToken>, Problem> {
-        let pieces = match (&conversation.system, &self.system) {
-            (None, Some(system)) if !system.is_empty() => self
-                .template
-                .pieces(&Conversation { system: Some(system.clone()), ..conversation.clone() })?,
-            _ => self.template.pieces(conversation)?,
-        };
+        let pieces = self.pieces(conversation)?;
         let limit = self.max_source_length + self.max_target_length;
         let mut laid = Vec::new();
         let mut seen = 0;
@@ -104,6 +93,20 @@ impl Encoder {
             laid.extend(tokens);
         }
         Ok(laid)
+    }
+
+    /// The conversation with the run's system text where it has none of its own.
+    fn with_system<'c>(&self, conversation: &'c Conversation) -> Cow<'c, Conversation> {
+        match (&conversation.system, &self.system) {
+            (None, Some(system)) if !system.is_empty() => {
+                Cow::Owned(Conversation { system: Some(system.clone()), ..conversation.clone() })
+            }
+            _ => Cow::Borrowed(conversation),
+        }
+    }
+
+    fn pieces(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
+        self.template.pieces(&self.with_system(conversation))
     }
 
     /// Tokens of a piece, at most `limit` of them uncut; the piece's tail survives.

@@ -99,6 +99,8 @@ fn check_mapping(mapping: &Mapping, columns: &[String]) -> Result<(), Problem> {
         &mapping.history,
         &mapping.system,
         &mapping.messages,
+        &mapping.chosen,
+        &mapping.rejected,
     ];
     for column in named.into_iter().flatten() {
         if !columns.contains(column) {

@@ -11,8 +11,8 @@ pub mod template;
 pub mod tokenizer;
 
 pub use collate::{Padded, collate};
-pub use conversation::Conversation;
-pub use encode::{Encoded, Encoder};
+pub use conversation::{Conversation, Pair};
+pub use encode::{Encoded, EncodedPair, EncodedPrompt, Encoder};
 pub use source::{Row, Rows, open};
 pub use template::{Piece, Template};
 pub use tokenizer::{DecodeStream, ModelTokenizer, TokenizerFiles};

@@ -4,12 +4,21 @@ use contract::dataset::{Mapping, Preview, PreviewToken};
 use contract::problem::Problem;
 use contract::stage::Stage;
 
-use crate::conversation::{Conversation, text_of};
+use crate::conversation::{Conversation, Pair, text_of};
 use crate::encode::{Encoder, LaidToken};
 use crate::source::Row;
 
+/// What one row becomes.
+#[derive(Default)]
+struct Laid {
+    tokens: Vec<LaidToken>,
+    rejected: Vec<LaidToken>,
+    reference: Vec<LaidToken>,
+}
+
 /// The tokens of row `number` (from 1) of `rows`. A row that is left out has no tokens and says why. In
-/// pre-training the row's own tokens are shown; blocks run over row ends.
+/// pre-training the row's own tokens are shown; blocks run over row ends. For rm and dpo both sequences are shown,
+/// for ppo the prompt and the reference answer.
 ///
 /// # Errors
 /// When the template refuses the conversation or the tokenizer fails.
@@ -20,41 +29,62 @@ pub fn preview(
     number: u64,
     rows: u64,
 ) -> Result<Preview, Problem> {
-    let laid = match encoder.stage {
-        Stage::Pt => match text_of(row, mapping) {
-            Ok(text) => {
-                let ids = encoder.tokenizer.encode(&text, true)?;
-                Ok(ids.into_iter().map(|id| LaidToken { id, learn: true, cut: false }).collect())
-            }
-            Err(reason) => Err(reason),
-        },
-        Stage::Sft => match Conversation::from_row(row, mapping) {
-            Ok(conversation) => Ok(encoder.lay_out(&conversation).map_err(|problem| problem.row(number))?),
-            Err(reason) => Err(reason),
-        },
+    let (laid, left_out) = match lay_out(encoder, row, mapping) {
+        Ok(laid) => (laid.map_err(|problem| problem.row(number))?, None),
+        Err(reason) => (Laid::default(), Some(reason)),
     };
-    Ok(match laid {
-        Ok(laid) => shown(encoder, &laid, number, rows),
-        Err(reason) => Preview { left_out: Some(reason), ..shown(encoder, &[], number, rows) },
+    let shown = |laid: &[LaidToken]| laid.iter().map(|token| shown(encoder, token)).collect();
+    let all = || laid.tokens.iter().chain(&laid.rejected);
+    let cut = all().chain(&laid.reference).filter(|token| token.cut).count();
+    Ok(Preview {
+        row: number,
+        rows,
+        seen: all().filter(|token| !token.cut).count(),
+        learned: all().filter(|token| token.learn && !token.cut).count(),
+        cut,
+        tokens: shown(&laid.tokens),
+        rejected: shown(&laid.rejected),
+        reference: shown(&laid.reference),
+        left_out,
     })
 }
 
-fn shown(encoder: &Encoder, laid: &[LaidToken], row: u64, rows: u64) -> Preview {
-    let token = |token: &LaidToken| PreviewToken {
+/// The outer error is the reason why the row is left out.
+fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Laid, Problem>, String> {
+    let laid = match encoder.stage {
+        Stage::Pt => {
+            let text = text_of(row, mapping)?;
+            let token = |id| LaidToken { id, learn: true, cut: false };
+            let ids = encoder.tokenizer.encode(&text, true);
+            ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
+        }
+        Stage::Sft => {
+            let conversation = Conversation::from_row(row, mapping)?;
+            encoder.lay_out(&conversation).map(|tokens| Laid { tokens, ..Laid::default() })
+        }
+        Stage::Rm | Stage::Dpo => {
+            let pair = Pair::from_row(row, mapping)?;
+            let laid = encoder.lay_out_pair(&pair);
+            laid.map(|laid| Laid { tokens: laid.chosen, rejected: laid.rejected, ..Laid::default() })
+        }
+        Stage::Ppo => {
+            let conversation = Conversation::asked(row, mapping)?;
+            let tokens = encoder.lay_out_prompt(&conversation);
+            tokens.and_then(|tokens| {
+                let reference = encoder.lay_out_reference(&conversation)?;
+                Ok(Laid { tokens, reference, ..Laid::default() })
+            })
+        }
+    };
+    Ok(laid)
+}
+
+fn shown(encoder: &Encoder, token: &LaidToken) -> PreviewToken {
+    PreviewToken {
         id: token.id,
         text: encoder.tokenizer.token_text(token.id),
         special: encoder.tokenizer.is_special(token.id),
         learned: token.learn && !token.cut,
         cut: token.cut,
-    };
-    let seen = laid.iter().filter(|token| !token.cut).count();
-    Preview {
-        row,
-        rows,
-        tokens: laid.iter().map(token).collect(),
-        seen,
-        learned: laid.iter().filter(|token| token.learn && !token.cut).count(),
-        cut: laid.len() - seen,
-        left_out: None,
     }
 }

@@ -85,6 +85,14 @@ impl Template {
         }
     }
 
+    /// The prompt of a built-in template as the ancestor joined it (S-222); `None` for a chat template.
+    pub(crate) fn joined_prompt(&self, conversation: &Conversation) -> Option<String> {
+        match &self.kind {
+            Kind::Builtin(builtin) => Some(builtin.joined_prompt(conversation)),
+            Kind::Chat(_) => None,
+        }
+    }
+
     /// The text a model is asked with: a prefix of the training text of the same conversation.
     ///
     /// # Errors

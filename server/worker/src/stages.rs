@@ -102,6 +102,13 @@ pub fn encode(spec: &RunSpec) -> Result<TrainData, Problem> {
     let data = match spec.stage {
         Stage::Sft => sft::data(spec, &encoder)?,
         Stage::Pt => pt::data(spec, &encoder)?,
+        Stage::Rm | Stage::Ppo | Stage::Dpo => {
+            return Err(Problem::new(
+                "train.unknown_stage",
+                format!("This worker cannot run the stage {}.", spec.stage.key()),
+            )
+            .hint("Choose fine-tuning (sft) or pre-training (pt)."));
+        }
     };
     Ok(TrainData { pad_id: tokenizer.pad_id(), ..data })
 }

@@ -25,6 +25,15 @@ fn parts(format: DataFormat) -> Vec<Part> {
     match format {
         DataFormat::Alpaca | DataFormat::PromptResponse => vec![prompt, query, response, history, system],
         DataFormat::Messages => vec![messages, system],
+        DataFormat::Pairs => vec![
+            prompt,
+            query,
+            ("chosen", w.col_chosen, |m| &mut m.chosen),
+            ("rejected", w.col_rejected, |m| &mut m.rejected),
+            ("response", w.col_pair, |m| &mut m.response),
+            history,
+            system,
+        ],
         DataFormat::Text => vec![("prompt", w.col_text, |m| &mut m.prompt)],
     }
 }
@@ -36,6 +45,7 @@ fn format_name(format: DataFormat) -> &'static str {
         DataFormat::PromptResponse => w.format_prompt_response,
         DataFormat::Messages => w.format_messages,
         DataFormat::Text => w.format_text,
+        DataFormat::Pairs => w.format_pairs,
     }
 }
 

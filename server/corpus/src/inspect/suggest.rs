@@ -8,6 +8,8 @@ use crate::source::Row;
 
 const PROMPTS: &[&str] = &["prompt", "question", "query", "instruction", "input", "user"];
 const RESPONSES: &[&str] = &["response", "answer", "output", "completion", "reply", "assistant", "target"];
+const CHOSEN: &[&str] = &["chosen", "accepted", "preferred", "response_chosen"];
+const REJECTED: &[&str] = &["rejected", "dispreferred", "response_rejected"];
 const TEXTS: &[&str] = &["text", "content", "document", "body"];
 
 /// A mapping that fits the columns; the person may choose another.
@@ -18,15 +20,29 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     if kind == FileKind::Txt {
         return Mapping { prompt: columns.first().cloned(), ..Mapping::empty(DataFormat::Text) };
     }
-    if let Some(column) = find(MESSAGE_COLUMNS).filter(|column| holds_lists(column, sample)) {
-        let system = find(&["system"]);
-        return Mapping { messages: Some(column), system, ..Mapping::empty(DataFormat::Messages) };
-    }
     let extras = |format| Mapping {
         history: find(&["history"]),
         system: find(&["system", "system_prompt"]),
         ..Mapping::empty(format)
     };
+    if let (Some(chosen), Some(rejected)) = (find(CHOSEN), find(REJECTED)) {
+        return Mapping {
+            prompt: find(PROMPTS),
+            query: find(&["input", "context"]).filter(|_| find(&["instruction", "prompt"]).is_some()),
+            chosen: Some(chosen),
+            rejected: Some(rejected),
+            ..extras(DataFormat::Pairs)
+        };
+    }
+    if let Some(column) = find(MESSAGE_COLUMNS).filter(|column| holds_lists(column, sample)) {
+        let system = find(&["system"]);
+        return Mapping { messages: Some(column), system, ..Mapping::empty(DataFormat::Messages) };
+    }
+    let pair = find(RESPONSES).filter(|column| holds_pairs(column, sample));
+    if let (Some(prompt), Some(pair)) = (find(PROMPTS), pair) {
+        let query = find(&["input", "query", "context"]).filter(|column| *column != prompt);
+        return Mapping { prompt: Some(prompt), query, response: Some(pair), ..extras(DataFormat::Pairs) };
+    }
     if let (Some(prompt), Some(response)) = (find(&["instruction"]), find(&["output"])) {
         return Mapping {
             prompt: Some(prompt),
@@ -58,6 +74,13 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
             Mapping { prompt: first.or_else(|| columns.first().cloned()), ..Mapping::empty(DataFormat::Text) }
         }
     }
+}
+
+fn holds_pairs(column: &str, sample: &[Row]) -> bool {
+    let text = |item: &Value| item.is_string();
+    sample.iter().any(
+        |row| matches!(row.get(column), Some(Value::Array(items)) if items.len() == 2 && items.iter().all(text)),
+    )
 }
 
 fn holds_lists(column: &str, sample: &[Row]) -> bool {

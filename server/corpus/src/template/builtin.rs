@@ -18,6 +18,12 @@ impl BuiltinTemplate {
         Self { words, eos: eos.unwrap_or_default().to_owned() }
     }
 
+    /// Prefix, earlier turns and the last question, without end tokens between them.
+    pub(super) fn joined_prompt(&self, conversation: &Conversation) -> String {
+        let Some(((query, _), history)) = conversation.turns.split_last() else { return String::new() };
+        get_prompt(&self.words, query, history, conversation.system.as_deref())
+    }
+
     /// Pieces of the training text, or with `answered` false, of the prompt (last answer dropped).
     pub(super) fn pieces(&self, conversation: &Conversation, answered: bool) -> Vec<Piece> {
         let Some(((query, response), history)) = conversation.turns.split_last() else { return Vec::new() };
