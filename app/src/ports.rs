@@ -57,6 +57,10 @@ impl FromServerFnError for Problems {
     }
 }
 
+/// Lets a page say that what it was asked for is not there; given by the server, absent in the browser.
+#[derive(Clone)]
+pub struct Missing(pub std::sync::Arc<dyn Fn() + Send + Sync>);
+
 #[cfg(feature = "ssr")]
 pub use ssr::*;
 
