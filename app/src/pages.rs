@@ -2,6 +2,7 @@
 
 pub(crate) mod datasets;
 pub(crate) mod help;
+pub(crate) mod hub;
 pub(crate) mod missing;
 pub(crate) mod models;
 pub(crate) mod playground;

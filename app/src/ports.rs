@@ -6,7 +6,10 @@
 )]
 
 use contract::chat::Voice;
-use contract::dataset::{DatasetView, Mapping, Preview, PreviewRequest, RowsPage};
+use contract::dataset::{
+    DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
+};
+use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::model::{ModelView, NewModel};
 use contract::run::{RunSummary, RunView};
 use contract::spec::Draft;
@@ -81,13 +84,19 @@ mod ssr {
         fn list(&self) -> Answer<'_, Vec<DatasetView>>;
         /// One dataset.
         fn get(&self, id: DatasetId) -> Answer<'_, DatasetView>;
-        /// `count` (at most 200) rows from row `start` (from 1) on.
-        fn rows(&self, id: DatasetId, start: u64, count: u64) -> Answer<'_, RowsPage>;
+        /// A page of the rows that a query finds.
+        fn rows(&self, id: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage>;
+        /// One row, whole, for editing.
+        fn row(&self, id: DatasetId, row: u64) -> Answer<'_, FullRow>;
+        /// Makes a new version with one row changed; the old version stays as it is.
+        fn edit(&self, id: DatasetId, edit: RowEdit) -> Answer<'_, DatasetView>;
+        /// Every version of this dataset, newest first.
+        fn versions(&self, id: DatasetId) -> Answer<'_, Vec<DatasetVersion>>;
         /// Changes how rows are read and inspects the file again.
         fn remap(&self, id: DatasetId, mapping: Mapping) -> Answer<'_, DatasetView>;
         /// Changes the label.
         fn rename(&self, id: DatasetId, name: String) -> Answer<'_, ()>;
-        /// Deletes the dataset; refused while a run that uses it is live.
+        /// Deletes the dataset with every version; refused while a run that uses one is live.
         fn delete(&self, id: DatasetId) -> Answer<'_, ()>;
         /// What the model will see of a row.
         fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview>;
@@ -103,6 +112,20 @@ mod ssr {
         fn create(&self, new: NewModel) -> Answer<'_, ModelView>;
         /// Deletes the model; refused while a run that uses it is live.
         fn delete(&self, id: ModelId) -> Answer<'_, ()>;
+    }
+
+    /// The model hub.
+    pub trait HubPort: Send + Sync {
+        /// Repositories whose name holds the text.
+        fn search(&self, kind: HubKind, text: String) -> Answer<'_, HubHits>;
+        /// What a repository holds; an empty revision means `main`.
+        fn repo(&self, kind: HubKind, repo: String, revision: String) -> Answer<'_, HubRepo>;
+        /// Begins to fetch files and takes them in when they are whole.
+        fn start(&self, new: NewTransfer) -> Answer<'_, TransferView>;
+        /// Transfers of this kind since the server started, newest first.
+        fn transfers(&self, kind: HubKind) -> Answer<'_, Vec<TransferView>>;
+        /// Stops a transfer that works, or forgets one that ended.
+        fn cancel(&self, id: String) -> Answer<'_, ()>;
     }
 
     /// Runs.
@@ -142,6 +165,8 @@ mod ssr {
         pub datasets: Arc<dyn DatasetsPort>,
         /// Models.
         pub models: Arc<dyn ModelsPort>,
+        /// The model hub.
+        pub hub: Arc<dyn HubPort>,
         /// Runs.
         pub runs: Arc<dyn RunsPort>,
         /// Everything else.
@@ -171,8 +196,56 @@ pub async fn get_dataset(id: DatasetId) -> Result<DatasetView, Problems> {
 
 /// See `DatasetsPort::rows`.
 #[server(endpoint = "dataset_rows", input = leptos::server_fn::codec::Json)]
-pub async fn dataset_rows(id: DatasetId, start: u64, count: u64) -> Result<RowsPage, Problems> {
-    ports()?.datasets.rows(id, start, count).await
+pub async fn dataset_rows(id: DatasetId, query: RowsQuery) -> Result<RowsPage, Problems> {
+    ports()?.datasets.rows(id, query).await
+}
+
+/// See `DatasetsPort::row`.
+#[server(endpoint = "dataset_row", input = leptos::server_fn::codec::Json)]
+pub async fn dataset_row(id: DatasetId, row: u64) -> Result<FullRow, Problems> {
+    ports()?.datasets.row(id, row).await
+}
+
+/// See `DatasetsPort::edit`.
+#[server(endpoint = "edit_row", input = leptos::server_fn::codec::Json)]
+pub async fn edit_row(id: DatasetId, edit: RowEdit) -> Result<DatasetView, Problems> {
+    ports()?.datasets.edit(id, edit).await
+}
+
+/// See `DatasetsPort::versions`.
+#[server(endpoint = "dataset_versions", input = leptos::server_fn::codec::Json)]
+pub async fn dataset_versions(id: DatasetId) -> Result<Vec<DatasetVersion>, Problems> {
+    ports()?.datasets.versions(id).await
+}
+
+/// See `HubPort::search`.
+#[server(endpoint = "hub_search", input = leptos::server_fn::codec::Json)]
+pub async fn hub_search(kind: HubKind, text: String) -> Result<HubHits, Problems> {
+    ports()?.hub.search(kind, text).await
+}
+
+/// See `HubPort::repo`.
+#[server(endpoint = "hub_repo", input = leptos::server_fn::codec::Json)]
+pub async fn hub_repo(kind: HubKind, repo: String, revision: String) -> Result<HubRepo, Problems> {
+    ports()?.hub.repo(kind, repo, revision).await
+}
+
+/// See `HubPort::start`.
+#[server(endpoint = "hub_start", input = leptos::server_fn::codec::Json)]
+pub async fn hub_start(new: NewTransfer) -> Result<TransferView, Problems> {
+    ports()?.hub.start(new).await
+}
+
+/// See `HubPort::transfers`.
+#[server(endpoint = "hub_transfers", input = leptos::server_fn::codec::Json)]
+pub async fn hub_transfers(kind: HubKind) -> Result<Vec<TransferView>, Problems> {
+    ports()?.hub.transfers(kind).await
+}
+
+/// See `HubPort::cancel`.
+#[server(endpoint = "hub_cancel", input = leptos::server_fn::codec::Json)]
+pub async fn hub_cancel(id: String) -> Result<(), Problems> {
+    ports()?.hub.cancel(id).await
 }
 
 /// See `DatasetsPort::remap`.

@@ -3,6 +3,7 @@
 pub(crate) mod amounts;
 mod data;
 mod help;
+mod hub;
 mod models;
 mod play;
 mod problems;
@@ -90,6 +91,8 @@ pub(crate) struct Words {
     pub(crate) data: data::Data,
     /// Models.
     pub(crate) models: models::Models,
+    /// Model hub.
+    pub(crate) hub: hub::Hub,
     /// Runs.
     pub(crate) runs: runs::Runs,
     /// Playground.
@@ -103,6 +106,7 @@ static EN: Words = Words {
     studio: studio::Studio::EN,
     data: data::Data::EN,
     models: models::Models::EN,
+    hub: hub::Hub::EN,
     runs: runs::Runs::EN,
     play: play::Play::EN,
     help: help::Help::EN,
@@ -112,6 +116,7 @@ static ZH: Words = Words {
     studio: studio::Studio::ZH,
     data: data::Data::ZH,
     models: models::Models::ZH,
+    hub: hub::Hub::ZH,
     runs: runs::Runs::ZH,
     play: play::Play::ZH,
     help: help::Help::ZH,
@@ -147,6 +152,7 @@ mod tests {
             studio::Studio::PAIRS,
             data::Data::PAIRS,
             models::Models::PAIRS,
+            hub::Hub::PAIRS,
             runs::Runs::PAIRS,
             play::Play::PAIRS,
             help::Help::PAIRS,

@@ -56,6 +56,8 @@ pub struct Config {
     pub chat_models: usize,
     /// How long an unused model stays in memory.
     pub chat_idle: Duration,
+    /// The model hub.
+    pub hub: crate::hub::Settings,
 }
 
 impl Config {
@@ -73,6 +75,7 @@ impl Config {
             train_at_once: options.train_at_once.max(1),
             chat_models: options.chat_models.max(1),
             chat_idle: Duration::from_secs(600),
+            hub: crate::hub::Settings::from_env(),
         })
     }
 
@@ -88,6 +91,11 @@ impl Config {
             train_at_once: 1,
             chat_models: 2,
             chat_idle: Duration::from_secs(600),
+            hub: crate::hub::Settings {
+                offline: true,
+                cache: folder.join("hub"),
+                ..crate::hub::Settings::read(|_| None)
+            },
         }
     }
 

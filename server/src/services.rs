@@ -2,9 +2,12 @@
 
 pub mod chat;
 pub mod datasets;
+pub mod edit;
+pub mod hub;
 pub mod launch;
 pub mod models;
 pub mod preview;
+pub mod rows;
 pub mod runs;
 pub mod system;
 pub mod tour;
@@ -24,6 +27,7 @@ use crate::state::AppState;
 pub fn ports(state: &AppState) -> Ports {
     Ports {
         datasets: Arc::new(datasets::Datasets(state.clone())),
+        hub: Arc::new(hub::HubService(state.clone())),
         models: Arc::new(models::Models(state.clone())),
         runs: Arc::new(runs::Runs(state.clone())),
         system: Arc::new(system::System(state.clone())),

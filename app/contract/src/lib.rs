@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod dataset;
 pub mod event;
 pub mod generation;
+pub mod hub;
 pub mod ids;
 pub mod model;
 pub mod param;

@@ -1,7 +1,9 @@
 //! Datasets: the list with upload, and one dataset.
 
+mod editor;
 pub(crate) mod list;
 mod mapping;
 mod rows;
 pub(crate) mod show;
 mod upload;
+mod versions;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use contract::chat::{ChatTarget, Voice};
 use contract::dataset::*;
 use contract::event::{Event, Kind};
+use contract::hub::*;
 use contract::model::{ModelFacts, ModelView, NewModel};
 use contract::params::Hyper;
 use contract::run::{RunSummary, RunView};
@@ -31,7 +32,13 @@ pub(super) fn empty() -> Ports {
 
 fn all(full: bool) -> Ports {
     let fake = Arc::new(Fake { full });
-    Ports { datasets: fake.clone(), models: fake.clone(), runs: fake.clone(), system: fake }
+    Ports {
+        datasets: fake.clone(),
+        models: fake.clone(),
+        hub: fake.clone(),
+        runs: fake.clone(),
+        system: fake,
+    }
 }
 
 fn answer<T: Send + 'static>(value: T) -> Answer<'static, T> {
@@ -63,6 +70,8 @@ fn dataset() -> DatasetView {
             usable: 405,
             mapping,
         },
+        version: 2,
+        newest: true,
     }
 }
 
@@ -169,7 +178,8 @@ impl DatasetsPort for Fake {
         answer(dataset())
     }
 
-    fn rows(&self, _: DatasetId, start: u64, _: u64) -> Answer<'_, RowsPage> {
+    fn rows(&self, _: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage> {
+        let start = query.start;
         let row = |row, question: &str, text: &str, out: Option<&str>| RowView {
             row,
             cells: vec![question.to_owned(), text.to_owned()],
@@ -181,6 +191,27 @@ impl DatasetsPort for Fake {
             row(start + 2, "保修期内可以更换壶嘴吗?", "<script>alert(1)</script>", None),
         ];
         answer(RowsPage { columns: dataset().inspection.columns, rows, total: 412 })
+    }
+
+    fn row(&self, _: DatasetId, _: u64) -> Answer<'_, FullRow> {
+        gone()
+    }
+
+    fn edit(&self, _: DatasetId, _: RowEdit) -> Answer<'_, DatasetView> {
+        gone()
+    }
+
+    fn versions(&self, _: DatasetId) -> Answer<'_, Vec<DatasetVersion>> {
+        let version = |version, change| DatasetVersion {
+            id: DatasetId(format!("d{version}")),
+            version,
+            created_ms: 0,
+            rows: 412,
+            change,
+            runs: 1,
+        };
+        let edited = Change::Edited { row: 3, columns: vec!["<script>alert(2)</script>".to_owned()] };
+        answer(vec![version(2, Some(edited)), version(1, None)])
     }
 
     fn remap(&self, _: DatasetId, _: Mapping) -> Answer<'_, DatasetView> {
@@ -251,6 +282,48 @@ impl ModelsPort for Fake {
     }
 
     fn delete(&self, _: ModelId) -> Answer<'_, ()> {
+        gone()
+    }
+}
+
+impl HubPort for Fake {
+    fn search(&self, _: HubKind, _: String) -> Answer<'_, HubHits> {
+        gone()
+    }
+
+    fn repo(&self, _: HubKind, _: String, _: String) -> Answer<'_, HubRepo> {
+        gone()
+    }
+
+    fn start(&self, _: NewTransfer) -> Answer<'_, TransferView> {
+        gone()
+    }
+
+    fn transfers(&self, kind: HubKind) -> Answer<'_, Vec<TransferView>> {
+        let one = |id: &str, state, problem| TransferView {
+            id: id.to_owned(),
+            wanted: NewTransfer {
+                kind,
+                repo: "ada/tea".to_owned(),
+                revision: "main".to_owned(),
+                name: "tea".to_owned(),
+                files: vec!["a".to_owned()],
+            },
+            state,
+            done: 21_000_000,
+            total: 90_000_000,
+            problem,
+            result: None,
+        };
+        let cut = Problem::new("hub.cut_off", "The connection keeps breaking off.");
+        answer(if self.full {
+            vec![one("t1", TransferState::Downloading, None), one("t2", TransferState::Failed, Some(cut))]
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn cancel(&self, _: String) -> Answer<'_, ()> {
         gone()
     }
 }

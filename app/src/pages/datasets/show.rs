@@ -8,6 +8,7 @@ use leptos_router::hooks::{use_navigate, use_params_map};
 
 use super::mapping::MappingForm;
 use super::rows::Rows;
+use super::versions::Versions;
 use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::{ProblemList, Waiting, settle};
 use crate::ports::{delete_dataset, get_dataset};
@@ -69,7 +70,8 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
             <MappingForm id=dataset.id.clone() inspection version/>
             <Facts dataset=dataset.clone()/>
         </div>
-        <Rows id=dataset.id version/>
+        <Versions id=dataset.id.clone() newest=dataset.newest number=dataset.version/>
+        <Rows id=dataset.id version may_edit=dataset.newest/>
     }
     .into_any()
 }
@@ -107,6 +109,7 @@ fn Facts(dataset: DatasetView) -> impl IntoView {
                 <dt>{w.rows}</dt><dd>{num(dataset.inspection.rows)}</dd>
                 <dt>{w.usable}</dt><dd>{num(dataset.inspection.usable)}</dd>
                 <dt>{w.size}</dt><dd>{size(dataset.bytes)}</dd>
+                <dt>{w.versions}</dt><dd>{dataset.version}</dd>
                 <dt>{w.encoding}</dt><dd>{dataset.inspection.encoding}</dd>
                 <dt>{w.digest}</dt><dd class="mono" title=dataset.sha256>{short}</dd>
             </dl>
