@@ -1,0 +1,20 @@
+//! Losses as plain functions of plain numbers, with their gradients.
+
+pub mod dpo;
+pub mod ppo;
+pub mod reward;
+
+/// `-log sigmoid(x)`, exact for any x.
+pub fn minus_log_sigmoid(x: f64) -> f64 {
+    (-x).max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// `1 / (1 + e^-x)`.
+pub fn sigmoid(x: f64) -> f64 {
+    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
+}
+
+/// `e^loss`, infinite where it leaves the range of numbers (S-162).
+pub fn perplexity(loss: f64) -> f64 {
+    loss.exp()
+}
