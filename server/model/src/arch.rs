@@ -10,8 +10,8 @@ use crate::kernels::{Heads, Kernels, Mat, Rotary};
 use crate::lora::LoraConfig;
 use crate::rng::splitmix;
 use crate::train::{Batch, Grads, Packed};
-pub(crate) use layer::{Layer, LayerState};
 pub use backward::Upstream;
+pub(crate) use layer::{Layer, LayerState};
 pub use linear::{Linear, LoraPart, Magnitude};
 
 /// A named tensor of a model.

@@ -138,7 +138,8 @@ impl LoraConfig {
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
-        if let Some(pattern) = list("layers_pattern").iter().find(|p| !["layers", "h"].contains(&p.as_str())) {
+        if let Some(pattern) = list("layers_pattern").iter().find(|p| !["layers", "h"].contains(&p.as_str()))
+        {
             return Err(fail(format!("\"layers_pattern\" \"{pattern}\" names no list of layers")));
         }
         let targets = match get("target_modules") {
@@ -196,7 +197,12 @@ impl LoraConfig {
     }
 }
 
-fn adapter_param<B: Kernels>(name: String, shape: Vec<usize>, values: Vec<f32>, device: &B::Device) -> Param<B> {
+fn adapter_param<B: Kernels>(
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    device: &B::Device,
+) -> Param<B> {
     let cols = shape.last().copied().unwrap_or(1);
     let value = B::from_host(values, shape.iter().product::<usize>() / cols, cols, device);
     Param { name, shape, value, trainable: true }

@@ -66,7 +66,17 @@ impl<B: Kernels> CausalLm<B> {
             false => Some(builder.param("lm_head.weight".into(), &[vocab, d])?),
         };
         let frequencies = config.rope_frequencies();
-        Ok(Self { config, device: device.clone(), embed, layers, norm, head, adapter: None, saved: Default::default(), frequencies })
+        Ok(Self {
+            config,
+            device: device.clone(),
+            embed,
+            layers,
+            norm,
+            head,
+            adapter: None,
+            saved: Default::default(),
+            frequencies,
+        })
     }
 
     /// Builds a model from weights. Fails with the tensor that is missing or has another shape.

@@ -1,8 +1,14 @@
 //! Losses as plain functions of plain numbers, with their gradients.
 
+use std::collections::BTreeMap;
+
 pub mod dpo;
 pub mod ppo;
 pub mod reward;
+
+fn named<const N: usize>(metrics: [(&str, f64); N]) -> BTreeMap<String, f64> {
+    metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
 
 /// `-log sigmoid(x)`, exact for any x.
 pub fn minus_log_sigmoid(x: f64) -> f64 {

@@ -279,7 +279,13 @@ impl<B: Kernels> Trainer<B> {
         let norm = grads.global_norm();
         self.micro = 0;
         if norm.is_finite() {
-            self.optimizer.step(&mut self.model, self.head.as_mut(), &grads, lr, clip_factor(norm, max_grad_norm));
+            self.optimizer.step(
+                &mut self.model,
+                self.head.as_mut(),
+                &grads,
+                lr,
+                clip_factor(norm, max_grad_norm),
+            );
         }
         norm
     }

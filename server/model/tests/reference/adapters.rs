@@ -5,7 +5,7 @@ use model::kernels::Kernels;
 use model::weights::{TensorSource, Weights};
 use model::{CausalLm, Cpu};
 
-use crate::support::{batch, close_where, json, open, reference};
+use crate::support::{batch, close_where, open, reference};
 
 fn value(model: &CausalLm<Cpu>, wanted: &str) -> Vec<f32> {
     let mut found = None;
@@ -44,7 +44,11 @@ fn reference_peft_adapters() {
         check("adapter", &model, Mode::default());
         check("base", &model, Mode { without_adapter: true, ..Mode::default() });
         let count = |key: &str| case[key].as_u64().unwrap() as usize;
-        assert_eq!(model.parameter_counts(), (count("all_params"), count("trainable_params")), "{name}: S-107");
+        assert_eq!(
+            model.parameter_counts(),
+            (count("all_params"), count("trainable_params")),
+            "{name}: S-107"
+        );
         let copy = tempfile::tempdir().unwrap();
         model.save_adapter(copy.path(), "base").unwrap();
         let mut again = open(&root.join(case["base"].as_str().unwrap()));

@@ -69,7 +69,10 @@ impl<B: Kernels> Linear<B> {
     }
 
     /// Gradients of A, B and the lengths; returns the gradient of x if wanted.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of Linear::backward and the two parts it found")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of Linear::backward and the two parts it found"
+    )]
     pub(super) fn dora_backward(
         &self,
         x: &Mat<B>,

@@ -1,6 +1,7 @@
 //! Direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290) and IPO (arXiv:2310.12036).
 
-use super::{minus_log_sigmoid, sigmoid};
+use super::{minus_log_sigmoid, named, sigmoid};
+use crate::train::{Judged, Row, RowGrads, Wants};
 
 /// Shape of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,41 @@ impl Dpo {
             result.accuracy += if rewards[0] > rewards[1] { 1.0 / n } else { 0.0 };
         }
         result
+    }
+}
+
+/// What the loss looks at.
+pub const WANTS: Wants = Wants { log_probs: true, entropies: false, values: false };
+
+impl Dpo {
+    /// The loss of a batch of pairs (first half chosen, second rejected) against the reference model's rows.
+    pub fn judge(self, rows: &[Row], reference: &[Row]) -> Judged {
+        let n = rows.len() / 2;
+        let pair = |i: usize| Pair {
+            policy_chosen: rows[i].log_prob(),
+            policy_rejected: rows[n + i].log_prob(),
+            ref_chosen: reference[i].log_prob(),
+            ref_rejected: reference[n + i].log_prob(),
+            chosen_tokens: rows[i].log_probs.len(),
+            rejected_tokens: rows[n + i].log_probs.len(),
+        };
+        let result = self.loss(&(0..n).map(pair).collect::<Vec<_>>());
+        let slopes = result.d_chosen.iter().chain(&result.d_rejected);
+        let grads = |(row, slope): (&Row, &f64)| RowGrads {
+            log_probs: vec![*slope as f32; row.log_probs.len()],
+            values: Vec::new(),
+        };
+        let metrics = [
+            ("accuracy", result.accuracy),
+            ("margin", result.margin()),
+            ("reward_chosen", result.reward_chosen),
+            ("reward_rejected", result.reward_rejected),
+        ];
+        Judged {
+            loss: result.loss,
+            rows: rows.iter().zip(slopes).map(grads).collect(),
+            metrics: named(metrics),
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::named;
 use crate::rng::Rng;
+use crate::train::{Judged, Row, RowGrads, Wants};
 
 /// Constants of the losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,8 +237,7 @@ impl RunningMoments {
         let mean = scores.iter().sum::<f64>() / n;
         let variance = scores.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
         let (delta, total) = (mean - self.mean, self.count + n);
-        let squares =
-            self.variance * self.count + variance * n + delta * delta * self.count * n / total;
+        let squares = self.variance * self.count + variance * n + delta * delta * self.count * n / total;
         *self = Self { count: total, mean: self.mean + delta * n / total, variance: squares / total };
     }
 
@@ -256,6 +257,62 @@ pub fn response_length(max_target_length: usize, rng: &mut Rng) -> usize {
     let low = (max_target_length / 2).max(1);
     let span = max_target_length.saturating_sub(low).max(1);
     low + ((rng.uniform() * span as f64) as usize).min(span - 1)
+}
+
+/// What the policy is asked for.
+pub const WANTS: Wants = Wants { log_probs: true, entropies: true, values: true };
+/// What the reward model is asked for.
+pub const SCORES: Wants = Wants { log_probs: false, entropies: false, values: true };
+
+/// Score of each row: the reward head at the last token (S-205).
+pub fn scores(rows: &[Row]) -> Vec<f64> {
+    rows.iter().map(super::reward::reward).collect()
+}
+
+/// Mean over rows of the sum of `old - reference` (S-212).
+pub fn mean_kl(old: &[Row], reference: &[Row]) -> f64 {
+    let sums = old.iter().zip(reference).map(|(old, reference)| old.log_prob() - reference.log_prob());
+    sums.sum::<f64>() / old.len().max(1) as f64
+}
+
+/// Log-probabilities per row.
+pub fn log_probs_of(rows: &[Row]) -> Vec<Vec<f64>> {
+    rows.iter().map(|row| row.log_probs.iter().map(|x| f64::from(*x)).collect()).collect()
+}
+
+/// Values at the tokens before each target, per row.
+pub fn values_of(rows: &[Row]) -> Vec<Vec<f64>> {
+    let at = |row: &Row, before: &usize| row.values.get(*before).map_or(0.0, |value| f64::from(*value));
+    rows.iter().map(|row| row.before.iter().map(|before| at(row, before)).collect()).collect()
+}
+
+/// The losses over a rollout, and what to chart.
+pub fn judge(config: &PpoConfig, rollout: &Rollout, rows: &[Row]) -> Judged {
+    let result = loss(config, rollout, &log_probs_of(rows), &values_of(rows));
+    let grads = |(i, row): (usize, &Row)| {
+        let mut values = vec![0.0; row.values.len()];
+        for (before, slope) in row.before.iter().zip(&result.d_values[i]) {
+            if let Some(value) = values.get_mut(*before) {
+                *value += *slope as f32;
+            }
+        }
+        RowGrads { log_probs: result.d_log_probs[i].iter().map(|x| *x as f32).collect(), values }
+    };
+    let entropies: Vec<f32> = rows.iter().flat_map(|row| row.entropies.iter().copied()).collect();
+    let entropy = entropies.iter().map(|x| f64::from(*x)).sum::<f64>() / entropies.len().max(1) as f64;
+    let metrics = named([
+        ("policy_loss", result.policy),
+        ("value_loss", result.value),
+        ("ratio", result.mean_ratio),
+        ("entropy", entropy),
+        ("clip_fraction", result.policy_clip_fraction),
+        ("value_clip_fraction", result.value_clip_fraction),
+        ("approx_kl", result.approx_kl),
+        ("policy_kl", result.policy_kl),
+        ("mean_return", result.mean_return),
+        ("skipped", f64::from(u8::from(result.skipped))),
+    ]);
+    Judged { loss: result.total, rows: rows.iter().enumerate().map(grads).collect(), metrics }
 }
 
 #[cfg(test)]

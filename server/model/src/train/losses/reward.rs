@@ -1,6 +1,7 @@
 //! The reward model's loss: the better answer of a pair is to score higher (S-186, S-187).
 
-use super::{minus_log_sigmoid, sigmoid};
+use super::{minus_log_sigmoid, named, sigmoid};
+use crate::train::{Judged, Row, RowGrads, Wants};
 
 /// Loss, accuracy and gradients of some pairs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +28,31 @@ pub fn pairwise(chosen: &[f64], rejected: &[f64]) -> PairLoss {
         result.d_chosen.push(-sigmoid(-difference) / n);
     }
     result
+}
+
+/// What the loss looks at.
+pub const WANTS: Wants = Wants { log_probs: false, entropies: false, values: true };
+
+/// Reward of a row: the value at its last token (S-186).
+pub fn reward(row: &Row) -> f64 {
+    row.values.last().map_or(0.0, |value| f64::from(*value))
+}
+
+/// The loss of a batch of pairs: the first half of the rows chosen, the second rejected (S-155).
+pub fn judge(rows: &[Row]) -> Judged {
+    let (chosen, rejected) = rows.split_at(rows.len() / 2);
+    let rewards = |rows: &[Row]| rows.iter().map(reward).collect::<Vec<_>>();
+    let pairs = pairwise(&rewards(chosen), &rewards(rejected));
+    let last = |(row, slope): (&Row, f64)| {
+        let mut values = vec![0.0; row.values.len()];
+        if let Some(last) = values.last_mut() {
+            *last = slope as f32;
+        }
+        RowGrads { log_probs: Vec::new(), values }
+    };
+    let slopes = pairs.d_chosen.iter().copied().chain(pairs.d_chosen.iter().map(|slope| -slope));
+    let metrics = [("accuracy", pairs.accuracy), ("margin", pairs.margin)];
+    Judged { loss: pairs.loss, rows: rows.iter().zip(slopes).map(last).collect(), metrics: named(metrics) }
 }
 
 #[cfg(test)]
