@@ -6,6 +6,7 @@
 )]
 
 use contract::chat::Voice;
+use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
@@ -94,6 +95,8 @@ mod ssr {
         fn rename(&self, id: DatasetId, name: String) -> Answer<'_, ()>;
         /// Deletes the dataset with every version; refused while a run that uses one is live.
         fn delete(&self, id: DatasetId) -> Answer<'_, ()>;
+        /// Counts what a run would learn from; begun when first asked for, kept when done.
+        fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup>;
         /// What the model will see of a row.
         fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview>;
     }
@@ -222,7 +225,7 @@ pub async fn hub_search(kind: HubKind, text: String) -> Result<HubHits, Problems
 
 /// See `HubPort::repo`.
 #[server(endpoint = "hub_repo", input = leptos::server_fn::codec::Json)]
-pub async fn hub_repo(kind: HubKind, repo: String, revision: String) -> Result<HubRepo, Problems> {
+pub async fn look_into_hub(kind: HubKind, repo: String, revision: String) -> Result<HubRepo, Problems> {
     ports()?.hub.repo(kind, repo, revision).await
 }
 
@@ -260,6 +263,12 @@ pub async fn rename_dataset(id: DatasetId, name: String) -> Result<(), Problems>
 #[server(endpoint = "delete_dataset", input = leptos::server_fn::codec::Json)]
 pub async fn delete_dataset(id: DatasetId) -> Result<(), Problems> {
     ports()?.datasets.delete(id).await
+}
+
+/// See `DatasetsPort::health`.
+#[server(endpoint = "check_health", input = leptos::server_fn::codec::Json)]
+pub async fn check_health(request: CheckupRequest) -> Result<Checkup, Problems> {
+    ports()?.datasets.health(request).await
 }
 
 /// See `DatasetsPort::preview`.

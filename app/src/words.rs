@@ -2,6 +2,7 @@
 
 pub(crate) mod amounts;
 mod data;
+mod health;
 mod help;
 mod hub;
 mod models;
@@ -91,6 +92,8 @@ pub(crate) struct Words {
     pub(crate) data: data::Data,
     /// Models.
     pub(crate) models: models::Models,
+    /// Health before a run.
+    pub(crate) health: health::Health,
     /// Model hub.
     pub(crate) hub: hub::Hub,
     /// Runs.
@@ -106,6 +109,7 @@ static EN: Words = Words {
     studio: studio::Studio::EN,
     data: data::Data::EN,
     models: models::Models::EN,
+    health: health::Health::EN,
     hub: hub::Hub::EN,
     runs: runs::Runs::EN,
     play: play::Play::EN,
@@ -116,6 +120,7 @@ static ZH: Words = Words {
     studio: studio::Studio::ZH,
     data: data::Data::ZH,
     models: models::Models::ZH,
+    health: health::Health::ZH,
     hub: hub::Hub::ZH,
     runs: runs::Runs::ZH,
     play: play::Play::ZH,
@@ -152,6 +157,7 @@ mod tests {
             studio::Studio::PAIRS,
             data::Data::PAIRS,
             models::Models::PAIRS,
+            health::Health::PAIRS,
             hub::Hub::PAIRS,
             runs::Runs::PAIRS,
             play::Play::PAIRS,

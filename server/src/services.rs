@@ -1,6 +1,7 @@
 //! Use cases, one file a noun. They implement the ports of the pages and serve REST alike.
 
 pub mod chat;
+pub mod checkup;
 pub mod datasets;
 pub mod edit;
 pub mod hub;

@@ -6,9 +6,11 @@
 pub mod chat;
 pub mod check;
 pub mod checkpoint;
+pub mod checkup;
 pub mod dataset;
 pub mod event;
 pub mod generation;
+pub mod health;
 pub mod hub;
 pub mod ids;
 pub mod model;

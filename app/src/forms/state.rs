@@ -32,7 +32,7 @@ pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
 }
 
 /// The template a model starts with.
-fn template_for(models: &[ModelView], model: &str) -> String {
+pub(crate) fn template_for(models: &[ModelView], model: &str) -> String {
     let facts = models.iter().find(|m| m.id.0 == model).and_then(|m| m.facts.as_ref());
     let own = facts.is_none_or(|facts| facts.has_chat_template);
     if own { MODEL_TEMPLATE } else { "default" }.to_owned()

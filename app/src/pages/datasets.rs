@@ -1,6 +1,7 @@
 //! Datasets: the list with upload, and one dataset.
 
 mod editor;
+pub(crate) mod health;
 pub(crate) mod list;
 mod mapping;
 mod rows;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use contract::chat::{ChatTarget, Voice};
+use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
 use contract::event::{Event, Kind};
+use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
 use contract::hub::*;
 use contract::model::{ModelFacts, ModelView, NewModel};
 use contract::params::Hyper;
@@ -224,6 +226,29 @@ impl DatasetsPort for Fake {
 
     fn delete(&self, _: DatasetId) -> Answer<'_, ()> {
         gone()
+    }
+
+    fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup> {
+        let mut report = HealthReport {
+            stage: request.stage,
+            rows: 412,
+            used: 405,
+            left_out: Vec::new(),
+            truncated: Truncated::default(),
+            empty_answers: RowSet::default(),
+            duplicates: RowSet::default(),
+            duplicates_partial: false,
+            equal_pairs: RowSet::default(),
+            lengths: Histogram::default(),
+            tokens: 30_000,
+            learned_tokens: 9_000,
+            examples: 405,
+        };
+        (1..=405).for_each(|row: u64| report.lengths.add(20 + row * 7919 % 180));
+        let mut rows = RowSet::default();
+        (1..=7).for_each(|row| rows.add(row * 9));
+        report.left_out.push(LeftOut { reason: "<script>alert(3)</script> is empty".to_owned(), rows });
+        answer(Checkup::Done { report: Box::new(report) })
     }
 
     fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview> {

@@ -52,6 +52,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
     let w = words();
     let (heading, text) = verdict(w, &dataset);
     let use_it = format!("/runs/new?dataset={}", dataset.id);
+    let health = format!("/datasets/{}/health", dataset.id);
     let usable = dataset.inspection.usable > 0;
     let inspection = dataset.inspection.clone();
     view! {
@@ -63,6 +64,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
             </div>
             <div class="row">
                 <Delete dataset=dataset.clone()/>
+                {usable.then(|| view! { <a class="btn" href=health>{w.health.link}</a> })}
                 {usable.then(|| view! { <a class="btn primary" href=use_it>{w.data.use_in_run}</a> })}
             </div>
         </div>
