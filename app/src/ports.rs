@@ -13,8 +13,10 @@ use contract::dataset::{
 use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::model::{ModelView, NewModel};
 use contract::run::{RunSummary, RunView};
+use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
+use contract::templates::UserTemplate;
 use contract::{DatasetId, ModelId, Problem, RunId};
 use leptos::prelude::*;
 use leptos::server_fn::codec::JsonEncoding;
@@ -113,6 +115,16 @@ mod ssr {
         fn delete(&self, id: ModelId) -> Answer<'_, ()>;
     }
 
+    /// Prompt templates of one's own.
+    pub trait TemplatesPort: Send + Sync {
+        /// Every template, by name.
+        fn list(&self) -> Answer<'_, Vec<SavedTemplate>>;
+        /// Keeps a template under its name; one of the same name gives way.
+        fn save(&self, template: UserTemplate) -> Answer<'_, ()>;
+        /// Forgets a template; runs carry theirs with them.
+        fn delete(&self, id: String) -> Answer<'_, ()>;
+    }
+
     /// The model hub.
     pub trait HubPort: Send + Sync {
         /// Repositories whose name holds the text.
@@ -164,6 +176,8 @@ mod ssr {
         pub datasets: Arc<dyn DatasetsPort>,
         /// Models.
         pub models: Arc<dyn ModelsPort>,
+        /// Templates.
+        pub templates: Arc<dyn TemplatesPort>,
         /// The model hub.
         pub hub: Arc<dyn HubPort>,
         /// Runs.
@@ -215,6 +229,24 @@ pub async fn edit_row(id: DatasetId, edit: RowEdit) -> Result<DatasetView, Probl
 #[server(endpoint = "dataset_versions", input = leptos::server_fn::codec::Json)]
 pub async fn dataset_versions(id: DatasetId) -> Result<Vec<DatasetVersion>, Problems> {
     ports()?.datasets.versions(id).await
+}
+
+/// See `TemplatesPort::list`.
+#[server(endpoint = "list_templates", input = leptos::server_fn::codec::Json)]
+pub async fn list_templates() -> Result<Vec<SavedTemplate>, Problems> {
+    ports()?.templates.list().await
+}
+
+/// See `TemplatesPort::save`.
+#[server(endpoint = "save_template", input = leptos::server_fn::codec::Json)]
+pub async fn save_template(template: UserTemplate) -> Result<(), Problems> {
+    ports()?.templates.save(template).await
+}
+
+/// See `TemplatesPort::delete`.
+#[server(endpoint = "delete_template", input = leptos::server_fn::codec::Json)]
+pub async fn delete_template(id: String) -> Result<(), Problems> {
+    ports()?.templates.delete(id).await
 }
 
 /// See `HubPort::search`.

@@ -44,6 +44,7 @@ const PATHS: &[&str] = &[
     "/datasets/d1",
     "/datasets/d1?row=2",
     "/datasets/d1/health",
+    "/templates",
     "/models",
     "/runs",
     "/runs/new",
@@ -93,7 +94,7 @@ async fn an_empty_studio_says_the_next_step() {
 
 #[tokio::test]
 async fn words_of_a_row_never_become_markup() {
-    for path in ["/datasets/d1", "/datasets/d1/health"] {
+    for path in ["/datasets/d1", "/datasets/d1/health", "/templates", "/runs/new"] {
         let html = page(path, "", fake::ports()).await;
         assert!(
             html.contains("&lt;script&gt;") && !html.contains("<script>alert"),

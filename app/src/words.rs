@@ -11,6 +11,7 @@ mod problems;
 mod runs;
 mod status;
 mod studio;
+mod templates;
 
 use leptos::prelude::use_context;
 
@@ -94,6 +95,8 @@ pub(crate) struct Words {
     pub(crate) models: models::Models,
     /// Health before a run.
     pub(crate) health: health::Health,
+    /// Templates.
+    pub(crate) templates: templates::Templates,
     /// Model hub.
     pub(crate) hub: hub::Hub,
     /// Runs.
@@ -110,6 +113,7 @@ static EN: Words = Words {
     data: data::Data::EN,
     models: models::Models::EN,
     health: health::Health::EN,
+    templates: templates::Templates::EN,
     hub: hub::Hub::EN,
     runs: runs::Runs::EN,
     play: play::Play::EN,
@@ -121,6 +125,7 @@ static ZH: Words = Words {
     data: data::Data::ZH,
     models: models::Models::ZH,
     health: health::Health::ZH,
+    templates: templates::Templates::ZH,
     hub: hub::Hub::ZH,
     runs: runs::Runs::ZH,
     play: play::Play::ZH,
@@ -158,6 +163,7 @@ mod tests {
             data::Data::PAIRS,
             models::Models::PAIRS,
             health::Health::PAIRS,
+            templates::Templates::PAIRS,
             hub::Hub::PAIRS,
             runs::Runs::PAIRS,
             play::Play::PAIRS,

@@ -11,6 +11,7 @@ pub mod preview;
 pub mod rows;
 pub mod runs;
 pub mod system;
+pub mod templates;
 pub mod tour;
 pub mod uploads;
 
@@ -28,6 +29,7 @@ use crate::state::AppState;
 pub fn ports(state: &AppState) -> Ports {
     Ports {
         datasets: Arc::new(datasets::Datasets(state.clone())),
+        templates: Arc::new(templates::Templates(state.clone())),
         hub: Arc::new(hub::HubService(state.clone())),
         models: Arc::new(models::Models(state.clone())),
         runs: Arc::new(runs::Runs(state.clone())),

@@ -10,9 +10,12 @@ use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
 use contract::hub::*;
 use contract::model::{ModelFacts, ModelView, NewModel};
 use contract::params::Hyper;
+use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
+use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
+use contract::templates::UserTemplate;
 use contract::wire::Numbered;
 use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
 
@@ -38,6 +41,7 @@ fn all(full: bool) -> Ports {
         datasets: fake.clone(),
         models: fake.clone(),
         hub: fake.clone(),
+        templates: fake.clone(),
         runs: fake.clone(),
         system: fake,
     }
@@ -74,6 +78,7 @@ fn dataset() -> DatasetView {
         },
         version: 2,
         newest: true,
+        findings: vec![Finding::Sha1Differs { wanted: "ab".repeat(20), found: "cd".repeat(20) }],
     }
 }
 
@@ -307,6 +312,25 @@ impl ModelsPort for Fake {
     }
 
     fn delete(&self, _: ModelId) -> Answer<'_, ()> {
+        gone()
+    }
+}
+
+impl TemplatesPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<SavedTemplate>> {
+        let template = UserTemplate {
+            name: "</select><script>alert(4)</script>".to_owned(),
+            prompt: "{query}".to_owned(),
+            ..UserTemplate::default()
+        };
+        answer(if self.full { vec![SavedTemplate { id: "t1".to_owned(), template }] } else { Vec::new() })
+    }
+
+    fn save(&self, _: UserTemplate) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn delete(&self, _: String) -> Answer<'_, ()> {
         gone()
     }
 }

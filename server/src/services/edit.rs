@@ -35,6 +35,7 @@ pub async fn edit(state: &AppState, id: &DatasetId, edit: RowEdit) -> Result<Dat
     let lineage = uploads::Lineage {
         file_name: before.view.file_name.clone(),
         title: before.view.name.clone(),
+        findings: Vec::new(),
         before: Some((before, change)),
     };
     uploads::store(state, made, lineage, inspection).await

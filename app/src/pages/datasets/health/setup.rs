@@ -5,7 +5,6 @@ use std::time::Duration;
 use contract::checkup::CheckupRequest;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
-use contract::templates::{BUILTIN, MODEL_TEMPLATE};
 use contract::{DatasetId, ModelId, Stage};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -13,6 +12,7 @@ use leptos_router::hooks::use_query_map;
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::forms::state::{fits, template_for};
+use crate::forms::template_select::TemplateSelect;
 use crate::words::words;
 
 /// Pause after the last change before rows are counted anew.
@@ -154,13 +154,9 @@ pub(super) fn SetupForm(setup: Setup) -> impl IntoView {
 #[component]
 fn Template(setup: Setup) -> impl IntoView {
     let w = &words().runs;
-    let templates = std::iter::once((MODEL_TEMPLATE, w.template_model))
-        .chain(BUILTIN.iter().map(|template| (template.name, template.name)))
-        .map(move |(key, name)| view! { <option value=key selected=move || setup.template.with(|now| now == key)>{name}</option> })
-        .collect_view();
     view! {
         <Field id="template" label=w.template>
-            <select class="input" id="template" prop:value=move || setup.template.get() on:change=move |event| setup.template.set(value_of(&event))>{templates}</select>
+            <TemplateSelect id="template" value=setup.template on_choose=Callback::new(move |chosen| setup.template.set(chosen))/>
         </Field>
     }
     .into_any()
