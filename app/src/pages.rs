@@ -9,6 +9,7 @@ pub(crate) mod playground;
 pub(crate) mod runs;
 pub(crate) mod settings;
 pub(crate) mod start;
+pub(crate) mod templates;
 
 use leptos::prelude::*;
 use leptos_meta::Title;

@@ -6,14 +6,17 @@
 )]
 
 use contract::chat::Voice;
+use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
 use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::model::{ModelView, NewModel};
 use contract::run::{RunSummary, RunView};
+use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
+use contract::templates::UserTemplate;
 use contract::{DatasetId, ModelId, Problem, RunId};
 use leptos::prelude::*;
 use leptos::server_fn::codec::JsonEncoding;
@@ -98,6 +101,8 @@ mod ssr {
         fn rename(&self, id: DatasetId, name: String) -> Answer<'_, ()>;
         /// Deletes the dataset with every version; refused while a run that uses one is live.
         fn delete(&self, id: DatasetId) -> Answer<'_, ()>;
+        /// Counts what a run would learn from; begun when first asked for, kept when done.
+        fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup>;
         /// What the model will see of a row.
         fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview>;
     }
@@ -112,6 +117,16 @@ mod ssr {
         fn create(&self, new: NewModel) -> Answer<'_, ModelView>;
         /// Deletes the model; refused while a run that uses it is live.
         fn delete(&self, id: ModelId) -> Answer<'_, ()>;
+    }
+
+    /// Prompt templates of one's own.
+    pub trait TemplatesPort: Send + Sync {
+        /// Every template, by name.
+        fn list(&self) -> Answer<'_, Vec<SavedTemplate>>;
+        /// Keeps a template under its name; one of the same name gives way.
+        fn save(&self, template: UserTemplate) -> Answer<'_, ()>;
+        /// Forgets a template; runs carry theirs with them.
+        fn delete(&self, id: String) -> Answer<'_, ()>;
     }
 
     /// The model hub.
@@ -165,6 +180,8 @@ mod ssr {
         pub datasets: Arc<dyn DatasetsPort>,
         /// Models.
         pub models: Arc<dyn ModelsPort>,
+        /// Templates.
+        pub templates: Arc<dyn TemplatesPort>,
         /// The model hub.
         pub hub: Arc<dyn HubPort>,
         /// Runs.
@@ -218,6 +235,24 @@ pub async fn dataset_versions(id: DatasetId) -> Result<Vec<DatasetVersion>, Prob
     ports()?.datasets.versions(id).await
 }
 
+/// See `TemplatesPort::list`.
+#[server(endpoint = "list_templates", input = leptos::server_fn::codec::Json)]
+pub async fn list_templates() -> Result<Vec<SavedTemplate>, Problems> {
+    ports()?.templates.list().await
+}
+
+/// See `TemplatesPort::save`.
+#[server(endpoint = "save_template", input = leptos::server_fn::codec::Json)]
+pub async fn save_template(template: UserTemplate) -> Result<(), Problems> {
+    ports()?.templates.save(template).await
+}
+
+/// See `TemplatesPort::delete`.
+#[server(endpoint = "delete_template", input = leptos::server_fn::codec::Json)]
+pub async fn delete_template(id: String) -> Result<(), Problems> {
+    ports()?.templates.delete(id).await
+}
+
 /// See `HubPort::search`.
 #[server(endpoint = "hub_search", input = leptos::server_fn::codec::Json)]
 pub async fn hub_search(kind: HubKind, text: String) -> Result<HubHits, Problems> {
@@ -226,7 +261,7 @@ pub async fn hub_search(kind: HubKind, text: String) -> Result<HubHits, Problems
 
 /// See `HubPort::repo`.
 #[server(endpoint = "hub_repo", input = leptos::server_fn::codec::Json)]
-pub async fn hub_repo(kind: HubKind, repo: String, revision: String) -> Result<HubRepo, Problems> {
+pub async fn look_into_hub(kind: HubKind, repo: String, revision: String) -> Result<HubRepo, Problems> {
     ports()?.hub.repo(kind, repo, revision).await
 }
 
@@ -264,6 +299,12 @@ pub async fn rename_dataset(id: DatasetId, name: String) -> Result<(), Problems>
 #[server(endpoint = "delete_dataset", input = leptos::server_fn::codec::Json)]
 pub async fn delete_dataset(id: DatasetId) -> Result<(), Problems> {
     ports()?.datasets.delete(id).await
+}
+
+/// See `DatasetsPort::health`.
+#[server(endpoint = "check_health", input = leptos::server_fn::codec::Json)]
+pub async fn check_health(request: CheckupRequest) -> Result<Checkup, Problems> {
+    ports()?.datasets.health(request).await
 }
 
 /// See `DatasetsPort::preview`.

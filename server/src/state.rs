@@ -19,6 +19,7 @@ use crate::ingest::Ingest;
 use crate::live::hub::Hub;
 use crate::proc::CpuMeter;
 use crate::queue::Exits;
+use crate::services::checkup::Checkups;
 use crate::services::hub::Transfers;
 use crate::store::Store;
 
@@ -52,6 +53,10 @@ pub struct Inner {
     hub_client: OnceLock<Result<crate::hub::Hub, Problem>>,
     /// Imports run one at a time: each may hold a whole model.
     pub imports: Semaphore,
+    /// Health of datasets, being counted.
+    pub checkups: Checkups,
+    /// Checkups run one at a time.
+    pub counting: Semaphore,
     /// Edits run one at a time: each makes the next version.
     pub edits: Semaphore,
     /// Devices of the worker, asked once.
@@ -103,6 +108,8 @@ impl AppState {
             transfers: Transfers::default(),
             hub_client: OnceLock::new(),
             imports: Semaphore::new(1),
+            checkups: Checkups::default(),
+            counting: Semaphore::new(1),
             edits: Semaphore::new(1),
             devices: OnceCell::new(),
             cpu: CpuMeter::default(),

@@ -192,6 +192,9 @@ pub struct DatasetView {
     /// Whether no newer version exists.
     #[serde(default = "yes")]
     pub newest: bool,
+    /// What is worth knowing beside its rows.
+    #[serde(default)]
+    pub findings: Vec<crate::registry::Finding>,
 }
 
 fn first() -> u32 {

@@ -12,7 +12,7 @@ use self::transfers::Transfers;
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::components::notice::ProblemList;
-use crate::ports::{Problems, hub_repo, hub_search};
+use crate::ports::{Problems, hub_search, look_into_hub};
 use crate::words::amounts::num;
 use crate::words::{fill, words};
 
@@ -65,7 +65,7 @@ impl Card {
 
     fn look(self, repo: String, revision: String) {
         let kind = self.kind;
-        self.ask(async move { hub_repo(kind, repo, revision).await.map(Shown::Repo) });
+        self.ask(async move { look_into_hub(kind, repo, revision).await.map(Shown::Repo) });
     }
 }
 

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use contract::chat::{ChatTarget, Voice};
+use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
 use contract::event::{Event, Kind};
+use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
 use contract::hub::*;
 use contract::model::{ModelFacts, ModelView, NewModel};
 use contract::params::Hyper;
+use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
+use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
+use contract::templates::UserTemplate;
 use contract::wire::Numbered;
 use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
 
@@ -36,6 +41,7 @@ fn all(full: bool) -> Ports {
         datasets: fake.clone(),
         models: fake.clone(),
         hub: fake.clone(),
+        templates: fake.clone(),
         runs: fake.clone(),
         system: fake,
     }
@@ -72,6 +78,7 @@ fn dataset() -> DatasetView {
         },
         version: 2,
         newest: true,
+        findings: vec![Finding::Sha1Differs { wanted: "ab".repeat(20), found: "cd".repeat(20) }],
     }
 }
 
@@ -226,6 +233,29 @@ impl DatasetsPort for Fake {
         gone()
     }
 
+    fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup> {
+        let mut report = HealthReport {
+            stage: request.stage,
+            rows: 412,
+            used: 405,
+            left_out: Vec::new(),
+            truncated: Truncated::default(),
+            empty_answers: RowSet::default(),
+            duplicates: RowSet::default(),
+            duplicates_partial: false,
+            equal_pairs: RowSet::default(),
+            lengths: Histogram::default(),
+            tokens: 30_000,
+            learned_tokens: 9_000,
+            examples: 405,
+        };
+        (1..=405).for_each(|row: u64| report.lengths.add(20 + row * 7919 % 180));
+        let mut rows = RowSet::default();
+        (1..=7).for_each(|row| rows.add(row * 9));
+        report.left_out.push(LeftOut { reason: "<script>alert(3)</script> is empty".to_owned(), rows });
+        answer(Checkup::Done { report: Box::new(report) })
+    }
+
     fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview> {
         let token = |text: &str, special, learned, cut| PreviewToken {
             id: 1,
@@ -282,6 +312,25 @@ impl ModelsPort for Fake {
     }
 
     fn delete(&self, _: ModelId) -> Answer<'_, ()> {
+        gone()
+    }
+}
+
+impl TemplatesPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<SavedTemplate>> {
+        let template = UserTemplate {
+            name: "</select><script>alert(4)</script>".to_owned(),
+            prompt: "{query}".to_owned(),
+            ..UserTemplate::default()
+        };
+        answer(if self.full { vec![SavedTemplate { id: "t1".to_owned(), template }] } else { Vec::new() })
+    }
+
+    fn save(&self, _: UserTemplate) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn delete(&self, _: String) -> Answer<'_, ()> {
         gone()
     }
 }

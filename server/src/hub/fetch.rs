@@ -2,7 +2,6 @@
 //! digest is the hub's.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use contract::Problem;
 use contract::hub::{HubFile, HubRepo};
@@ -122,7 +121,7 @@ impl Hub {
             if idle >= TRIES {
                 return Err(why);
             }
-            tokio::time::sleep(Duration::from_millis(200 << idle.min(5))).await;
+            tokio::time::sleep(self.settings.pause * (1 << idle.min(5))).await;
         }
     }
 

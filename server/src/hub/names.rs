@@ -131,7 +131,7 @@ mod tests {
             "C:\\x.jsonl",
             "con.jsonl",
             "x.jsonl ",
-            "‮x.jsonl",
+            "\u{202e}x.jsonl",
             "..%2fx.jsonl",
             "data/‥/x.jsonl",
         ];

@@ -21,6 +21,8 @@ pub struct Settings {
     pub cache: PathBuf,
     /// How long the hub may be silent.
     pub patience: Duration,
+    /// First pause before a broken connection is tried again; doubles while nothing comes.
+    pub pause: Duration,
 }
 
 impl std::fmt::Debug for Settings {
@@ -59,6 +61,7 @@ impl Settings {
             offline: var("HF_HUB_OFFLINE").is_some_and(yes),
             cache: cache.map_or_else(|| base.join("hub"), PathBuf::from),
             patience: Duration::from_secs(60),
+            pause: Duration::from_millis(200),
         }
     }
 

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use app::ports::{Answer, DatasetsPort, Problems};
+use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
 use contract::{DatasetId, Problem};
 
-use super::{edit, label, preview, remove_folder, rows};
+use super::{checkup, edit, label, preview, remove_folder, rows};
 use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
@@ -103,6 +104,10 @@ impl DatasetsPort for Datasets {
 
     fn delete(&self, id: DatasetId) -> Answer<'_, ()> {
         Box::pin(async move { Ok(self.remove(&id).await?) })
+    }
+
+    fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup> {
+        Box::pin(async move { Ok(checkup::ask(&self.0, request).await?) })
     }
 
     fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use contract::dataset::{Cell, Change, DatasetView, FileKind, Inspection, RowEdit};
 use contract::{DatasetId, Problem};
@@ -35,6 +35,7 @@ pub async fn edit(state: &AppState, id: &DatasetId, edit: RowEdit) -> Result<Dat
     let lineage = uploads::Lineage {
         file_name: before.view.file_name.clone(),
         title: before.view.name.clone(),
+        findings: Vec::new(),
         before: Some((before, change)),
     };
     uploads::store(state, made, lineage, inspection).await
@@ -259,7 +260,7 @@ mod tests {
 
     fn edited(name: &str, text: &str, edit: &RowEdit) -> Result<(String, Change), Fault> {
         let place = tempfile::tempdir().expect("a folder");
-        let (source, target): (PathBuf, PathBuf) = (place.path().join(name), place.path().join("new"));
+        let (source, target) = (place.path().join(name), place.path().join("new"));
         std::fs::write(&source, text).expect("written");
         let kind = FileKind::of_name(name).expect("a kind");
         let found = corpus::inspect::inspect(&source, kind, None).expect("good rows");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use contract::dataset::{DatasetView, FileKind};
+use contract::registry::Finding;
 use contract::{DatasetId, Problem};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
@@ -146,7 +147,7 @@ async fn keep(
         problem.place.get_or_insert_default().file = Some(file_name.to_owned());
         problem
     })?;
-    let lineage = Lineage { file_name: file_name.to_owned(), title: title.to_owned(), before: None };
+    let lineage = Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings: Vec::new(), before: None };
     store(state, file, lineage, inspection).await
 }
 
@@ -156,6 +157,8 @@ pub struct Lineage {
     pub file_name: String,
     /// Label.
     pub title: String,
+    /// What is worth knowing beside its rows.
+    pub findings: Vec<Finding>,
     /// The version it was made from, and how.
     pub before: Option<(DatasetRow, contract::dataset::Change)>,
 }
@@ -188,6 +191,7 @@ pub async fn store(
             inspection,
             version,
             newest: true,
+            findings: lineage.findings,
         },
     };
     let folder = state.config.folder("datasets");

@@ -43,6 +43,7 @@ fn read(row: &SqliteRow) -> Result<DatasetRow, Fault> {
         inspection: serde_json::from_str(row.try_get("inspection")?)?,
         version: u32::try_from(row.try_get::<i64, _>("version")?).unwrap_or(1),
         newest: row.try_get("newest")?,
+        findings: serde_json::from_str(row.try_get("findings")?)?,
     };
     let change: Option<String> = row.try_get("change")?;
     Ok(DatasetRow {
@@ -100,8 +101,8 @@ impl Store {
     pub async fn add_dataset(&self, tx: &mut Transaction, row: &DatasetRow) -> Result<(), Fault> {
         let view = &row.view;
         sqlx::query(
-            "INSERT INTO dataset (id, name, file_name, file, bytes, sha256, created_ms, inspection, family, version, change)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO dataset (id, name, file_name, file, bytes, sha256, created_ms, inspection, family, version, change, findings)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(view.id.as_str())
         .bind(&view.name)
@@ -114,6 +115,7 @@ impl Store {
         .bind(row.family.as_str())
         .bind(view.version)
         .bind(row.change.as_ref().map(serde_json::to_string).transpose()?)
+        .bind(serde_json::to_string(&view.findings)?)
         .execute(&mut **tx)
         .await?;
         Ok(())

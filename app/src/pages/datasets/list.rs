@@ -4,6 +4,7 @@ use contract::dataset::DatasetView;
 use contract::hub::HubKind;
 use leptos::prelude::*;
 
+use super::register::Register;
 use super::upload::{Samples, Upload};
 use crate::components::notice::{Waiting, settle};
 use crate::pages::Head;
@@ -24,6 +25,7 @@ pub(crate) fn Datasets() -> impl IntoView {
         <Transition fallback=Waiting>
             {move || Suspend::new(async move { settle(datasets.await, table) })}
         </Transition>
+        <div class="hub-block"><Register landed/></div>
         <div class="hub-block"><FromHub kind=HubKind::Dataset landed/></div>
     }
     .into_any()
