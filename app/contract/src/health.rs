@@ -1,0 +1,194 @@
+//! What a dataset will give a run: rows used and lost, with reasons and row numbers, and how long they are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stage::Stage;
+
+/// Row numbers kept of each kind of finding; the count goes on.
+pub const ROWS_KEPT: usize = 100;
+
+/// Upper ends of the length buckets, tokens: each about 19% wider than the one before, four to a doubling, so that a
+/// cutoff can be dragged along them. The last bucket holds everything longer.
+pub const BUCKETS: [u32; 52] = [
+    8, 10, 12, 14, 16, 19, 23, 27, 32, 38, 45, 54, 64, 76, 91, 108, 128, 152, 181, 215, 256, 304, 362, 431,
+    512, 609, 724, 861, 1024, 1218, 1448, 1722, 2048, 2435, 2896, 3444, 4096, 4871, 5793, 6889, 8192, 9742,
+    11_585, 13_777, 16_384, 19_484, 23_170, 27_554, 32_768, 38_968, 46_341, 55_109,
+];
+
+/// How many rows, and the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowSet {
+    /// Rows in all.
+    pub count: u64,
+    /// Numbers from 1 of the first [`ROWS_KEPT`].
+    pub first: Vec<u64>,
+}
+
+impl RowSet {
+    /// Counts a row.
+    pub fn add(&mut self, row: u64) {
+        self.count += 1;
+        if self.first.len() < ROWS_KEPT {
+            self.first.push(row);
+        }
+    }
+}
+
+/// Rows left out for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The reason, a sentence without a full stop.
+    pub reason: String,
+    /// The rows.
+    pub rows: RowSet,
+}
+
+/// What of rows was cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truncated {
+    /// Rows that lost something.
+    pub rows: RowSet,
+    /// Tokens of questions lost.
+    pub question_tokens: u64,
+    /// Tokens of answers lost.
+    pub answer_tokens: u64,
+    /// Rows whose every answer token was cut, so that they teach nothing.
+    pub nothing_left: RowSet,
+}
+
+/// Token lengths of whole rows before cutting, in [`BUCKETS`] and one more for longer ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Rows in each bucket; one more than [`BUCKETS`].
+    pub rows: Vec<u64>,
+    /// Shortest, tokens; 0 when there is none.
+    pub shortest: u64,
+    /// Longest, tokens.
+    pub longest: u64,
+    /// Sum of all lengths, tokens.
+    pub total: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { rows: vec![0; BUCKETS.len() + 1], shortest: 0, longest: 0, total: 0 }
+    }
+}
+
+impl Histogram {
+    /// Counts a length.
+    pub fn add(&mut self, tokens: u64) {
+        let bucket = BUCKETS.partition_point(|end| u64::from(*end) < tokens);
+        if let Some(rows) = self.rows.get_mut(bucket) {
+            *rows += 1;
+        }
+        self.shortest = if self.counted() == 1 { tokens } else { self.shortest.min(tokens) };
+        self.longest = self.longest.max(tokens);
+        self.total += tokens;
+    }
+
+    /// Rows counted.
+    pub fn counted(&self) -> u64 {
+        self.rows.iter().sum()
+    }
+
+    /// Rows not longer than the bucket that holds `cutoff`: what a limit of so many tokens keeps whole.
+    pub fn within(&self, cutoff: u64) -> u64 {
+        let buckets = BUCKETS.partition_point(|end| u64::from(*end) <= cutoff);
+        self.rows.iter().take(buckets).sum()
+    }
+
+    /// The end of the bucket by which a share of rows (0 to 1) is reached, tokens.
+    pub fn quantile(&self, share: f64) -> u64 {
+        let wanted = (self.counted() as f64 * share).ceil();
+        let mut seen = 0;
+        for (rows, end) in self.rows.iter().zip(BUCKETS) {
+            seen += rows;
+            if seen as f64 >= wanted {
+                return u64::from(end).min(self.longest);
+            }
+        }
+        self.longest
+    }
+}
+
+/// The whole report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// Stage it is for.
+    pub stage: Stage,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows (for pre-training: texts) that teach.
+    pub used: u64,
+    /// Rows left out, by reason, most frequent first. Reasons beyond 50 are gathered as `other reasons`.
+    pub left_out: Vec<LeftOut>,
+    /// What the limits cut.
+    pub truncated: Truncated,
+    /// Rows with an empty answer.
+    pub empty_answers: RowSet,
+    /// Rows whose question and answer stood before, word for word.
+    pub duplicates: RowSet,
+    /// Whether the set was too large to remember every row, so that later duplicates may be missed.
+    pub duplicates_partial: bool,
+    /// Pairs whose two answers are the same: they teach nothing.
+    pub equal_pairs: RowSet,
+    /// Lengths before cutting.
+    pub lengths: Histogram,
+    /// Tokens the model sees in one round, after cutting.
+    pub tokens: u64,
+    /// Tokens that count in the loss in one round.
+    pub learned_tokens: u64,
+    /// Training examples in one round: rows, or blocks in pre-training.
+    pub examples: u64,
+}
+
+impl HealthReport {
+    /// Optimizer steps of `epochs` rounds (S-160), as the trainer counts them.
+    pub fn steps(&self, dev_ratio: f64, batch: u64, accumulation: u64, epochs: f64) -> u64 {
+        let held = if dev_ratio > 1e-6 { (self.examples as f64 * dev_ratio).ceil() as u64 } else { 0 };
+        let train = self.examples - held.min(self.examples.saturating_sub(1));
+        let round = train.div_ceil(batch.max(1)).div_ceil(accumulation.max(1));
+        (round as f64 * epochs).ceil() as u64
+    }
+}
+
+/// How far a health pass or a preparation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows in all; 0 when not known.
+    pub total: u64,
+    /// Tokens made.
+    pub tokens: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cutoff_tells_how_many_rows_stay_whole() {
+        let mut lengths = Histogram::default();
+        for tokens in [3, 8, 9, 100, 512, 513, 100_000] {
+            lengths.add(tokens);
+        }
+        assert_eq!((lengths.counted(), lengths.shortest, lengths.longest), (7, 3, 100_000));
+        assert_eq!((lengths.within(8), lengths.within(512), lengths.within(55_109)), (2, 5, 6));
+        assert_eq!(lengths.quantile(0.5), 108);
+        assert_eq!(lengths.quantile(1.0), 100_000);
+    }
+
+    #[test]
+    fn buckets_ascend() {
+        assert!(BUCKETS.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn row_numbers_are_bounded_and_counts_are_not() {
+        let mut rows = RowSet::default();
+        (1..=1000).for_each(|row| rows.add(row));
+        assert_eq!((rows.count, rows.first.len(), rows.first[99]), (1000, ROWS_KEPT, 100));
+    }
+}

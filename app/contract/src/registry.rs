@@ -1,0 +1,84 @@
+//! `dataset_info.json` as the ancestor and its heirs write it (S-001…S-006), and what is worth knowing about a source.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Mapping;
+
+/// Where a registered dataset comes from (S-001): the first of hub, script and file that is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum Source {
+    /// A repository of the Hugging Face hub.
+    HfHub {
+        /// Its name, `owner/name`.
+        repo: String,
+    },
+    /// A file, or a folder of files of one type (S-002).
+    File {
+        /// Name below the folder of data.
+        name: String,
+        /// SHA-1 it should have, hex (S-003).
+        sha1: Option<String>,
+    },
+    /// A loading script. Burnish never runs uploaded code; it is kept only to say so (S-072).
+    Script {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// One entry of `dataset_info.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Name of the dataset.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Which column plays which part (S-005).
+    pub mapping: Mapping,
+    /// What is worth knowing, such as omitted columns.
+    pub findings: Vec<Finding>,
+}
+
+/// Something worth showing beside a dataset that stops nothing: a badge, not an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    /// The file has the SHA-1 it should have.
+    Sha1Matches {
+        /// The hash, hex.
+        sha1: String,
+    },
+    /// The file has another SHA-1: another version, or other line ends (S-070).
+    Sha1Differs {
+        /// Declared, hex.
+        wanted: String,
+        /// Computed, hex.
+        found: String,
+    },
+    /// A SHA-1 is declared but there are several files, so it cannot be checked (S-076).
+    Sha1Unchecked {
+        /// Number of files.
+        files: u64,
+    },
+    /// `columns` leaves these parts out, which makes them empty rather than default (S-005).
+    ColumnsOmitted {
+        /// The parts, such as `query`.
+        parts: Vec<String>,
+    },
+    /// A dataset script was refused (S-072).
+    ScriptRefused {
+        /// Its name.
+        name: String,
+    },
+    /// The entry says something Burnish does not use, such as `tools` or `images`.
+    Unused {
+        /// Its key.
+        key: String,
+    },
+    /// The file was converted to UTF-8 from this encoding.
+    Converted {
+        /// The encoding.
+        encoding: String,
+    },
+}
