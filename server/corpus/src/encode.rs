@@ -1,17 +1,22 @@
 //! Conversations and texts become token ids and labels within the length limits.
 
+mod example;
+pub mod packing;
 mod pairs;
 mod pretrain;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use contract::dataset::Behaviour;
 use contract::problem::Problem;
 use contract::stage::Stage;
 
 use crate::conversation::Conversation;
 use crate::template::{Piece, Template};
 use crate::tokenizer::ModelTokenizer;
+pub use example::{Example, Taken};
+pub use packing::Packed;
 pub use pairs::{EncodedPair, EncodedPrompt, LaidPair};
 pub use pretrain::{PtEncoded, PtPacker};
 
@@ -55,6 +60,8 @@ pub struct Encoder {
     pub max_target_length: usize,
     /// System text for rows without their own; `None`: the template's.
     pub system: Option<String>,
+    /// Corrected, or as the original did it.
+    pub behaviour: Behaviour,
 }
 
 impl Encoder {
@@ -78,8 +85,10 @@ impl Encoder {
         let mut laid = Vec::new();
         let mut seen = 0;
         let mut full = false;
+        // S-142: the original put special tokens before every turn, where they end what came before.
+        let original = self.behaviour == Behaviour::Original;
         for (index, turn) in pieces.chunks(2).enumerate() {
-            let mut tokens = self.piece(&turn[0], self.max_source_length, index == 0)?;
+            let mut tokens = self.piece(&turn[0], self.max_source_length, index == 0 || original)?;
             if let Some(answer) = turn.get(1) {
                 tokens.extend(self.piece(answer, self.max_target_length, false)?);
             }
@@ -143,7 +152,7 @@ impl Encoder {
         &self,
         texts: impl Iterator<Item = Result<String, Problem>>,
     ) -> Result<PtEncoded, Problem> {
-        let mut packer = PtPacker::new(&self.tokenizer, self.max_source_length);
+        let mut packer = PtPacker::new(&self.tokenizer, self.max_source_length).behaving(self.behaviour);
         for text in texts {
             packer.push(&text?)?;
         }

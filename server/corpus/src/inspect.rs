@@ -27,6 +27,7 @@ const CELL_CHARS: usize = 2000;
 /// teach (`dataset.no_usable_rows`, with the reason of the first row).
 pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<Inspection, Problem> {
     let mut rows = source::open(path, kind)?;
+    let encoding = rows.encoding().name().to_owned();
     let mut tally = Tally::default();
     let sample: Vec<Row> = rows.by_ref().take(SAMPLE).collect::<Result<_, _>>()?;
     for row in &sample {
@@ -52,14 +53,7 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
         .row(row)
         .hint("Choose which columns hold the question and the answer."));
     }
-    Ok(Inspection {
-        kind,
-        encoding: "UTF-8".to_owned(),
-        columns: tally.columns,
-        rows: tally.rows,
-        usable: tally.usable,
-        mapping,
-    })
+    Ok(Inspection { kind, encoding, columns: tally.columns, rows: tally.rows, usable: tally.usable, mapping })
 }
 
 #[derive(Default)]

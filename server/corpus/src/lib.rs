@@ -3,8 +3,16 @@
 pub mod collate;
 pub mod conversation;
 pub mod encode;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod health;
 pub mod inspect;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod job;
+pub mod mix;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod prepared;
 pub mod preview;
+pub mod registry;
 pub mod sampler;
 pub mod source;
 pub mod template;
@@ -12,7 +20,7 @@ pub mod tokenizer;
 
 pub use collate::{Padded, collate};
 pub use conversation::{Conversation, Pair};
-pub use encode::{Encoded, EncodedPair, EncodedPrompt, Encoder};
+pub use encode::{Encoded, EncodedPair, EncodedPrompt, Encoder, Example};
 pub use source::{Row, Rows, open};
 pub use template::{Piece, Template};
 pub use tokenizer::{DecodeStream, ModelTokenizer, TokenizerFiles};

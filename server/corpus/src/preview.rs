@@ -1,6 +1,6 @@
 //! What the model will see of one row (S-147), through the functions that train on it.
 
-use contract::dataset::{Mapping, Preview, PreviewToken};
+use contract::dataset::{Behaviour, Mapping, Preview, PreviewToken};
 use contract::problem::Problem;
 use contract::stage::Stage;
 
@@ -68,7 +68,10 @@ fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Lai
             laid.map(|laid| Laid { tokens: laid.chosen, rejected: laid.rejected, ..Laid::default() })
         }
         Stage::Ppo => {
-            let conversation = Conversation::asked(row, mapping)?;
+            let conversation = match encoder.behaviour {
+                Behaviour::Corrected => Conversation::asked(row, mapping)?,
+                Behaviour::Original => Conversation::from_row(row, mapping)?,
+            };
             let tokens = encoder.lay_out_prompt(&conversation);
             tokens.and_then(|tokens| {
                 let reference = encoder.lay_out_reference(&conversation)?;

@@ -27,7 +27,50 @@ pub fn split(rows: u32, dev_ratio: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
     (ascending(train), ascending(eval))
 }
 
+/// The order of an epoch that needs no row far ahead of those already read: rows are shuffled within windows of
+/// `window` rows, and the windows stay in order. With it training may begin while later rows are still prepared.
+pub fn windowed_order(rows: u32, window: u32, seed: u64, epoch: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..rows).collect();
+    let mut random = SplitMix::new(seed, epoch);
+    for part in order.chunks_mut(window.max(1) as usize) {
+        for last in (1..part.len()).rev() {
+            part.swap(last, random.below(last + 1));
+        }
+    }
+    order
+}
+
+/// Seeded draws by weight.
+#[derive(Debug)]
+pub struct Draw(SplitMix);
+
+impl Draw {
+    /// Draws that the seed decides.
+    pub fn new(seed: u64) -> Self {
+        Self(SplitMix::new(seed, 0x6D69_7869_6E67))
+    }
+
+    /// An index, each as likely as its weight; `None` when the weights add up to nothing.
+    pub fn by_weight(&mut self, weights: impl Iterator<Item = f64> + Clone) -> Option<usize> {
+        let total: f64 = weights.clone().sum();
+        if !(total.is_finite() && total > 0.0) {
+            return None;
+        }
+        let mut left = (self.0.next() >> 11) as f64 / (1_u64 << 53) as f64 * total;
+        let mut last = None;
+        for (index, weight) in weights.enumerate().filter(|(_, weight)| *weight > 0.0) {
+            last = Some(index);
+            if left < weight {
+                break;
+            }
+            left -= weight;
+        }
+        last
+    }
+}
+
 /// SplitMix64: small, fixed for ever, good enough to shuffle.
+#[derive(Debug)]
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -76,6 +119,16 @@ mod tests {
         assert!(eval.iter().all(|row| !train.contains(row)));
         assert_eq!(split(10, 1e-6, 7).1, Vec::<u32>::new());
         assert_eq!(split(2, 0.99, 7).0.len(), 1, "one row stays for training");
+    }
+
+    #[test]
+    fn a_windowed_order_stays_near() {
+        let order = windowed_order(1000, 64, 3, 1);
+        assert!(order.iter().enumerate().all(|(at, row)| *row as usize / 64 == at / 64));
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
+        assert_ne!(order, windowed_order(1000, 64, 3, 2));
     }
 
     #[test]

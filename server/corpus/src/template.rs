@@ -1,5 +1,6 @@
 //! Prompt templates: one object formats for training, preview and the playground.
 
+mod budget;
 pub mod builtin;
 mod clock;
 mod jinja;
@@ -7,7 +8,7 @@ mod python;
 
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
-use contract::templates::{self, MODEL_TEMPLATE};
+use contract::templates::{self, MODEL_TEMPLATE, UserTemplate};
 
 use crate::conversation::Conversation;
 use crate::tokenizer::ModelTokenizer;
@@ -30,6 +31,7 @@ pub struct Piece {
 #[derive(Clone, Debug)]
 pub struct Template {
     name: String,
+    key: String,
     kind: Kind,
 }
 
@@ -40,7 +42,8 @@ enum Kind {
 }
 
 impl Template {
-    /// The template of that key: `model` is the model's own chat template, else a built-in one (S-220). A model
+    /// The template of that key: `model` is the model's own chat template, else a built-in one (S-220) or a user
+    /// template ([`UserTemplate::key`]). A model
     /// without a chat template falls back to the built-in `default`; [`Template::name`] then says `default`.
     ///
     /// # Errors
@@ -49,9 +52,18 @@ impl Template {
         if key == MODEL_TEMPLATE {
             if let Some(source) = tokenizer.chat_template() {
                 let chat = ChatTemplate::new(source, tokenizer)?;
-                return Ok(Self { name: MODEL_TEMPLATE.to_owned(), kind: Kind::Chat(chat) });
+                let name = MODEL_TEMPLATE.to_owned();
+                return Ok(Self { key: name.clone(), name, kind: Kind::Chat(chat) });
             }
             return Self::resolve("default", tokenizer);
+        }
+        match UserTemplate::of_key(key) {
+            Some(Ok(own)) => {
+                let builtin = BuiltinTemplate::own(&own, tokenizer.eos_token());
+                return Ok(Self { name: own.name, key: key.to_owned(), kind: Kind::Builtin(builtin) });
+            }
+            Some(Err(mut problems)) => return Err(problems.swap_remove(0)),
+            None => {}
         }
         let found = templates::builtin(key).ok_or_else(|| {
             let known: Vec<_> = templates::BUILTIN.iter().map(|template| template.name).collect();
@@ -59,13 +71,18 @@ impl Template {
                 .field("template")
                 .hint(format!("Choose model or one of {}.", known.join(", ")))
         })?;
-        let builtin = BuiltinTemplate::new(*found, tokenizer.eos_token());
-        Ok(Self { name: key.to_owned(), kind: Kind::Builtin(builtin) })
+        let builtin = BuiltinTemplate::new(found, tokenizer.eos_token());
+        Ok(Self { name: key.to_owned(), key: key.to_owned(), kind: Kind::Builtin(builtin) })
     }
 
-    /// Key of the template really used: `model` or a built-in name.
+    /// Template really used: `model`, a built-in name, or the name of a user template.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Key it can be resolved by again, for the same model.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Whether it is a built-in one, to which the tokenizer's own begin token is added once in front.
@@ -134,6 +151,14 @@ impl Template {
         Ok(ids)
     }
 
+    /// Words at which an answer ends, besides the tokens of [`Template::stop_ids`].
+    pub fn stop_words(&self) -> &[String] {
+        match &self.kind {
+            Kind::Builtin(builtin) => builtin.stop_words(),
+            Kind::Chat(_) => &[],
+        }
+    }
+
     /// Ids at which an answer ends: the tokenizer's end token and the token this template writes after answers.
     pub fn stop_ids(&self, tokenizer: &ModelTokenizer) -> Vec<u32> {
         let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
@@ -141,7 +166,10 @@ impl Template {
         let pieces = self.pieces(&sample).unwrap_or_default();
         if let Some(last) = pieces.last().filter(|piece| piece.learn && piece.tail > 0) {
             let tail = &last.text[last.text.len() - last.tail..];
-            ids.extend(tokenizer.encode(tail, false).unwrap_or_default().first());
+            // A tail of several tokens is found as a stop word; its first token alone may be any text.
+            if let [only] = tokenizer.encode(tail, false).unwrap_or_default().as_slice() {
+                ids.push(*only);
+            }
         }
         ids.dedup();
         ids

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use contract::problem::Problem;
+use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use settings::Settings;
@@ -33,6 +34,7 @@ pub struct ModelTokenizer {
     pad_id: u32,
     adds_bos: bool,
     specials: BTreeSet<u32>,
+    digest: String,
 }
 
 impl ModelTokenizer {
@@ -66,6 +68,7 @@ impl ModelTokenizer {
         special_tokens_map: Option<&[u8]>,
         chat_template: Option<&[u8]>,
     ) -> Result<Self, Problem> {
+        let digest = digest([Some(tokenizer_json), tokenizer_config_json, special_tokens_map, chat_template]);
         let mut inner = Tokenizer::from_bytes(tokenizer_json)
             .map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         // Limits are the encoder's business; a stored truncation would silently shorten every text.
@@ -85,7 +88,12 @@ impl ModelTokenizer {
         let probe =
             inner.encode_fast("", true).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         let adds_bos = bos_id.is_some() && probe.get_ids().first().copied() == bos_id;
-        Ok(Self { inner, settings, bos_id, eos_id, pad_id, adds_bos, specials })
+        Ok(Self { inner, settings, bos_id, eos_id, pad_id, adds_bos, specials, digest })
+    }
+
+    /// SHA-256 over its files, chat template included, hex: the same digest, the same tokens.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Ids of a text. Special tokens written in the text become their ids. With `add_special` the begin token
@@ -184,6 +192,16 @@ impl ModelTokenizer {
     pub fn chat_template(&self) -> Option<&str> {
         self.settings.chat_template.as_deref()
     }
+}
+
+fn digest(files: [Option<&[u8]>; 4]) -> String {
+    let mut digest = Sha256::new();
+    for file in files {
+        let bytes = file.unwrap_or_default();
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn broken(file: &str, why: &str) -> Problem {

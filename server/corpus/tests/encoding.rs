@@ -26,6 +26,7 @@ fn encoder(template: &str, source: usize, target: usize) -> Encoder {
         template: Template::resolve(template, &tokenizer).unwrap(),
         tokenizer,
         stage: Stage::Sft,
+        behaviour: contract::dataset::Behaviour::Corrected,
         max_source_length: source,
         max_target_length: target,
         system: None,

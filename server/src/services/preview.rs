@@ -25,6 +25,7 @@ pub async fn of_row(state: &AppState, request: PreviewRequest) -> Result<Preview
             template: Template::resolve(&request.template, &tokenizer)?,
             tokenizer,
             stage: request.stage,
+            behaviour: contract::dataset::Behaviour::Corrected,
             max_source_length: request.max_source_length,
             max_target_length: request.max_target_length,
             system: Some(request.system.trim().to_owned()).filter(|text| !text.is_empty()),

@@ -94,6 +94,7 @@ pub fn encode(spec: &RunSpec) -> Result<TrainData, Problem> {
     let encoder = Encoder {
         template: Template::resolve(&spec.template, &tokenizer)?,
         stage: spec.stage,
+        behaviour: contract::dataset::Behaviour::Corrected,
         max_source_length: spec.hyper.max_source_length,
         max_target_length: spec.hyper.max_target_length,
         system: Some(spec.system.clone()).filter(|system| !system.is_empty()),

@@ -1,5 +1,6 @@
 //! Packing plain text into blocks for pre-training (S-141).
 
+use contract::dataset::Behaviour;
 use contract::problem::Problem;
 
 use super::Encoded;
@@ -18,6 +19,7 @@ pub struct PtPacker<'t> {
     waiting: Vec<u32>,
     original: bool,
     batch_texts: usize,
+    taken: usize,
     done: PtEncoded,
 }
 
@@ -41,14 +43,18 @@ impl<'t> PtPacker<'t> {
         let bos = tokenizer.bos_id().filter(|_| tokenizer.add_bos());
         let block = max_source_length.saturating_sub(usize::from(bos.is_some())).max(1);
         let done = PtEncoded::default();
-        Self { tokenizer, bos, block, waiting: Vec::new(), original: false, batch_texts: 0, done }
+        Self { tokenizer, bos, block, waiting: Vec::new(), original: false, batch_texts: 0, taken: 0, done }
     }
 
-    /// Packs as the ancestor did: left-over tokens are dropped after every 1000 texts, short corpora give nothing.
+    /// As the original did it: left-over tokens are dropped after every 1000 texts, short corpora give nothing.
     #[must_use]
-    pub fn original(mut self) -> Self {
-        self.original = true;
+    pub fn behaving(mut self, behaviour: Behaviour) -> Self {
+        self.original = behaviour == Behaviour::Original;
         self
+    }
+
+    pub(crate) fn tokenizer(&self) -> &'t ModelTokenizer {
+        self.tokenizer
     }
 
     /// Takes the next text.
@@ -57,6 +63,12 @@ impl<'t> PtPacker<'t> {
     /// When the tokenizer fails.
     pub fn push(&mut self, text: &str) -> Result<(), Problem> {
         let ids = self.tokenizer.encode(text, false)?;
+        self.push_ids(&ids);
+        Ok(())
+    }
+
+    /// Takes the ids of the next text, encoded without special tokens.
+    pub fn push_ids(&mut self, ids: &[u32]) {
         self.done.total_tokens += ids.len();
         self.waiting.extend(ids);
         let whole = self.waiting.len() / self.block * self.block;
@@ -68,12 +80,17 @@ impl<'t> PtPacker<'t> {
         if self.original && self.batch_texts.is_multiple_of(ORIGINAL_BATCH) {
             self.drop_rest();
         }
-        Ok(())
+    }
+
+    /// The blocks that are full already; they are not given again.
+    pub fn take_blocks(&mut self) -> Vec<Encoded> {
+        self.taken += self.done.blocks.len();
+        std::mem::take(&mut self.done.blocks)
     }
 
     /// The blocks.
     pub fn finish(mut self) -> PtEncoded {
-        if !self.original && self.done.blocks.is_empty() && !self.waiting.is_empty() {
+        if !self.original && self.taken == 0 && self.done.blocks.is_empty() && !self.waiting.is_empty() {
             let ids = std::mem::take(&mut self.waiting);
             let short = self.encoded(&ids);
             self.done.blocks.push(short);

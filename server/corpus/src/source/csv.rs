@@ -81,7 +81,8 @@ impl<R: Read> CsvRows<R> {
         }
         let mut cells = Vec::with_capacity(header.len());
         for (index, (name, cell)) in header.iter().zip(record.iter()).enumerate() {
-            let at = start + record.range(index).map_or(0, |range| range.start as u64);
+            // Separators are not part of the record; quotes before the cell are not counted either.
+            let at = start + record.range(index).map_or(0, |range| (range.start + index) as u64);
             let text = utf8(cell, row, at).map_err(|problem| problem.field(name.clone()))?;
             cells.push((name.clone(), if text.is_empty() { Value::Null } else { Value::from(text) }));
         }

@@ -1,21 +1,66 @@
 //! Built-in templates: prefix, prompt, separator (S-220 to S-223).
 
-use contract::templates::Builtin;
+use contract::templates::{Builtin, UserTemplate};
 
 use super::Piece;
 use crate::conversation::Conversation;
 
-/// A built-in template with the end token of the model it speaks to.
+/// A template of plain parts, built in or a person's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// System text where none is given.
+    pub prefix: String,
+    /// How a system text is written, with `{system}`; `None`: followed by `sep`.
+    pub system: Option<String>,
+    /// One turn, with `{query}`.
+    pub prompt: String,
+    /// Text between turns.
+    pub sep: String,
+    /// Whether earlier turns are kept.
+    pub use_history: bool,
+}
+
+impl From<&Builtin> for Words {
+    fn from(builtin: &Builtin) -> Self {
+        Self {
+            prefix: builtin.prefix.to_owned(),
+            system: None,
+            prompt: builtin.prompt.to_owned(),
+            sep: builtin.sep.to_owned(),
+            use_history: builtin.use_history,
+        }
+    }
+}
+
+/// A template with what it writes behind answers.
 #[derive(Clone, Debug)]
 pub struct BuiltinTemplate {
-    words: Builtin,
-    eos: String,
+    words: Words,
+    end: String,
+    stop_words: Vec<String>,
 }
 
 impl BuiltinTemplate {
     /// Joins words and end token; without an end token answers end with nothing.
-    pub(super) fn new(words: Builtin, eos: Option<&str>) -> Self {
-        Self { words, eos: eos.unwrap_or_default().to_owned() }
+    pub(super) fn new(words: &Builtin, eos: Option<&str>) -> Self {
+        Self { words: words.into(), end: eos.unwrap_or_default().to_owned(), stop_words: Vec::new() }
+    }
+
+    /// A person's own: its first stop word takes the place of the end token.
+    pub(super) fn own(own: &UserTemplate, eos: Option<&str>) -> Self {
+        let words = Words {
+            prefix: own.prefix.clone(),
+            system: Some(own.system.clone()).filter(|form| !form.is_empty()),
+            prompt: own.prompt.clone(),
+            sep: own.sep.clone(),
+            use_history: own.use_history,
+        };
+        let end = own.stop_words.first().map(String::as_str).or(eos).unwrap_or_default().to_owned();
+        Self { words, end, stop_words: own.stop_words.clone() }
+    }
+
+    pub(super) fn stop_words(&self) -> &[String] {
+        &self.stop_words
     }
 
     /// Prefix, earlier turns and the last question, without end tokens between them.
@@ -32,7 +77,7 @@ impl BuiltinTemplate {
         let texts = dialog.into_iter().take(kept).enumerate();
         let piece = |(index, text): (usize, String)| match index % 2 {
             0 => Piece { text, learn: false, tail: 0 },
-            _ => Piece { text: text + &self.eos, learn: true, tail: self.eos.len() },
+            _ => Piece { text: text + &self.end, learn: true, tail: self.end.len() },
         };
         texts.map(piece).collect()
     }
@@ -41,19 +86,23 @@ impl BuiltinTemplate {
 /// Alternating questions and answers as text: `[q1, a1, …, qn, an]` (S-221, S-222). Earlier turns are kept only
 /// where the template uses history; an empty prefix means the template's own.
 pub fn get_dialog(
-    words: &Builtin,
+    words: &Words,
     query: &str,
     response: &str,
     history: &[(String, String)],
     prefix: Option<&str>,
 ) -> Vec<String> {
-    let prefix = prefix.filter(|text| !text.is_empty()).unwrap_or(words.prefix);
-    let head = if prefix.is_empty() { String::new() } else { format!("{prefix}{}", words.sep) };
+    let prefix = prefix.filter(|text| !text.is_empty()).unwrap_or(&words.prefix);
+    let head = match &words.system {
+        _ if prefix.is_empty() => String::new(),
+        Some(form) => form.replacen("{system}", prefix, 1),
+        None => format!("{prefix}{}", words.sep),
+    };
     let history = if words.use_history { history } else { &[] };
     let turns = history.iter().map(|(q, a)| (q.as_str(), a.as_str())).chain([(query, response)]);
     let mut dialog = Vec::with_capacity(history.len() * 2 + 2);
     for (index, (question, answer)) in turns.enumerate() {
-        let before = if index == 0 { head.as_str() } else { words.sep };
+        let before = if index == 0 { &head } else { &words.sep };
         dialog.push(format!("{before}{}", words.prompt.replacen("{query}", question, 1)));
         dialog.push(answer.to_owned());
     }
@@ -61,12 +110,7 @@ pub fn get_dialog(
 }
 
 /// The prompt as the ancestor joined it, without end tokens between turns (S-222).
-pub fn get_prompt(
-    words: &Builtin,
-    query: &str,
-    history: &[(String, String)],
-    prefix: Option<&str>,
-) -> String {
+pub fn get_prompt(words: &Words, query: &str, history: &[(String, String)], prefix: Option<&str>) -> String {
     let mut dialog = get_dialog(words, query, "", history, prefix);
     dialog.pop();
     dialog.concat()

@@ -11,11 +11,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use minijinja_contrib::pycompat;
 
-use super::{Piece, clock, python};
+use super::{Piece, budget, clock, python};
 use crate::tokenizer::ModelTokenizer;
-
-/// Instructions one rendering may take before it is stopped: a template cannot hang a run.
-const FUEL: u64 = 20_000_000;
 
 /// A compiled chat template and the special tokens of its tokenizer.
 #[derive(Clone)]
@@ -66,7 +63,8 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| broken(&error))?);
-        environment.set_fuel(Some(FUEL));
+        environment.set_fuel(Some(budget::FUEL));
+        environment.set_recursion_limit(budget::DEPTH);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(pycompat::unknown_method_callback);
         environment.add_filter("tojson", python::tojson);
@@ -74,7 +72,7 @@ impl ChatTemplate {
             Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
         });
         environment.set_formatter(|out, _, value| {
-            out.write_str(&python::display(value)).map_err(|_| Error::from(ErrorKind::WriteFailure))
+            out.write_str(&python::display(value)?).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         environment
             .add_template_owned("chat", without_generation_tags(source))
@@ -136,8 +134,14 @@ impl ChatTemplate {
             // Templates join these without asking; a token the model lacks adds nothing.
             context.insert(name.to_owned(), Value::from(token.as_deref().unwrap_or_default()));
         }
-        let template = self.environment.get_template("chat").map_err(|error| broken(&error))?;
-        template.render(Value::from(context)).map_err(|error| refused(&error))
+        let size = budget::size_of(messages) + budget::size_of(&extras.tools);
+        let environment = budget::environment_for(&self.environment, size);
+        let template = environment.get_template("chat").map_err(|error| broken(&error))?;
+        let mut out = budget::Capped::new(size);
+        match template.render_captured_to(Value::from(context), &mut out).map(drop) {
+            Ok(()) => out.text(),
+            Err(error) => Err(refused(&error)),
+        }
     }
 
     /// Pieces of the training text, or with `answered` false, of the prompt. A template that refuses system

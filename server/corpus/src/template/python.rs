@@ -5,39 +5,70 @@ use minijinja::{Error, ErrorKind};
 use serde_json::Value as Json;
 
 /// Writes a value as Python's `str` does.
-pub(super) fn display(value: &Value) -> String {
+///
+/// # Errors
+/// When the value nests deeper than [`DEEPEST`].
+pub(super) fn display(value: &Value) -> Result<String, Error> {
     match value.kind() {
-        ValueKind::Undefined => String::new(),
-        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        ValueKind::Undefined => Ok(String::new()),
+        ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
-            repr(value)
+            repr(value, 0)
         }
-        _ => value.to_string(),
+        _ => Ok(value.to_string()),
     }
 }
 
-fn repr(value: &Value) -> String {
-    match value.kind() {
+/// Deepest nesting of a value that is printed.
+const DEEPEST: usize = 128;
+
+/// Widest indentation of `tojson`.
+const WIDEST: usize = 64;
+
+fn too_deep() -> Error {
+    Error::new(ErrorKind::InvalidOperation, "a value nests too deep to be printed")
+}
+
+fn repr(value: &Value, depth: usize) -> Result<String, Error> {
+    if depth > DEEPEST {
+        return Err(too_deep());
+    }
+    Ok(match value.kind() {
         ValueKind::None => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::String => repr_str(value.as_str().unwrap_or_default()),
         ValueKind::Seq => {
-            let items: Vec<_> = value.try_iter().into_iter().flatten().map(|item| repr(&item)).collect();
-            format!("[{}]", items.join(", "))
+            let items = value.try_iter().into_iter().flatten().map(|item| repr(&item, depth + 1));
+            format!("[{}]", items.collect::<Result<Vec<_>, _>>()?.join(", "))
         }
         ValueKind::Map => {
             let pair = |key: Value| {
                 let item = value.get_item(&key).unwrap_or_default();
-                format!("{}: {}", repr(&key), repr(&item))
+                Ok(format!("{}: {}", repr(&key, depth + 1)?, repr(&item, depth + 1)?))
             };
-            let items: Vec<_> = value.try_iter().into_iter().flatten().map(pair).collect();
+            let items =
+                value.try_iter().into_iter().flatten().map(pair).collect::<Result<Vec<_>, Error>>()?;
             format!("{{{}}}", items.join(", "))
         }
         ValueKind::Number if !value.is_integer() => {
             f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
         }
         _ => value.to_string(),
-    }
+    })
+}
+
+/// Whether a value nests no deeper than [`DEEPEST`].
+fn shallow(value: &Value, depth: usize) -> bool {
+    depth <= DEEPEST
+        && match value.kind() {
+            ValueKind::Seq => value.try_iter().into_iter().flatten().all(|item| shallow(&item, depth + 1)),
+            ValueKind::Map => value
+                .try_iter()
+                .into_iter()
+                .flatten()
+                .all(|key| shallow(&value.get_item(&key).unwrap_or_default(), depth + 1)),
+            _ => true,
+        }
 }
 
 /// A float as Python's `repr`: shortest digits, an exponent below 1e-4 and from 1e16 on.
@@ -75,12 +106,18 @@ fn repr_str(text: &str) -> String {
 
 /// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of transformers.
 pub(super) fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Value, Error> {
+    if !shallow(value, 0) {
+        return Err(too_deep());
+    }
     let json: Json = serde_json::to_value(value).map_err(|error| {
         Error::new(ErrorKind::BadSerialization, "tojson: the value cannot be written as JSON")
             .with_source(error)
     })?;
     let named: Option<usize> = options.get("indent")?;
     let indent = indent.or(named);
+    if indent.is_some_and(|indent| indent > WIDEST) {
+        return Err(Error::new(ErrorKind::InvalidOperation, "tojson: the indentation is too wide"));
+    }
     let separators: Option<(String, String)> =
         options.get::<Option<Vec<String>>>("separators")?.and_then(|pair| match pair.as_slice() {
             [items, keys] => Some((items.clone(), keys.clone())),
@@ -194,7 +231,7 @@ mod tests {
     fn values_as_python_prints_them() {
         let json = serde_json::json!({"a": [1, 2.0, null, true], "it's": "x\n"});
         let value = Value::from(minijinja::value::Serde(&json));
-        assert_eq!(display(&value), r#"{'a': [1, 2.0, None, True], "it's": 'x\n'}"#);
-        assert_eq!(display(&Value::UNDEFINED), "");
+        assert_eq!(display(&value).unwrap(), r#"{'a': [1, 2.0, None, True], "it's": 'x\n'}"#);
+        assert_eq!(display(&Value::UNDEFINED).unwrap(), "");
     }
 }

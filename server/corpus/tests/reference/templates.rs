@@ -36,7 +36,7 @@ fn reference_s_221_s_222_builtin_rendered() {
     let unknown = Template::resolve("nope", &tokenizer("llama2")).unwrap_err();
     assert_eq!(unknown.message, text(&document["unknown_name_error"]));
     for case in cases(&document) {
-        let words = builtin(text(&case["template"])).unwrap();
+        let words = &builtin(text(&case["template"])).unwrap().into();
         let (query, answer, prefix) = (text(&case["query"]), text(&case["answer"]), case["prefix"].as_str());
         let history = pairs(&case["history"]);
         assert_eq!(get_prompt(words, query, &history, prefix), text(&case["get_prompt"]));

@@ -33,6 +33,7 @@ fn previews(spec: &RunSpec) -> Vec<Preview> {
     let encoder = Encoder {
         template: Template::resolve(&spec.template, &tokenizer).expect("resolves"),
         stage: spec.stage,
+        behaviour: contract::dataset::Behaviour::Corrected,
         max_source_length: spec.hyper.max_source_length,
         max_target_length: spec.hyper.max_target_length,
         system: Some(spec.system.clone()),

@@ -1,0 +1,123 @@
+//! From a row to what a stage trains on, in one step (S-145).
+
+use contract::dataset::{Behaviour, Mapping};
+use contract::problem::Problem;
+use contract::stage::Stage;
+
+use super::{Encoded, EncodedPair, EncodedPrompt, Encoder};
+use crate::conversation::{Conversation, Pair, text_of};
+use crate::source::Row;
+
+/// An encoded row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Example {
+    /// A sequence with labels: sft (S-142), or a block of pre-training (S-141).
+    Sequence(Encoded),
+    /// Two sequences: rm and dpo (S-144).
+    Pair(EncodedPair),
+    /// A prompt and a reference: ppo, and sft that generates (S-143).
+    Prompt(EncodedPrompt),
+    /// Ids of a text that is yet to be cut into blocks (S-141).
+    Text(Vec<u32>),
+}
+
+impl Example {
+    /// Tokens of the longest sequence: what a batch is padded to.
+    pub fn longest(&self) -> usize {
+        match self {
+            Self::Sequence(row) => row.input_ids.len(),
+            Self::Pair(pair) => pair.chosen.input_ids.len().max(pair.rejected.input_ids.len()),
+            Self::Prompt(prompt) => prompt.input_ids.len(),
+            Self::Text(ids) => ids.len(),
+        }
+    }
+
+    /// Tokens lost to the length limits.
+    pub fn cut(&self) -> usize {
+        match self {
+            Self::Sequence(row) => row.cut,
+            Self::Pair(pair) => pair.chosen.cut + pair.rejected.cut,
+            Self::Prompt(prompt) => prompt.cut,
+            Self::Text(_) => 0,
+        }
+    }
+}
+
+/// A row read for a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Plain text.
+    Text(String),
+    /// Questions and answers; for ppo the last answer may be empty.
+    Talk(Conversation),
+    /// A better and a worse answer.
+    Pair(Pair),
+}
+
+impl Taken {
+    /// Reads a row as the stage needs it (S-140). The original left rows without an answer out even in ppo, which
+    /// writes its own answers; corrected, a question is enough there.
+    ///
+    /// # Errors
+    /// The reason why the row cannot teach, as a sentence without a full stop.
+    pub fn from_row(
+        row: &Row,
+        mapping: &Mapping,
+        stage: Stage,
+        behaviour: Behaviour,
+    ) -> Result<Self, String> {
+        match (stage, behaviour) {
+            (Stage::Pt, _) => text_of(row, mapping).map(Self::Text),
+            (Stage::Rm | Stage::Dpo, _) => Pair::from_row(row, mapping).map(Self::Pair),
+            (Stage::Ppo, Behaviour::Corrected) => Conversation::asked(row, mapping).map(Self::Talk),
+            (Stage::Sft, _) | (Stage::Ppo, Behaviour::Original) => {
+                Conversation::from_row(row, mapping).map(Self::Talk)
+            }
+        }
+    }
+
+    /// Gives the row a system text where it has none of its own (S-079).
+    pub fn with_prefix(mut self, prefix: Option<&str>) -> Self {
+        let slot = match &mut self {
+            Self::Text(_) => return self,
+            Self::Talk(talk) => &mut talk.system,
+            Self::Pair(pair) => &mut pair.chosen.system,
+        };
+        if slot.is_none() {
+            *slot = prefix.filter(|text| !text.is_empty()).map(str::to_owned);
+        }
+        self
+    }
+}
+
+impl Encoder {
+    /// Encodes a row for this encoder's stage. The inner error is the reason why it is left out.
+    ///
+    /// # Errors
+    /// When the template refuses the row or the tokenizer fails.
+    pub fn encode_row(
+        &self,
+        row: &Row,
+        mapping: &Mapping,
+        prefix: Option<&str>,
+    ) -> Result<Result<Example, String>, Problem> {
+        match Taken::from_row(row, mapping, self.stage, self.behaviour) {
+            Ok(taken) => self.encode_taken(&taken.with_prefix(prefix)).map(Ok),
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    /// Encodes what was read from a row (S-145): pre-training to ids, sft to a labelled sequence, rm and dpo to a
+    /// pair, ppo to a prompt.
+    ///
+    /// # Errors
+    /// When the template refuses it or the tokenizer fails.
+    pub fn encode_taken(&self, taken: &Taken) -> Result<Example, Problem> {
+        match taken {
+            Taken::Text(text) => self.tokenizer.encode(text, false).map(Example::Text),
+            Taken::Pair(pair) => self.encode_pair(pair).map(Example::Pair),
+            Taken::Talk(talk) if self.stage == Stage::Ppo => self.encode_prompt(talk).map(Example::Prompt),
+            Taken::Talk(talk) => self.encode_sft(talk).map(Example::Sequence),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Rows of a run, encoded on all cores in the order of the data, with bounded memory.
+
+use std::ops::ControlFlow;
+
+use contract::dataset::{Behaviour, Mixing};
+use contract::health::Progress;
+use contract::problem::Problem;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::encode::Encoder;
+use crate::mix::{Mixed, MixedRows, Part, mixed};
+use crate::source::Row;
+
+/// Rows encoded together, at most.
+const BATCH_ROWS: usize = 2048;
+
+/// Text held of one batch before it is encoded, bytes, at most (and one row more).
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Data and everything that decides how it becomes tokens.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Tokenizer, template, stage and limits.
+    pub encoder: Encoder,
+    /// Datasets.
+    pub parts: Vec<Part>,
+    /// How they become one.
+    pub mixing: Mixing,
+    /// Rows of each, at most; 0: all (S-029).
+    pub max_samples: u64,
+    /// Seed of the mixing.
+    pub seed: u64,
+    /// Rows in all, for progress; 0 when not known.
+    pub total: u64,
+}
+
+/// What a caller says after each report of progress: go on, or stop.
+pub type Watch<'w> = &'w mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// The problem of a pass that was told to stop.
+pub fn cancelled() -> Problem {
+    Problem::new("data.cancelled", "Reading the data was stopped.").hint("Start it again when you like.")
+}
+
+impl Job {
+    /// A name for what this job makes: the same data (by their digests), tokenizer, template, limits and rules give
+    /// the same name, anything else another.
+    pub fn fingerprint(&self, digests: &[String]) -> String {
+        let encoder = &self.encoder;
+        let parts: Vec<_> = self
+            .parts
+            .iter()
+            .map(|part| serde_json::json!([part.mapping, part.prefix, part.weight, part.files.kind]))
+            .collect();
+        let behaviour: Behaviour = encoder.behaviour;
+        let all = serde_json::json!({
+            "version": crate::prepared::VERSION,
+            "data": digests,
+            "parts": parts,
+            "mixing": self.mixing,
+            "max_samples": self.max_samples,
+            "seed": if self.mixing == Mixing::Concatenate { 0 } else { self.seed },
+            "tokenizer": encoder.tokenizer.digest(),
+            "template": encoder.template.key(),
+            "system": encoder.system,
+            "stage": encoder.stage,
+            "lengths": [encoder.max_source_length, encoder.max_target_length],
+            "behaviour": behaviour,
+        });
+        hex(&Sha256::digest(all.to_string()))
+    }
+
+    /// Works on every row on all cores and hands the results over in the order of the data, numbered from 1. While
+    /// one batch is worked on, the next is read.
+    ///
+    /// # Errors
+    /// What reading finds broken, an error of `take`, or `data.cancelled`.
+    pub(crate) fn each<T: Send>(
+        &self,
+        work: impl Fn(&Row, &Part) -> T + Sync,
+        mut take: impl FnMut(u64, T) -> Result<u64, Problem>,
+        watch: Watch<'_>,
+    ) -> Result<(), Problem> {
+        let mut rows = mixed(&self.parts, self.mixing, self.max_samples, self.seed)?;
+        let mut progress = Progress { rows: 0, total: self.total, tokens: 0 };
+        let mut batch = read_batch(&mut rows)?;
+        while !batch.is_empty() {
+            let (done, next) = rayon::join(
+                || batch.par_iter().map(|row| work(&row.row, &self.parts[row.part])).collect::<Vec<T>>(),
+                || read_batch(&mut rows),
+            );
+            for item in done {
+                progress.rows += 1;
+                progress.tokens += take(progress.rows, item)?;
+            }
+            if watch(progress).is_break() {
+                return Err(cancelled());
+            }
+            // The rows before the broken one were handed over first: its place is known to be the first.
+            batch = next?;
+        }
+        Ok(())
+    }
+}
+
+fn read_batch(rows: &mut MixedRows<'_>) -> Result<Vec<Mixed>, Problem> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+        let Some(row) = rows.next() else { break };
+        let row = row?;
+        bytes += row.row.size();
+        batch.push(row);
+    }
+    Ok(batch)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

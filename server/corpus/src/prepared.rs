@@ -1,0 +1,335 @@
+//! Encoded rows on disk: written while training already reads them, found again by what they were made from.
+//!
+//! A store is two files and a summary, named by [`crate::job::Job::fingerprint`]: records, the byte each begins at, and,
+//! once everything is written, how many there are. Rows are read by position, never all at once.
+
+mod record;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use contract::health::Progress;
+use contract::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+use crate::encode::{Example, PtPacker};
+use crate::health::is_refusal;
+use crate::job::{Job, cancelled};
+
+/// Changes whenever encoding or the form of files does; older stores are made anew.
+pub(crate) const VERSION: u32 = 1;
+
+/// What a finished store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Examples.
+    pub examples: u64,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows left out.
+    pub dropped_rows: u64,
+    /// The first row left out, from 1, and why.
+    pub first_dropped: Option<(u64, String)>,
+    /// Examples that lost tokens to the length limits.
+    pub cut_rows: u64,
+    /// Tokens of the longest sequence.
+    pub longest: u64,
+    /// Tokens of all sequences.
+    pub tokens: u64,
+    /// Bytes of the file of records.
+    pub bytes: u64,
+}
+
+/// Where preparation stands.
+#[derive(Default)]
+struct Standing {
+    ready: u64,
+    progress: Progress,
+    end: Option<Result<Summary, Problem>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    standing: Mutex<Standing>,
+    changed: Condvar,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Examples of a run, complete or still growing. Dropping a growing store stops its preparation.
+pub struct Prepared {
+    records: File,
+    offsets: File,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("ready", &self.ready()).finish_non_exhaustive()
+    }
+}
+
+struct Names {
+    records: PathBuf,
+    offsets: PathBuf,
+    summary: PathBuf,
+}
+
+fn names(folder: &Path, key: &str) -> Names {
+    let name = |end: &str| folder.join(format!("{key}.{end}"));
+    Names { records: name("rows"), offsets: name("offsets"), summary: name("json") }
+}
+
+fn disk(what: &str) -> impl Fn(std::io::Error) -> Problem {
+    move |error| {
+        Problem::new("data.store", format!("Prepared rows cannot be {what}: {error}."))
+            .hint("Check that the disk has room and may be written to.")
+    }
+}
+
+impl Prepared {
+    /// The finished store of that key; `None` when there is none, or its files do not fit its summary.
+    pub fn open(folder: &Path, key: &str) -> Option<Self> {
+        let names = names(folder, key);
+        let summary: Summary = serde_json::from_slice(&std::fs::read(&names.summary).ok()?).ok()?;
+        let (records, offsets) = (File::open(&names.records).ok()?, File::open(&names.offsets).ok()?);
+        let sizes = (records.metadata().ok()?.len(), offsets.metadata().ok()?.len());
+        if sizes != (summary.bytes, summary.examples * 8) {
+            return None;
+        }
+        let progress = Progress { rows: summary.rows, total: summary.rows, tokens: summary.tokens };
+        let standing = Standing { ready: summary.examples, progress, end: Some(Ok(summary)) };
+        let shared = Arc::new(Shared { standing: Mutex::new(standing), ..Shared::default() });
+        Some(Self { records, offsets, shared })
+    }
+
+    /// The store of what this job makes: opened where it is finished, else prepared on a thread of its own. `digests`
+    /// are those of the data files.
+    ///
+    /// # Errors
+    /// `data.store` when the folder cannot be written to.
+    pub fn open_or_start(folder: &Path, job: Job, digests: &[String]) -> Result<Self, Problem> {
+        let key = job.fingerprint(digests);
+        match Self::open(folder, &key) {
+            Some(prepared) => Ok(prepared),
+            None => Self::start(folder, &key, job),
+        }
+    }
+
+    /// Prepares on a thread of its own. Two preparations of one key at a time do not disturb one another: each writes
+    /// its own files, and the last to finish keeps its name.
+    ///
+    /// # Errors
+    /// `data.store` when the folder cannot be written to.
+    pub fn start(folder: &Path, key: &str, job: Job) -> Result<Self, Problem> {
+        std::fs::create_dir_all(folder).map_err(disk("written"))?;
+        let own = format!("{key}.{}-{}", std::process::id(), next_number());
+        let (temporary, last) = (names(folder, &own), names(folder, key));
+        let create = |path: &Path| File::create(path).map_err(disk("written"));
+        let writer = Writer {
+            records: BufWriter::with_capacity(1 << 18, create(&temporary.records)?),
+            offsets: BufWriter::new(create(&temporary.offsets)?),
+            summary: Summary::default(),
+            buffer: Vec::new(),
+        };
+        let open = |path: &Path| File::open(path).map_err(disk("read"));
+        let (records, offsets) = (open(&temporary.records)?, open(&temporary.offsets)?);
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let run = move || {
+            let end = prepare(&job, writer, &theirs).and_then(|summary| publish(&temporary, &last, summary));
+            if end.is_err() {
+                // What was not finished is of no use to anybody.
+                for path in [&temporary.records, &temporary.offsets, &temporary.summary] {
+                    let _ = std::fs::remove_file(path);
+                }
+            }
+            let mut standing = theirs.lock();
+            if let Ok(summary) = &end {
+                standing.ready = summary.examples;
+            }
+            standing.end = Some(end);
+            theirs.changed.notify_all();
+        };
+        std::thread::Builder::new().name("prepare".to_owned()).spawn(run).map_err(disk("made"))?;
+        Ok(Self { records, offsets, shared })
+    }
+
+    /// Examples that can be read without waiting.
+    pub fn ready(&self) -> u64 {
+        self.shared.lock().ready
+    }
+
+    /// How far preparation is.
+    pub fn progress(&self) -> Progress {
+        self.shared.lock().progress
+    }
+
+    /// Whether everything is there.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.shared.lock().end, Some(Ok(_)))
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// What preparation found.
+    pub fn wait(&self) -> Result<Summary, Problem> {
+        self.wait_for(u64::MAX)?;
+        self.shared.lock().end.clone().unwrap_or_else(|| Err(cancelled()))
+    }
+
+    /// Waits until example `index` (from 0) is there; `false` when the data end before it.
+    fn wait_for(&self, index: u64) -> Result<bool, Problem> {
+        let mut standing = self.shared.lock();
+        loop {
+            if standing.ready > index {
+                return Ok(true);
+            }
+            match &standing.end {
+                Some(Ok(_)) => return Ok(false),
+                Some(Err(problem)) => return Err(problem.clone()),
+                None => {
+                    standing = self.shared.changed.wait(standing).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// Example `index` (from 0), waiting until it is prepared; `None` past the end.
+    ///
+    /// # Errors
+    /// What preparation found, or `data.store` when the files cannot be read or are damaged.
+    pub fn get(&self, index: u64) -> Result<Option<Example>, Problem> {
+        if !self.wait_for(index)? {
+            return Ok(None);
+        }
+        let offset = |index: u64| -> Result<u64, Problem> {
+            let mut bytes = [0; 8];
+            self.offsets.read_exact_at(&mut bytes, index * 8).map_err(disk("read"))?;
+            Ok(u64::from_le_bytes(bytes))
+        };
+        let start = if index == 0 { 0 } else { offset(index - 1)? };
+        let length = offset(index)?.saturating_sub(start);
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.records.read_exact_at(&mut bytes, start).map_err(disk("read"))?;
+        record::read(&bytes).map(Some).ok_or_else(|| {
+            Problem::new("data.store", "Prepared rows are damaged.")
+                .hint("Delete the folder of prepared rows; they are made anew.")
+        })
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn next_number() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+struct Writer {
+    records: BufWriter<File>,
+    offsets: BufWriter<File>,
+    summary: Summary,
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    fn push(&mut self, example: &Example) -> Result<(), Problem> {
+        self.buffer.clear();
+        record::write(example, &mut self.buffer);
+        self.records.write_all(&self.buffer).map_err(disk("written"))?;
+        self.summary.bytes += self.buffer.len() as u64;
+        self.offsets.write_all(&self.summary.bytes.to_le_bytes()).map_err(disk("written"))?;
+        self.summary.examples += 1;
+        self.summary.cut_rows += u64::from(example.cut() > 0);
+        self.summary.longest = self.summary.longest.max(example.longest() as u64);
+        self.summary.tokens += record::tokens(example);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Problem> {
+        self.records.flush().and_then(|()| self.offsets.flush()).map_err(disk("written"))
+    }
+}
+
+/// Encodes every row of the job into the files.
+fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summary, Problem> {
+    let encoder = &job.encoder;
+    let writer = std::cell::RefCell::new(writer);
+    let mut packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
+    let blocks = |blocks: Vec<crate::Encoded>| {
+        blocks.into_iter().try_for_each(|block| writer.borrow_mut().push(&Example::Sequence(block)))
+    };
+    job.each(
+        |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
+        |number, encoded| {
+            let before = writer.borrow().summary.tokens;
+            let reason = match encoded {
+                Ok(Ok(Example::Text(ids))) => {
+                    packer.push_ids(&ids);
+                    blocks(packer.take_blocks())?;
+                    None
+                }
+                Ok(Ok(example)) => {
+                    writer.borrow_mut().push(&example)?;
+                    None
+                }
+                Ok(Err(reason)) => Some(reason),
+                Err(problem) if is_refusal(&problem) => {
+                    Some(format!("the template refuses it: {}", problem.message))
+                }
+                Err(problem) => return Err(problem.row(number)),
+            };
+            let summary = &mut writer.borrow_mut().summary;
+            summary.rows += 1;
+            if let Some(reason) = reason {
+                summary.dropped_rows += 1;
+                summary.first_dropped.get_or_insert((number, reason));
+            }
+            Ok(summary.tokens - before)
+        },
+        &mut |progress| {
+            // Only what is really in the files is announced.
+            let flushed = writer.borrow_mut().flush();
+            let mut standing = shared.lock();
+            standing.progress = progress;
+            if flushed.is_ok() {
+                standing.ready = writer.borrow().summary.examples;
+            }
+            shared.changed.notify_all();
+            let stop = shared.stop.load(Ordering::Relaxed) || flushed.is_err();
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    )?;
+    blocks(packer.finish().blocks)?;
+    let mut writer = writer.into_inner();
+    writer.flush()?;
+    writer.records.get_ref().sync_data().map_err(disk("written"))?;
+    Ok(writer.summary)
+}
+
+/// Gives the finished files their lasting names; the summary, which makes them count, comes last.
+fn publish(temporary: &Names, last: &Names, summary: Summary) -> Result<Summary, Problem> {
+    let text = serde_json::to_vec(&summary).unwrap_or_default();
+    std::fs::write(&temporary.summary, text)
+        .and_then(|()| std::fs::rename(&temporary.records, &last.records))
+        .and_then(|()| std::fs::rename(&temporary.offsets, &last.offsets))
+        .and_then(|()| std::fs::rename(&temporary.summary, &last.summary))
+        .map_err(disk("written"))?;
+    Ok(summary)
+}
