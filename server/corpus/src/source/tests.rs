@@ -59,7 +59,11 @@ fn invalid_utf8_names_row_and_byte() {
 #[test]
 fn nul_bytes_and_utf16_are_refused() {
     assert_eq!(problem(b"a\0b\n", FileKind::Txt).code, "dataset.nul_byte");
-    assert_eq!(problem(b"\xFF\xFEa\0", FileKind::Csv).code, "dataset.empty", "UTF-16 is read: a header alone");
+    assert_eq!(
+        problem(b"\xFF\xFEa\0", FileKind::Csv).code,
+        "dataset.empty",
+        "UTF-16 is read: a header alone"
+    );
 }
 
 #[test]
