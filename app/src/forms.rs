@@ -3,3 +3,4 @@
 pub(crate) mod param_field;
 pub(crate) mod preview;
 pub(crate) mod state;
+pub(crate) mod template_select;

@@ -2,12 +2,14 @@
 
 pub(crate) mod datasets;
 pub(crate) mod help;
+pub(crate) mod hub;
 pub(crate) mod missing;
 pub(crate) mod models;
 pub(crate) mod playground;
 pub(crate) mod runs;
 pub(crate) mod settings;
 pub(crate) mod start;
+pub(crate) mod templates;
 
 use leptos::prelude::*;
 use leptos_meta::Title;

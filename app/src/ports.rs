@@ -6,11 +6,17 @@
 )]
 
 use contract::chat::Voice;
-use contract::dataset::{DatasetView, Mapping, Preview, PreviewRequest, RowsPage};
+use contract::checkup::{Checkup, CheckupRequest};
+use contract::dataset::{
+    DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
+};
+use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::model::{ModelView, NewModel};
 use contract::run::{RunSummary, RunView};
+use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
+use contract::templates::UserTemplate;
 use contract::{DatasetId, ModelId, Problem, RunId};
 use leptos::prelude::*;
 use leptos::server_fn::codec::JsonEncoding;
@@ -57,6 +63,10 @@ impl FromServerFnError for Problems {
     }
 }
 
+/// Lets a page say that what it was asked for is not there; given by the server, absent in the browser.
+#[derive(Clone)]
+pub struct Missing(pub std::sync::Arc<dyn Fn() + Send + Sync>);
+
 #[cfg(feature = "ssr")]
 pub use ssr::*;
 
@@ -77,14 +87,22 @@ mod ssr {
         fn list(&self) -> Answer<'_, Vec<DatasetView>>;
         /// One dataset.
         fn get(&self, id: DatasetId) -> Answer<'_, DatasetView>;
-        /// `count` (at most 200) rows from row `start` (from 1) on.
-        fn rows(&self, id: DatasetId, start: u64, count: u64) -> Answer<'_, RowsPage>;
+        /// A page of the rows that a query finds.
+        fn rows(&self, id: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage>;
+        /// One row, whole, for editing.
+        fn row(&self, id: DatasetId, row: u64) -> Answer<'_, FullRow>;
+        /// Makes a new version with one row changed; the old version stays as it is.
+        fn edit(&self, id: DatasetId, edit: RowEdit) -> Answer<'_, DatasetView>;
+        /// Every version of this dataset, newest first.
+        fn versions(&self, id: DatasetId) -> Answer<'_, Vec<DatasetVersion>>;
         /// Changes how rows are read and inspects the file again.
         fn remap(&self, id: DatasetId, mapping: Mapping) -> Answer<'_, DatasetView>;
         /// Changes the label.
         fn rename(&self, id: DatasetId, name: String) -> Answer<'_, ()>;
-        /// Deletes the dataset; refused while a run that uses it is live.
+        /// Deletes the dataset with every version; refused while a run that uses one is live.
         fn delete(&self, id: DatasetId) -> Answer<'_, ()>;
+        /// Counts what a run would learn from; begun when first asked for, kept when done.
+        fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup>;
         /// What the model will see of a row.
         fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview>;
     }
@@ -99,6 +117,30 @@ mod ssr {
         fn create(&self, new: NewModel) -> Answer<'_, ModelView>;
         /// Deletes the model; refused while a run that uses it is live.
         fn delete(&self, id: ModelId) -> Answer<'_, ()>;
+    }
+
+    /// Prompt templates of one's own.
+    pub trait TemplatesPort: Send + Sync {
+        /// Every template, by name.
+        fn list(&self) -> Answer<'_, Vec<SavedTemplate>>;
+        /// Keeps a template under its name; one of the same name gives way.
+        fn save(&self, template: UserTemplate) -> Answer<'_, ()>;
+        /// Forgets a template; runs carry theirs with them.
+        fn delete(&self, id: String) -> Answer<'_, ()>;
+    }
+
+    /// The model hub.
+    pub trait HubPort: Send + Sync {
+        /// Repositories whose name holds the text.
+        fn search(&self, kind: HubKind, text: String) -> Answer<'_, HubHits>;
+        /// What a repository holds; an empty revision means `main`.
+        fn repo(&self, kind: HubKind, repo: String, revision: String) -> Answer<'_, HubRepo>;
+        /// Begins to fetch files and takes them in when they are whole.
+        fn start(&self, new: NewTransfer) -> Answer<'_, TransferView>;
+        /// Transfers of this kind since the server started, newest first.
+        fn transfers(&self, kind: HubKind) -> Answer<'_, Vec<TransferView>>;
+        /// Stops a transfer that works, or forgets one that ended.
+        fn cancel(&self, id: String) -> Answer<'_, ()>;
     }
 
     /// Runs.
@@ -138,6 +180,10 @@ mod ssr {
         pub datasets: Arc<dyn DatasetsPort>,
         /// Models.
         pub models: Arc<dyn ModelsPort>,
+        /// Templates.
+        pub templates: Arc<dyn TemplatesPort>,
+        /// The model hub.
+        pub hub: Arc<dyn HubPort>,
         /// Runs.
         pub runs: Arc<dyn RunsPort>,
         /// Everything else.
@@ -167,8 +213,74 @@ pub async fn get_dataset(id: DatasetId) -> Result<DatasetView, Problems> {
 
 /// See `DatasetsPort::rows`.
 #[server(endpoint = "dataset_rows", input = leptos::server_fn::codec::Json)]
-pub async fn dataset_rows(id: DatasetId, start: u64, count: u64) -> Result<RowsPage, Problems> {
-    ports()?.datasets.rows(id, start, count).await
+pub async fn dataset_rows(id: DatasetId, query: RowsQuery) -> Result<RowsPage, Problems> {
+    ports()?.datasets.rows(id, query).await
+}
+
+/// See `DatasetsPort::row`.
+#[server(endpoint = "dataset_row", input = leptos::server_fn::codec::Json)]
+pub async fn dataset_row(id: DatasetId, row: u64) -> Result<FullRow, Problems> {
+    ports()?.datasets.row(id, row).await
+}
+
+/// See `DatasetsPort::edit`.
+#[server(endpoint = "edit_row", input = leptos::server_fn::codec::Json)]
+pub async fn edit_row(id: DatasetId, edit: RowEdit) -> Result<DatasetView, Problems> {
+    ports()?.datasets.edit(id, edit).await
+}
+
+/// See `DatasetsPort::versions`.
+#[server(endpoint = "dataset_versions", input = leptos::server_fn::codec::Json)]
+pub async fn dataset_versions(id: DatasetId) -> Result<Vec<DatasetVersion>, Problems> {
+    ports()?.datasets.versions(id).await
+}
+
+/// See `TemplatesPort::list`.
+#[server(endpoint = "list_templates", input = leptos::server_fn::codec::Json)]
+pub async fn list_templates() -> Result<Vec<SavedTemplate>, Problems> {
+    ports()?.templates.list().await
+}
+
+/// See `TemplatesPort::save`.
+#[server(endpoint = "save_template", input = leptos::server_fn::codec::Json)]
+pub async fn save_template(template: UserTemplate) -> Result<(), Problems> {
+    ports()?.templates.save(template).await
+}
+
+/// See `TemplatesPort::delete`.
+#[server(endpoint = "delete_template", input = leptos::server_fn::codec::Json)]
+pub async fn delete_template(id: String) -> Result<(), Problems> {
+    ports()?.templates.delete(id).await
+}
+
+/// See `HubPort::search`.
+#[server(endpoint = "hub_search", input = leptos::server_fn::codec::Json)]
+pub async fn hub_search(kind: HubKind, text: String) -> Result<HubHits, Problems> {
+    ports()?.hub.search(kind, text).await
+}
+
+/// See `HubPort::repo`.
+#[server(endpoint = "hub_repo", input = leptos::server_fn::codec::Json)]
+pub async fn look_into_hub(kind: HubKind, repo: String, revision: String) -> Result<HubRepo, Problems> {
+    ports()?.hub.repo(kind, repo, revision).await
+}
+
+/// See `HubPort::start`.
+#[server(endpoint = "hub_start", input = leptos::server_fn::codec::Json)]
+pub async fn hub_start(new: NewTransfer) -> Result<TransferView, Problems> {
+    ports()?.hub.start(new).await
+}
+
+/// See `HubPort::transfers`.
+#[server(endpoint = "hub_transfers", input = leptos::server_fn::codec::Json)]
+pub async fn hub_transfers(kind: HubKind) -> Result<Vec<TransferView>, Problems> {
+    ports()?.hub.transfers(kind).await
+}
+
+/// See `HubPort::cancel`.
+#[server(endpoint = "hub_cancel", input = leptos::server_fn::codec::Json)]
+pub async fn hub_cancel(id: String) -> Result<(), Problems> {
+    ports()?.hub.cancel(id).await
 }
 
 /// See `DatasetsPort::remap`.
@@ -187,6 +299,12 @@ pub async fn rename_dataset(id: DatasetId, name: String) -> Result<(), Problems>
 #[server(endpoint = "delete_dataset", input = leptos::server_fn::codec::Json)]
 pub async fn delete_dataset(id: DatasetId) -> Result<(), Problems> {
     ports()?.datasets.delete(id).await
+}
+
+/// See `DatasetsPort::health`.
+#[server(endpoint = "check_health", input = leptos::server_fn::codec::Json)]
+pub async fn check_health(request: CheckupRequest) -> Result<Checkup, Problems> {
+    ports()?.datasets.health(request).await
 }
 
 /// See `DatasetsPort::preview`.

@@ -42,6 +42,9 @@ const PATHS: &[&str] = &[
     "/",
     "/datasets",
     "/datasets/d1",
+    "/datasets/d1?row=2",
+    "/datasets/d1/health",
+    "/templates",
     "/models",
     "/runs",
     "/runs/new",
@@ -91,6 +94,11 @@ async fn an_empty_studio_says_the_next_step() {
 
 #[tokio::test]
 async fn words_of_a_row_never_become_markup() {
-    let html = page("/datasets/d1", "", fake::ports()).await;
-    assert!(html.contains("&lt;script&gt;") && !html.contains("<script>alert"), "the row is text");
+    for path in ["/datasets/d1", "/datasets/d1/health", "/templates", "/runs/new"] {
+        let html = page(path, "", fake::ports()).await;
+        assert!(
+            html.contains("&lt;script&gt;") && !html.contains("<script>alert"),
+            "{path}: the row is text"
+        );
+    }
 }

@@ -14,6 +14,8 @@ pub(crate) fn Pages() -> impl IntoView {
             <Route path=path!("/") view=pages::start::Start ssr=SsrMode::Async/>
             <Route path=path!("/datasets") view=pages::datasets::list::Datasets ssr=SsrMode::Async/>
             <Route path=path!("/datasets/:id") view=pages::datasets::show::Dataset ssr=SsrMode::Async/>
+            <Route path=path!("/datasets/:id/health") view=pages::datasets::health::Health ssr=SsrMode::Async/>
+            <Route path=path!("/templates") view=pages::templates::Templates ssr=SsrMode::Async/>
             <Route path=path!("/models") view=pages::models::Models ssr=SsrMode::Async/>
             <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
             <Route path=path!("/runs/new") view=pages::runs::new::NewRun ssr=SsrMode::Async/>

@@ -2,13 +2,16 @@
 
 pub(crate) mod amounts;
 mod data;
+mod health;
 mod help;
+mod hub;
 mod models;
 mod play;
 mod problems;
 mod runs;
 mod status;
 mod studio;
+mod templates;
 
 use leptos::prelude::use_context;
 
@@ -90,6 +93,12 @@ pub(crate) struct Words {
     pub(crate) data: data::Data,
     /// Models.
     pub(crate) models: models::Models,
+    /// Health before a run.
+    pub(crate) health: health::Health,
+    /// Templates.
+    pub(crate) templates: templates::Templates,
+    /// Model hub.
+    pub(crate) hub: hub::Hub,
     /// Runs.
     pub(crate) runs: runs::Runs,
     /// Playground.
@@ -103,6 +112,9 @@ static EN: Words = Words {
     studio: studio::Studio::EN,
     data: data::Data::EN,
     models: models::Models::EN,
+    health: health::Health::EN,
+    templates: templates::Templates::EN,
+    hub: hub::Hub::EN,
     runs: runs::Runs::EN,
     play: play::Play::EN,
     help: help::Help::EN,
@@ -112,6 +124,9 @@ static ZH: Words = Words {
     studio: studio::Studio::ZH,
     data: data::Data::ZH,
     models: models::Models::ZH,
+    health: health::Health::ZH,
+    templates: templates::Templates::ZH,
+    hub: hub::Hub::ZH,
     runs: runs::Runs::ZH,
     play: play::Play::ZH,
     help: help::Help::ZH,
@@ -147,6 +162,9 @@ mod tests {
             studio::Studio::PAIRS,
             data::Data::PAIRS,
             models::Models::PAIRS,
+            health::Health::PAIRS,
+            templates::Templates::PAIRS,
+            hub::Hub::PAIRS,
             runs::Runs::PAIRS,
             play::Play::PAIRS,
             help::Help::PAIRS,

@@ -54,6 +54,6 @@ test("an address that leads nowhere says so", async () => {
   const answer = await page.goto("/nowhere");
   assert.equal(answer.status(), 404);
   await page.getByRole("heading", { level: 1, name: "There is no such page" }).waitFor();
-  await goto(page, "/runs/0193-there-is-none");
+  assert.equal((await page.goto("/runs/0193-there-is-none")).status(), 404);
   await page.getByRole("alert").filter({ hasText: /\S/ }).first().waitFor();
 });

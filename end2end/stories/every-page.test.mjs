@@ -13,7 +13,7 @@ before(async () => {
   const model = await acts.scratchModel(server, data);
   const id = await acts.launch(server, { data, model, name: "Everyday talk", values: { max_steps: "30", dev_ratio: "0.1", eval_steps: "10", save_steps: "10" } });
   await server.reaches(id, ["finished"]);
-  paths = { start: "/", datasets: "/datasets", dataset: `/datasets/${data.id}`, models: "/models", runs: "/runs", "new-run": "/runs/new", run: `/runs/${id}`, playground: "/playground", settings: "/settings", help: "/help" };
+  paths = { start: "/", datasets: "/datasets", dataset: `/datasets/${data.id}`, health: `/datasets/${data.id}/health`, models: "/models", runs: "/runs", "new-run": "/runs/new", run: `/runs/${id}`, playground: "/playground", settings: "/settings", help: "/help" };
 }, { timeout: 240_000 });
 after(async () => { await browser?.close(); await server?.stop(); });
 
@@ -38,7 +38,7 @@ for (const theme of ["light", "dark"]) {
 
 test("without JavaScript every page shows what the server knows", { timeout: 120_000 }, async () => {
   const page = await open(browser, server, "/", { javaScriptEnabled: false });
-  const told = { datasets: /everyday/i, dataset: /366 rows/, models: /Little 1m/, runs: /Everyday talk/, run: /Done\. 30 steps/ };
+  const told = { datasets: /everyday/i, dataset: /366 rows/, health: /Findings/, models: /Little 1m/, runs: /Everyday talk/, run: /Done\. 30 steps/ };
   for (const [name, path] of Object.entries(paths)) {
     await page.goto(path);
     const text = await page.locator("main").innerText();

@@ -107,6 +107,17 @@ export class Server {
     return (await workersOf(this.dataDir)).filter(({ words }) => words.includes("train"));
   }
 
+  /** Worker processes this server started as its own children for a command. */
+  async workers(command) {
+    const children = [];
+    for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      if (Number(stat.split(") ").at(-1).split(" ")[1]) === this.#child.pid && line.split("\0")[1] === command) children.push({ pid: Number(pid) });
+    }
+    return children;
+  }
+
   /** Calls a server function as a page does. */
   async call(name, body = {}) {
     const answer = await fetch(`${this.url}/api/${name}`, {

@@ -56,6 +56,8 @@ pub struct Config {
     pub chat_models: usize,
     /// How long an unused model stays in memory.
     pub chat_idle: Duration,
+    /// The model hub.
+    pub hub: crate::hub::Settings,
 }
 
 impl Config {
@@ -73,6 +75,7 @@ impl Config {
             train_at_once: options.train_at_once.max(1),
             chat_models: options.chat_models.max(1),
             chat_idle: Duration::from_secs(600),
+            hub: crate::hub::Settings::from_env(),
         })
     }
 
@@ -88,6 +91,11 @@ impl Config {
             train_at_once: 1,
             chat_models: 2,
             chat_idle: Duration::from_secs(600),
+            hub: crate::hub::Settings {
+                offline: true,
+                cache: folder.join("hub"),
+                ..crate::hub::Settings::read(|_| None)
+            },
         }
     }
 
@@ -96,14 +104,14 @@ impl Config {
         self.data_dir.join("burnish.sqlite")
     }
 
-    /// Folder of a kind of thing: `datasets`, `models`, `runs`, `uploads`.
+    /// Folder of a kind of thing: `datasets`, `health`, `models`, `runs`, `uploads`.
     pub fn folder(&self, kind: &str) -> PathBuf {
         self.data_dir.join(kind)
     }
 
     /// Makes every folder of the data directory.
     pub fn make_folders(&self) -> std::io::Result<()> {
-        for kind in ["datasets", "models", "runs", "uploads"] {
+        for kind in ["datasets", "health", "models", "runs", "uploads"] {
             std::fs::create_dir_all(self.folder(kind))?;
         }
         Ok(())

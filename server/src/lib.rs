@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod error;
 pub mod executor;
 pub mod generation;
+pub mod hub;
 pub mod ingest;
 pub mod live;
 pub mod middleware;

@@ -1,8 +1,11 @@
 //! The pages: Leptos' options, what each request's context holds, and the content security policy that goes
 //! with a page's nonce.
 
-use axum::http::HeaderValue;
+use std::sync::Arc;
+
+use app::ports::Missing;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::http::{HeaderValue, StatusCode};
 use leptos::config::LeptosOptions;
 use leptos::prelude::{IntoView, provide_context, use_context};
 use leptos_axum::ResponseOptions;
@@ -24,7 +27,12 @@ pub fn options(config: &Config) -> LeptosOptions {
 /// Puts the ports into the context of a request.
 pub fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     let ports = services::ports(state);
-    move || provide_context(ports.clone())
+    move || {
+        provide_context(ports.clone());
+        if let Some(response) = use_context::<ResponseOptions>() {
+            provide_context(Missing(Arc::new(move || response.set_status(StatusCode::NOT_FOUND))));
+        }
+    }
 }
 
 /// The document, with headers that only its renderer knows.

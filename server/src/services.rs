@@ -1,12 +1,17 @@
 //! Use cases, one file a noun. They implement the ports of the pages and serve REST alike.
 
 pub mod chat;
+pub mod checkup;
 pub mod datasets;
+pub mod edit;
+pub mod hub;
 pub mod launch;
 pub mod models;
 pub mod preview;
+pub mod rows;
 pub mod runs;
 pub mod system;
+pub mod templates;
 pub mod tour;
 pub mod uploads;
 
@@ -24,6 +29,8 @@ use crate::state::AppState;
 pub fn ports(state: &AppState) -> Ports {
     Ports {
         datasets: Arc::new(datasets::Datasets(state.clone())),
+        templates: Arc::new(templates::Templates(state.clone())),
+        hub: Arc::new(hub::HubService(state.clone())),
         models: Arc::new(models::Models(state.clone())),
         runs: Arc::new(runs::Runs(state.clone())),
         system: Arc::new(system::System(state.clone())),

@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRef;
-use contract::{ModelId, RunId};
+use contract::{ModelId, Problem, RunId};
 use leptos::config::LeptosOptions;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ use crate::ingest::Ingest;
 use crate::live::hub::Hub;
 use crate::proc::CpuMeter;
 use crate::queue::Exits;
+use crate::services::checkup::Checkups;
+use crate::services::hub::Transfers;
 use crate::store::Store;
 
 /// Cheap to clone.
@@ -45,8 +47,18 @@ pub struct Inner {
     pub exits: Exits,
     /// Models that talk.
     pub pool: Pool,
+    /// What comes in from the model hub.
+    pub transfers: Transfers,
+    /// The client of the model hub, made when first needed.
+    hub_client: OnceLock<Result<crate::hub::Hub, Problem>>,
     /// Imports run one at a time: each may hold a whole model.
     pub imports: Semaphore,
+    /// Health of datasets, being counted.
+    pub checkups: Checkups,
+    /// Checkups run one at a time.
+    pub counting: Semaphore,
+    /// Edits run one at a time: each makes the next version.
+    pub edits: Semaphore,
     /// Devices of the worker, asked once.
     pub devices: OnceCell<Vec<String>>,
     /// How busy the cores are.
@@ -93,7 +105,12 @@ impl AppState {
             ingest: Ingest::default(),
             exits: Exits::default(),
             pool,
+            transfers: Transfers::default(),
+            hub_client: OnceLock::new(),
             imports: Semaphore::new(1),
+            checkups: Checkups::default(),
+            counting: Semaphore::new(1),
+            edits: Semaphore::new(1),
             devices: OnceCell::new(),
             cpu: CpuMeter::default(),
             shutdown: CancellationToken::new(),
@@ -121,6 +138,15 @@ impl AppState {
         self.tasks.wait().await;
         self.pool.clear();
         self.store.close().await;
+    }
+
+    /// The client of the model hub.
+    ///
+    /// # Errors
+    /// When the machine's certificates cannot be read.
+    pub fn hub_client(&self) -> Result<&crate::hub::Hub, Problem> {
+        let made = self.hub_client.get_or_init(|| crate::hub::Hub::new(self.config.hub.clone()));
+        made.as_ref().map_err(Clone::clone)
     }
 
     /// Folder of a run.

@@ -5,6 +5,7 @@ pub mod datasets;
 pub mod events;
 pub mod models;
 pub mod runs;
+pub mod templates;
 
 use std::path::Path;
 use std::time::Duration;

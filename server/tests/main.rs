@@ -149,18 +149,3 @@ async fn a_sample_comes_in_once_and_other_sites_may_do_nothing() {
     assert_eq!(status, 200);
     assert!(page.contains("Kettle &amp; Co"), "the list is in the page before any script");
 }
-
-#[test]
-fn nothing_under_the_server_package_links_burn_and_the_contract_stays_small() {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let tree = |package: &str| {
-        let args = ["tree", "--offline", "-e", "normal", "--prefix", "none", "-p", package];
-        let output = std::process::Command::new(&cargo).args(args).output().expect("cargo tree");
-        assert!(output.status.success());
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    assert!(tree("server").lines().all(|line| !line.starts_with("burn")), "burn in the server");
-    let mut contract = tree("contract");
-    contract.retain(|c| c != '\r');
-    assert!(!contract.contains("tokio") && !contract.contains("leptos"));
-}

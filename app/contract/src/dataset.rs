@@ -271,6 +271,102 @@ pub struct DatasetView {
     pub created_ms: i64,
     /// What is in it.
     pub inspection: Inspection,
+    /// Version, from 1: an edit makes the next one; files are never changed in place.
+    #[serde(default = "first")]
+    pub version: u32,
+    /// Whether no newer version exists.
+    #[serde(default = "yes")]
+    pub newest: bool,
+    /// What is worth knowing beside its rows.
+    #[serde(default)]
+    pub findings: Vec<crate::registry::Finding>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What made a version out of the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// Cells of a row were written anew.
+    Edited {
+        /// Row, from 1.
+        row: u64,
+        /// Columns that changed.
+        columns: Vec<String>,
+    },
+    /// A row was taken out.
+    Removed {
+        /// Row, from 1.
+        row: u64,
+    },
+}
+
+/// A version of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetVersion {
+    /// Identifier of the version; what a run keeps.
+    pub id: DatasetId,
+    /// Number, from 1.
+    pub version: u32,
+    /// When it was made, milliseconds since 1970.
+    pub created_ms: i64,
+    /// Rows in it.
+    pub rows: u64,
+    /// What made it; `None` for the file as it came.
+    pub change: Option<Change>,
+    /// Runs that learned from it.
+    pub runs: u64,
+}
+
+/// Which rows are wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsQuery {
+    /// The first one, from 1, counted among the rows found.
+    pub start: u64,
+    /// How many, at most 200.
+    pub count: u64,
+    /// Text that a cell must hold, capitals or not; empty: any row.
+    #[serde(default)]
+    pub text: String,
+    /// Only rows that are left out of training.
+    #[serde(default)]
+    pub left_out: bool,
+}
+
+/// A cell to be edited, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Column.
+    pub column: String,
+    /// Its text; JSON where `json` says so.
+    pub text: String,
+    /// Whether the text is JSON (lists, numbers, nothing).
+    pub json: bool,
+}
+
+/// A row, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FullRow {
+    /// Row, from 1.
+    pub row: u64,
+    /// Every column of the dataset.
+    pub cells: Vec<Cell>,
+}
+
+/// An edit of one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowEdit {
+    /// Row, from 1.
+    pub row: u64,
+    /// Its cells as they are to be; `None`: the row is taken out.
+    pub cells: Option<Vec<Cell>>,
 }
 
 /// A page of rows.
@@ -280,7 +376,7 @@ pub struct RowsPage {
     pub columns: Vec<String>,
     /// The rows.
     pub rows: Vec<RowView>,
-    /// Rows in the whole dataset.
+    /// Rows found in all; without a search, the rows of the dataset.
     pub total: u64,
 }
 

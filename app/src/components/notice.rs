@@ -3,7 +3,7 @@
 use contract::Problem;
 use leptos::prelude::*;
 
-use crate::ports::Problems;
+use crate::ports::{Missing, Problems};
 use crate::words::{problem_text, words};
 
 /// Every problem of a list, one line each; nothing when there is none.
@@ -39,7 +39,14 @@ pub(crate) fn Broken(problems: Problems) -> impl IntoView {
 pub(crate) fn settle<T>(answer: Result<T, Problems>, show: impl FnOnce(T) -> AnyView) -> AnyView {
     match answer {
         Ok(value) => show(value),
-        Err(problems) => view! { <Broken problems/> }.into_any(),
+        Err(problems) => {
+            if problems.0.iter().any(|problem| problem.code == "not_found")
+                && let Some(missing) = use_context::<Missing>()
+            {
+                (missing.0)();
+            }
+            view! { <Broken problems/> }.into_any()
+        }
     }
 }
 

@@ -15,12 +15,17 @@ use crate::words::{fill, words};
 /// Pause after the last change before the server is asked.
 const CALM: Duration = Duration::from_millis(300);
 
-/// The pane.
+/// The pane beside the form of a new run.
 #[component]
 pub(crate) fn PreviewPane(form: Form) -> impl IntoView {
+    view! { <RowPreview wanted=Callback::new(move |row| form.preview_request(row)) row=RwSignal::new(1)/> }
+}
+
+/// The pane; `wanted` says what to ask for of a row, reading signals that change it.
+#[component]
+pub(crate) fn RowPreview(wanted: Callback<u64, Option<PreviewRequest>>, row: RwSignal<u64>) -> impl IntoView {
     let w = &words().runs;
-    let row = RwSignal::new(1u64);
-    let wanted = Memo::new(move |_| form.preview_request(row.get()));
+    let wanted = Memo::new(move |_| wanted.run(row.get()));
     let asked = RwSignal::new(wanted.get_untracked());
     let timer = StoredValue::new(None::<TimeoutHandle>);
     Effect::new(move |before: Option<()>| {
@@ -89,15 +94,13 @@ fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
     let cut = (preview.cut > 0).then(|| format!(", {}", fill(w.preview_cut, &[&num(preview.cut as u64)])));
     let counts = format!("{counts}{}", cut.unwrap_or_default());
     let line = fill(w.preview_row, &[&num(preview.row), &num(rows), &counts]);
-    let tokens = preview
-        .tokens
-        .iter()
-        .enumerate()
-        .map(|(index, token)| {
-            view! { <span class=class(token, index) title=token.id.to_string()>{visible(&token.text)}</span> }
-        })
-        .collect_view();
     let at = preview.row;
+    let parts = match (preview.rejected.is_empty(), preview.reference.is_empty()) {
+        (false, _) => vec![(w.preview_chosen, preview.tokens), (w.preview_rejected, preview.rejected)],
+        (_, false) => vec![(w.preview_prompt, preview.tokens), (w.preview_reference, preview.reference)],
+        _ => vec![("", preview.tokens)],
+    };
+    let parts = parts.into_iter().map(|(name, tokens)| view! { <Sequence name tokens/> }).collect_view();
     view! {
         <div class="pad card-head preview-head">
             <div><h2 id="preview">{w.preview}</h2><p class="small num">{line}</p></div>
@@ -109,13 +112,32 @@ fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
             </div>
         </div>
         {preview.left_out.map(|reason| view! { <p class="pad notice warn">{reason}</p> })}
-        <div class="pad tokens" tabindex="0" role="region" aria-label=w.preview>{tokens}</div>
+        {parts}
         <div class="pad legend">
             <span><i class="key key-block t1"></i>{w.legend_read}</span>
             <span><i class="key key-block l1"></i>{w.legend_learned}</span>
             <span><i class="key key-block sp"></i>{w.legend_special}</span>
             <span><i class="key key-block cut"></i>{w.legend_cut}</span>
         </div>
+    }
+    .into_any()
+}
+
+/// One sequence of tokens; named where a row has two.
+#[component]
+fn Sequence(name: &'static str, tokens: Vec<PreviewToken>) -> impl IntoView {
+    let label = if name.is_empty() { words().runs.preview } else { name };
+    let heading = (!name.is_empty()).then(|| view! { <h3 class="pad sequence">{name}</h3> });
+    let spans = tokens
+        .iter()
+        .enumerate()
+        .map(|(index, token)| {
+            view! { <span class=class(token, index) title=token.id.to_string()>{visible(&token.text)}</span> }
+        })
+        .collect_view();
+    view! {
+        {heading}
+        <div class="pad tokens" tabindex="0" role="region" aria-label=label>{spans}</div>
     }
     .into_any()
 }

@@ -7,7 +7,7 @@ use contract::dataset::{DatasetView, PreviewRequest};
 use contract::model::ModelView;
 use contract::params::{Hyper, param};
 use contract::spec::Draft;
-use contract::templates::MODEL_TEMPLATE;
+use contract::templates::suggest;
 use contract::{DatasetId, ModelId, Problem, Stage, Tuning};
 use leptos::prelude::*;
 
@@ -32,10 +32,10 @@ pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
 }
 
 /// The template a model starts with.
-fn template_for(models: &[ModelView], model: &str) -> String {
-    let facts = models.iter().find(|m| m.id.0 == model).and_then(|m| m.facts.as_ref());
-    let own = facts.is_none_or(|facts| facts.has_chat_template);
-    if own { MODEL_TEMPLATE } else { "default" }.to_owned()
+pub(crate) fn template_for(models: &[ModelView], model: &str) -> String {
+    let model = models.iter().find(|m| m.id.0 == model);
+    let own = model.and_then(|m| m.facts.as_ref()).is_none_or(|facts| facts.has_chat_template);
+    suggest(model.map_or("", |m| m.name.as_str()), own).to_owned()
 }
 
 /// The form as it opens: asked-for choices, else the starter model and the newest dataset that fits.

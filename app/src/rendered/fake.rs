@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use contract::chat::{ChatTarget, Voice};
+use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
 use contract::event::{Event, Kind};
+use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
+use contract::hub::*;
 use contract::model::{ModelFacts, ModelView, NewModel};
 use contract::params::Hyper;
+use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
+use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
+use contract::templates::UserTemplate;
 use contract::wire::Numbered;
 use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
 
@@ -31,7 +37,14 @@ pub(super) fn empty() -> Ports {
 
 fn all(full: bool) -> Ports {
     let fake = Arc::new(Fake { full });
-    Ports { datasets: fake.clone(), models: fake.clone(), runs: fake.clone(), system: fake }
+    Ports {
+        datasets: fake.clone(),
+        models: fake.clone(),
+        hub: fake.clone(),
+        templates: fake.clone(),
+        runs: fake.clone(),
+        system: fake,
+    }
 }
 
 fn answer<T: Send + 'static>(value: T) -> Answer<'static, T> {
@@ -63,6 +76,9 @@ fn dataset() -> DatasetView {
             usable: 405,
             mapping,
         },
+        version: 2,
+        newest: true,
+        findings: vec![Finding::Sha1Differs { wanted: "ab".repeat(20), found: "cd".repeat(20) }],
     }
 }
 
@@ -169,7 +185,8 @@ impl DatasetsPort for Fake {
         answer(dataset())
     }
 
-    fn rows(&self, _: DatasetId, start: u64, _: u64) -> Answer<'_, RowsPage> {
+    fn rows(&self, _: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage> {
+        let start = query.start;
         let row = |row, question: &str, text: &str, out: Option<&str>| RowView {
             row,
             cells: vec![question.to_owned(), text.to_owned()],
@@ -183,6 +200,27 @@ impl DatasetsPort for Fake {
         answer(RowsPage { columns: dataset().inspection.columns, rows, total: 412 })
     }
 
+    fn row(&self, _: DatasetId, _: u64) -> Answer<'_, FullRow> {
+        gone()
+    }
+
+    fn edit(&self, _: DatasetId, _: RowEdit) -> Answer<'_, DatasetView> {
+        gone()
+    }
+
+    fn versions(&self, _: DatasetId) -> Answer<'_, Vec<DatasetVersion>> {
+        let version = |version, change| DatasetVersion {
+            id: DatasetId(format!("d{version}")),
+            version,
+            created_ms: 0,
+            rows: 412,
+            change,
+            runs: 1,
+        };
+        let edited = Change::Edited { row: 3, columns: vec!["<script>alert(2)</script>".to_owned()] };
+        answer(vec![version(2, Some(edited)), version(1, None)])
+    }
+
     fn remap(&self, _: DatasetId, _: Mapping) -> Answer<'_, DatasetView> {
         gone()
     }
@@ -193,6 +231,29 @@ impl DatasetsPort for Fake {
 
     fn delete(&self, _: DatasetId) -> Answer<'_, ()> {
         gone()
+    }
+
+    fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup> {
+        let mut report = HealthReport {
+            stage: request.stage,
+            rows: 412,
+            used: 405,
+            left_out: Vec::new(),
+            truncated: Truncated::default(),
+            empty_answers: RowSet::default(),
+            duplicates: RowSet::default(),
+            duplicates_partial: false,
+            equal_pairs: RowSet::default(),
+            lengths: Histogram::default(),
+            tokens: 30_000,
+            learned_tokens: 9_000,
+            examples: 405,
+        };
+        (1..=405).for_each(|row: u64| report.lengths.add(20 + row * 7919 % 180));
+        let mut rows = RowSet::default();
+        (1..=7).for_each(|row| rows.add(row * 9));
+        report.left_out.push(LeftOut { reason: "<script>alert(3)</script> is empty".to_owned(), rows });
+        answer(Checkup::Done { report: Box::new(report) })
     }
 
     fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview> {
@@ -251,6 +312,67 @@ impl ModelsPort for Fake {
     }
 
     fn delete(&self, _: ModelId) -> Answer<'_, ()> {
+        gone()
+    }
+}
+
+impl TemplatesPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<SavedTemplate>> {
+        let template = UserTemplate {
+            name: "</select><script>alert(4)</script>".to_owned(),
+            prompt: "{query}".to_owned(),
+            ..UserTemplate::default()
+        };
+        answer(if self.full { vec![SavedTemplate { id: "t1".to_owned(), template }] } else { Vec::new() })
+    }
+
+    fn save(&self, _: UserTemplate) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn delete(&self, _: String) -> Answer<'_, ()> {
+        gone()
+    }
+}
+
+impl HubPort for Fake {
+    fn search(&self, _: HubKind, _: String) -> Answer<'_, HubHits> {
+        gone()
+    }
+
+    fn repo(&self, _: HubKind, _: String, _: String) -> Answer<'_, HubRepo> {
+        gone()
+    }
+
+    fn start(&self, _: NewTransfer) -> Answer<'_, TransferView> {
+        gone()
+    }
+
+    fn transfers(&self, kind: HubKind) -> Answer<'_, Vec<TransferView>> {
+        let one = |id: &str, state, problem| TransferView {
+            id: id.to_owned(),
+            wanted: NewTransfer {
+                kind,
+                repo: "ada/tea".to_owned(),
+                revision: "main".to_owned(),
+                name: "tea".to_owned(),
+                files: vec!["a".to_owned()],
+            },
+            state,
+            done: 21_000_000,
+            total: 90_000_000,
+            problem,
+            result: None,
+        };
+        let cut = Problem::new("hub.cut_off", "The connection keeps breaking off.");
+        answer(if self.full {
+            vec![one("t1", TransferState::Downloading, None), one("t2", TransferState::Failed, Some(cut))]
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn cancel(&self, _: String) -> Answer<'_, ()> {
         gone()
     }
 }

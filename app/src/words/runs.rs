@@ -61,11 +61,16 @@ super::table!(Runs {
     bar_problem: "{0} to mend: ", "有 {0} 处要改:";
     launch: "Start the run", "开始训练";
     launching: "Starting", "正在开始";
+    its_data: "See the data it learned from", "查看训练数据";
     preview: "What the model will see", "模型看到的内容";
     preview_none: "Choose a model and a dataset to see a row as tokens.", "选好模型和数据集后,这里按词元显示一行。";
     preview_row: "Row {0} of {1} · {2}", "第 {0} 行,共 {1} 行 · {2}";
     preview_counts: "{0} tokens, {1} of them teach", "{0} 个词元,其中 {1} 个用于学习";
     preview_cut: "{0} cut off", "截断 {0} 个";
+    preview_chosen: "The better answer", "更好的回答";
+    preview_rejected: "The worse answer", "较差的回答";
+    preview_prompt: "The question the model answers", "模型要回答的问题";
+    preview_reference: "The answer kept for comparison", "用于对照的回答";
     preview_prev: "Previous row", "上一行";
     preview_next: "Next row", "下一行";
     legend_read: "read only", "只读";

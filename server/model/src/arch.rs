@@ -6,11 +6,13 @@ mod linear;
 mod load;
 
 use crate::config::ModelConfig;
-use crate::kernels::{Heads, Kernels, Mat, Rotary, Targets, Want};
+use crate::kernels::{Heads, Kernels, Mat, Rotary};
 use crate::lora::LoraConfig;
+use crate::rng::splitmix;
 use crate::train::{Batch, Grads, Packed};
+pub use backward::Upstream;
 pub(crate) use layer::{Layer, LayerState};
-pub use linear::{Linear, LoraPart};
+pub use linear::{Linear, LoraPart, Magnitude};
 
 /// A named tensor of a model.
 #[derive(Clone, Debug)]
@@ -32,6 +34,10 @@ pub struct Mode {
     pub without_adapter: bool,
     /// Seed of the dropout masks; `None` outside training.
     pub dropout: Option<u64>,
+    /// NEFTune: strength of the noise on embeddings in training; 0 = off (arXiv:2310.05914).
+    pub noise: f32,
+    /// Keep only the input of each layer and compute the rest anew on the way back.
+    pub recompute: bool,
 }
 
 /// A decoder with its output matrix.
@@ -46,7 +52,26 @@ pub struct CausalLm<B: Kernels> {
     /// `None` when tied to the embedding.
     pub(crate) head: Option<Param<B>>,
     pub(crate) adapter: Option<LoraConfig>,
+    /// Whole copies of tensors that the adapter brings along.
+    pub(crate) saved: SavedModules<B>,
     pub(crate) frequencies: Vec<f32>,
+}
+
+/// Tensors an adapter replaces as a whole (PEFT's `modules_to_save`); unused while the adapter is off.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SavedModules<B: Kernels> {
+    /// Instead of the output matrix (or of the tied embedding there).
+    pub(crate) head: Option<Param<B>>,
+    /// Instead of the embedding.
+    pub(crate) embed: Option<Param<B>>,
+}
+
+/// What a layer leaves for the way back.
+enum Kept<B: Kernels> {
+    /// Everything.
+    State(Box<LayerState<B>>),
+    /// Its input alone.
+    Input(Mat<B>),
 }
 
 /// A finished forward pass that can be gone back through.
@@ -54,7 +79,7 @@ pub struct Pass<B: Kernels> {
     packed: Packed,
     mode: Mode,
     rotary: Rotary,
-    states: Vec<LayerState<B>>,
+    states: Vec<Kept<B>>,
     /// After the last layer, before the final norm, `[tokens, d]`.
     x: Mat<B>,
 }
@@ -65,6 +90,13 @@ pub struct KvCache<B: Kernels> {
     layers: Vec<B::Cache>,
     len: usize,
     capacity: usize,
+}
+
+impl<B: Kernels> Pass<B> {
+    /// The batch that was passed.
+    pub fn packed(&self) -> &Packed {
+        &self.packed
+    }
 }
 
 impl<B: Kernels> KvCache<B> {
@@ -97,8 +129,28 @@ impl<B: Kernels> CausalLm<B> {
         self.config.rms_norm_eps as f32
     }
 
-    pub(crate) fn head_matrix(&self) -> &Mat<B> {
-        self.head.as_ref().map_or(&self.embed.value, |head| &head.value)
+    /// The output matrix, the adapter's own copy where it has one.
+    pub(crate) fn head_param(&self, mode: Mode) -> &Param<B> {
+        let own = self.saved.head.as_ref().filter(|_| !mode.without_adapter);
+        own.or(self.head.as_ref()).unwrap_or(&self.embed)
+    }
+
+    /// The embedding, the adapter's own copy where it has one.
+    pub(crate) fn embed_param(&self, mode: Mode) -> &Param<B> {
+        self.saved.embed.as_ref().filter(|_| !mode.without_adapter).unwrap_or(&self.embed)
+    }
+
+    /// Embeddings of a packed batch, with noise where training asks for it.
+    fn embedded(&self, packed: &Packed, mode: Mode) -> Mat<B> {
+        let x = B::gather_rows(&self.embed_param(mode).value, &packed.ids);
+        match mode.dropout {
+            Some(seed) if mode.noise > 0.0 => {
+                let noise = neftune(&packed.segments, x.dims()[1], mode.noise, seed);
+                let [rows, cols] = x.dims();
+                x + B::from_host(noise, rows, cols, &self.device)
+            }
+            _ => x,
+        }
     }
 
     /// Where the model lies.
@@ -114,11 +166,12 @@ impl<B: Kernels> CausalLm<B> {
     /// Runs the layers over a packed batch, keeping what the way back needs.
     pub fn begin(&self, packed: Packed, mode: Mode) -> Pass<B> {
         let rotary = Rotary::new(&packed.positions, &self.frequencies);
-        let mut x = B::gather_rows(&self.embed.value, &packed.ids);
+        let mut x = self.embedded(&packed, mode);
         let mut states = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
+            let input = mode.recompute.then(|| x.clone());
             let (next, state) = layer.forward(x, self.heads(), self.eps(), &rotary, &packed.segments, mode);
-            states.push(state);
+            states.push(input.map_or_else(|| Kept::State(Box::new(state)), Kept::Input));
             x = next;
         }
         Pass { packed, mode, rotary, states, x }
@@ -127,7 +180,7 @@ impl<B: Kernels> CausalLm<B> {
     /// Hidden states `[tokens, d]` of a packed batch after `layers` layers; after all of them, normed.
     pub fn hidden(&self, packed: &Packed, layers: usize, mode: Mode) -> Mat<B> {
         let rotary = Rotary::new(&packed.positions, &self.frequencies);
-        let mut x = B::gather_rows(&self.embed.value, &packed.ids);
+        let mut x = self.embedded(packed, mode);
         for layer in self.layers.iter().take(layers) {
             x = layer.forward(x, self.heads(), self.eps(), &rotary, &packed.segments, mode).0;
         }
@@ -136,25 +189,25 @@ impl<B: Kernels> CausalLm<B> {
 
     /// `hidden head^T`: logits `[tokens, vocab]`.
     pub fn logits(&self, hidden: &Mat<B>) -> Mat<B> {
-        B::affine(hidden, self.head_matrix(), None)
+        self.logits_in(hidden, Mode::default())
+    }
+
+    /// Logits `[tokens, vocab]` with the output matrix of a mode.
+    pub fn logits_in(&self, hidden: &Mat<B>, mode: Mode) -> Mat<B> {
+        B::affine(hidden, &self.head_param(mode).value, None)
     }
 
     /// Logits of a whole batch on the host, `[b, t, vocab]` flat, zeros at padding.
     pub fn batch_logits(&self, batch: &Batch, mode: Mode) -> Vec<f32> {
         let packed = batch.pack();
-        let logits = self.logits(&self.hidden(&packed, self.layers.len(), mode));
+        let logits = self.logits_in(&self.hidden(&packed, self.layers.len(), mode), mode);
         packed.unpack(&B::to_host(&logits), batch.t, batch.b)
     }
 
     /// Negative log-likelihoods of the targets, in their order.
     pub fn nll(&self, packed: &Packed, mode: Mode) -> Vec<f32> {
         let hidden = self.hidden(packed, self.layers.len(), mode);
-        let chosen = B::gather_rows(&hidden, &packed.target_rows);
-        let targets = Targets { ids: packed.target_ids.clone(), weights: Vec::new() };
-        if targets.ids.is_empty() {
-            return Vec::new();
-        }
-        B::cross_entropy(&chosen, self.head_matrix(), &targets, Want::Loss).nll
+        self.packed_nll(packed, &hidden, mode)
     }
 
     /// An empty cache with room for `capacity` tokens.
@@ -168,7 +221,7 @@ impl<B: Kernels> CausalLm<B> {
         let start = cache.len as u32;
         let positions: Vec<u32> = (start..start + ids.len() as u32).collect();
         let rotary = Rotary::new(&positions, &self.frequencies);
-        let mut x = B::gather_rows(&self.embed.value, ids);
+        let mut x = B::gather_rows(&self.embed_param(mode).value, ids);
         for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
             x = layer.forward_cached(x, self.heads(), self.eps(), &rotary, cache, mode);
         }
@@ -180,7 +233,7 @@ impl<B: Kernels> CausalLm<B> {
     pub fn next_logits(&self, ids: &[u32], cache: &mut KvCache<B>, mode: Mode) -> Vec<f32> {
         let hidden = self.forward_cached(ids, cache, mode);
         let last = B::gather_rows(&hidden, &[ids.len() as u32 - 1]);
-        B::to_host(&self.logits(&last))
+        B::to_host(&self.logits_in(&last, mode))
     }
 
     /// Visits every tensor: base weights in file order, then adapters.
@@ -192,11 +245,9 @@ impl<B: Kernels> CausalLm<B> {
         see(&self.norm);
         self.head.iter().for_each(&mut see);
         for linear in self.layers.iter().flat_map(Layer::linears) {
-            linear.lora.iter().for_each(|lora| {
-                see(&lora.a);
-                see(&lora.b);
-            });
+            linear.lora.iter().flat_map(LoraPart::params).for_each(&mut see);
         }
+        self.saved.head.iter().chain(&self.saved.embed).for_each(&mut see);
     }
 
     /// Visits every tensor and lets it be changed.
@@ -208,14 +259,12 @@ impl<B: Kernels> CausalLm<B> {
             for linear in layer.linears_mut() {
                 see(&mut linear.weight);
                 linear.bias.iter_mut().for_each(&mut see);
-                if let Some(lora) = &mut linear.lora {
-                    see(&mut lora.a);
-                    see(&mut lora.b);
-                }
+                linear.lora.iter_mut().flat_map(LoraPart::params_mut).for_each(&mut see);
             }
         }
         see(&mut self.norm);
         self.head.iter_mut().for_each(&mut see);
+        self.saved.head.iter_mut().chain(&mut self.saved.embed).for_each(&mut see);
     }
 
     /// Marks exactly the tensors for which `wanted` holds as trainable.
@@ -238,5 +287,39 @@ impl<B: Kernels> CausalLm<B> {
     pub fn loss_and_grads(&self, packed: Packed, weights: Vec<f32>, mode: Mode) -> (Vec<f32>, Grads<B>) {
         let pass = self.begin(packed, mode);
         self.backward(pass, weights)
+    }
+}
+
+/// Uniform noise within `strength / sqrt(length x width)` of each row, a hash of seed, place and element.
+fn neftune(segments: &[crate::kernels::Segment], width: usize, strength: f32, seed: u64) -> Vec<f32> {
+    let tokens: usize = segments.iter().map(|segment| segment.len).sum();
+    let mut noise = Vec::with_capacity(tokens * width);
+    for segment in segments {
+        let bound = strength / ((segment.len * width) as f32).sqrt();
+        for at in segment.start * width..(segment.start + segment.len) * width {
+            let bits = splitmix(seed ^ (at as u64).wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let unit = (bits >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+            noise.push(unit * bound);
+        }
+    }
+    noise
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Segment;
+
+    #[test]
+    fn neftune_noise_is_bounded_by_length_and_the_same_for_a_seed() {
+        let segments = [Segment { start: 0, len: 4 }, Segment { start: 4, len: 100 }];
+        let noise = neftune(&segments, 16, 5.0, 3);
+        assert_eq!(noise, neftune(&segments, 16, 5.0, 3));
+        assert_ne!(noise, neftune(&segments, 16, 5.0, 4));
+        let largest = |values: &[f32]| values.iter().fold(0f32, |a, b| a.max(b.abs()));
+        assert!((0.4..=0.625).contains(&largest(&noise[..64])), "5 / sqrt(4 x 16)");
+        assert!((0.11..=0.125).contains(&largest(&noise[64..])), "5 / sqrt(100 x 16)");
+        let mean = noise[64..].iter().sum::<f32>() / 1600.0;
+        assert!(mean.abs() < 0.01, "{mean}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::arch::{CausalLm, Linear, LoraPart, Param};
+use crate::arch::{CausalLm, Linear, LoraPart, Magnitude, Param};
 use crate::error::{ModelError, Result};
 use crate::kernels::{Kernels, product};
 use crate::rng::Rng;
@@ -16,7 +16,8 @@ use crate::weights::{HostTensor, TensorSource, Weights, write_safetensors};
 /// Linear maps an adapter can sit on.
 pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-const PREFIX: &str = "base_model.model.";
+/// What PEFT puts before the names of an adapter's tensors.
+pub(crate) const PREFIX: &str = "base_model.model.";
 
 /// Shape of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,7 +38,16 @@ pub struct LoraConfig {
     pub alpha_pattern: BTreeMap<String, f64>,
     /// Only these layers; all of them when absent.
     pub layers_to_transform: Option<Vec<usize>>,
+    /// Learn the length of each adapted output row by itself (DoRA, arXiv:2402.09353).
+    #[serde(default)]
+    pub use_dora: bool,
+    /// Whole tensors trained and saved along with the adapter: `lm_head`, `embed_tokens`.
+    #[serde(default)]
+    pub modules_to_save: Vec<String>,
 }
+
+/// Tensors that may be trained as a whole along with an adapter.
+pub const SAVABLE: [&str; 2] = ["lm_head", "embed_tokens"];
 
 impl Default for LoraConfig {
     fn default() -> Self {
@@ -50,6 +60,8 @@ impl Default for LoraConfig {
             rank_pattern: BTreeMap::new(),
             alpha_pattern: BTreeMap::new(),
             layers_to_transform: None,
+            use_dora: false,
+            modules_to_save: Vec::new(),
         }
     }
 }
@@ -71,6 +83,12 @@ impl LoraConfig {
         }
         if !self.alpha.is_finite() || !(0.0..1.0).contains(&self.dropout) {
             return fail("LoRA alpha must be a number, dropout at least 0 and below 1.".into());
+        }
+        if let Some(name) = self.modules_to_save.iter().find(|name| !SAVABLE.contains(&name.as_str())) {
+            return fail(format!(
+                "\"{name}\" cannot be saved along with an adapter; {} can.",
+                SAVABLE.join(" and ")
+            ));
         }
         let known =
             |name: &String| name == "all-linear" || TARGETS.iter().any(|target| matches(name, target));
@@ -109,11 +127,20 @@ impl LoraConfig {
         if let Some(kind) = get("peft_type").and_then(Value::as_str).filter(|kind| *kind != "LORA") {
             return Err(fail(format!("peft_type \"{kind}\" is not supported, only LORA")));
         }
-        for name in ["use_dora", "modules_to_save", "fan_in_fan_out", "lora_bias", "use_qalora"] {
+        for name in ["fan_in_fan_out", "lora_bias", "use_qalora", "layer_replication", "target_parameters"] {
             let set = get(name).is_some_and(|value| *value != json!(false) && *value != json!([]));
             if set {
                 return Err(fail(format!("\"{name}\" is set, which is not supported")));
             }
+        }
+        let list = |name: &str| match get(name) {
+            Some(Value::String(name)) => vec![name.clone()],
+            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        if let Some(pattern) = list("layers_pattern").iter().find(|p| !["layers", "h"].contains(&p.as_str()))
+        {
+            return Err(fail(format!("\"layers_pattern\" \"{pattern}\" names no list of layers")));
         }
         let targets = match get("target_modules") {
             Some(Value::String(name)) => vec![name.clone()],
@@ -142,6 +169,8 @@ impl LoraConfig {
                 .filter_map(|(k, v)| Some((k, v.as_f64()?)))
                 .collect(),
             layers_to_transform: layers,
+            use_dora: get("use_dora").and_then(Value::as_bool).unwrap_or(false),
+            modules_to_save: list("modules_to_save"),
         };
         config.check()?;
         Ok(config)
@@ -153,77 +182,109 @@ impl LoraConfig {
             true => TARGETS.to_vec(),
             false => self.target_modules.iter().map(String::as_str).collect(),
         };
+        let saved = match self.modules_to_save.as_slice() {
+            [] => Value::Null,
+            names => json!(names),
+        };
         json!({
             "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base, "inference_mode": true,
             "r": self.r, "lora_alpha": self.alpha, "lora_dropout": self.dropout, "target_modules": targets,
-            "bias": "none", "fan_in_fan_out": false, "init_lora_weights": true, "modules_to_save": null,
-            "use_rslora": self.use_rslora, "use_dora": false, "rank_pattern": self.rank_pattern,
+            "bias": "none", "fan_in_fan_out": false, "init_lora_weights": true, "modules_to_save": saved,
+            "use_rslora": self.use_rslora, "use_dora": self.use_dora, "rank_pattern": self.rank_pattern,
             "alpha_pattern": self.alpha_pattern, "layers_to_transform": self.layers_to_transform,
             "layers_pattern": null,
         })
     }
 }
 
+fn adapter_param<B: Kernels>(
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    device: &B::Device,
+) -> Param<B> {
+    let cols = shape.last().copied().unwrap_or(1);
+    let value = B::from_host(values, shape.iter().product::<usize>() / cols, cols, device);
+    Param { name, shape, value, trainable: true }
+}
+
+/// Values of an adapter tensor: name and shape in. `None`: take what the base model has there.
+type Values<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Option<Vec<f32>>>;
+
 fn part<B: Kernels>(
     linear: &Linear<B>,
     config: &LoraConfig,
-    a: Vec<f32>,
-    b: Vec<f32>,
     device: &B::Device,
-) -> LoraPart<B> {
+    values: Values,
+) -> Result<LoraPart<B>> {
     let module = linear.weight.name.trim_end_matches(".weight");
     let (rank, scale) = config.rank_and_scale(module);
     let (outer, inner) = (linear.weight.shape[0], linear.weight.shape[1]);
-    let param = |side: &str, rows: usize, cols: usize, values: Vec<f32>| Param {
-        name: format!("{PREFIX}{module}.lora_{side}.weight"),
-        shape: vec![rows, cols],
-        value: B::from_host(values, rows, cols, device),
-        trainable: true,
+    let mut param = |side: &str, rows: usize, cols: usize| {
+        let name = format!("{PREFIX}{module}.lora_{side}.weight");
+        let found = values(&name, &[rows, cols])?.unwrap_or_else(|| vec![0.0; rows * cols]);
+        Ok::<_, ModelError>(adapter_param::<B>(name, vec![rows, cols], found, device))
     };
-    LoraPart {
-        a: param("A", rank, inner, a),
-        b: param("B", outer, rank, b),
-        scale: scale as f32,
-        dropout: config.dropout as f32,
+    let (a, b) = (param("A", rank, inner)?, param("B", outer, rank)?);
+    let part = LoraPart { a, b, scale: scale as f32, dropout: config.dropout as f32, magnitude: None };
+    if !config.use_dora {
+        return Ok(part);
     }
+    let base = Magnitude::<B>::squared_lengths(&linear.weight.value);
+    let name = format!("{PREFIX}{module}.lora_magnitude_vector");
+    let lengths = match values(&name, &[outer])? {
+        Some(found) => found,
+        None => B::to_host(&part.adapted_lengths(&linear.weight.value, &base)),
+    };
+    let value = adapter_param::<B>(name, vec![outer], lengths, device);
+    Ok(LoraPart { magnitude: Some(Magnitude { value, base }), ..part })
 }
 
 impl<B: Kernels> CausalLm<B> {
-    /// Puts an adapter on the model and freezes the base. `values(name, count)` gives A and B of each module.
-    fn put_adapter(
-        &mut self,
-        config: &LoraConfig,
-        mut values: impl FnMut(&str, [usize; 2]) -> Result<Vec<f32>>,
-    ) -> Result<()> {
+    /// Puts an adapter on the model and freezes the base.
+    fn put_adapter(&mut self, config: &LoraConfig, values: Values) -> Result<()> {
         config.check()?;
         self.remove_adapter();
         self.set_trainable(|_| false);
         let device = self.device.clone();
+        let mut found = false;
         for linear in self.layers.iter_mut().flat_map(|layer| layer.linears_mut()) {
-            let module = linear.weight.name.trim_end_matches(".weight").to_owned();
-            if !config.covers(&module) {
-                continue;
+            if config.covers(linear.weight.name.trim_end_matches(".weight")) {
+                linear.lora = Some(part(linear, config, &device, values)?);
+                found = true;
             }
-            let rank = config.rank_and_scale(&module).0;
-            let a = values(&format!("{PREFIX}{module}.lora_A.weight"), [rank, linear.weight.shape[1]])?;
-            let b = values(&format!("{PREFIX}{module}.lora_B.weight"), [linear.weight.shape[0], rank])?;
-            linear.lora = Some(part(linear, config, a, b, &device));
+        }
+        if !found {
+            return Err(ModelError::new("lora.config", "The adapter sits on no linear map of this model."));
+        }
+        for module in &config.modules_to_save {
+            let saved = self.saved_module(module, values)?;
+            if module == "lm_head" { self.saved.head = Some(saved) } else { self.saved.embed = Some(saved) }
         }
         self.adapter = Some(config.clone());
         Ok(())
+    }
+
+    /// The adapter's own copy of a whole tensor.
+    fn saved_module(&self, module: &str, values: Values) -> Result<Param<B>> {
+        let (name, base) = match module {
+            "lm_head" => ("lm_head.weight", self.head.as_ref().unwrap_or(&self.embed)),
+            _ => ("model.embed_tokens.weight", &self.embed),
+        };
+        let (name, shape) = (format!("{PREFIX}{name}"), base.shape.clone());
+        Ok(match values(&name, &shape)? {
+            Some(values) => adapter_param::<B>(name, shape, values, &self.device),
+            None => Param { name, shape, value: base.value.clone(), trainable: true },
+        })
     }
 
     /// Puts a fresh adapter on the model: A uniform within `1 / sqrt(in)` (Kaiming, a = sqrt 5), B zero. The base
     /// is frozen.
     pub fn attach_adapter(&mut self, config: &LoraConfig, seed: u64) -> Result<()> {
         let mut rng = Rng::new(seed);
-        self.put_adapter(config, |name, [rows, cols]| {
+        self.put_adapter(config, &mut |name, shape| {
             let fresh = name.ends_with("lora_A.weight");
-            Ok(if fresh {
-                rng.uniforms(rows * cols, 1.0 / (cols as f64).sqrt())
-            } else {
-                vec![0.0; rows * cols]
-            })
+            Ok(fresh.then(|| rng.uniforms(shape[0] * shape[1], 1.0 / (shape[1] as f64).sqrt())))
         })
     }
 
@@ -233,13 +294,13 @@ impl<B: Kernels> CausalLm<B> {
         let text = std::fs::read(&path).map_err(|error| ModelError::io(&path, &error))?;
         let config = LoraConfig::from_json(&text)?;
         let weights = Weights::open(&folder.join("adapter_model.safetensors"))?;
-        self.put_adapter(&config, |name, shape| match weights.shape(name) {
+        self.put_adapter(&config, &mut |name, shape| match weights.shape(name) {
             Some(found) if found != shape => Err(ModelError::new(
                 "weights.shape",
                 format!("Adapter tensor \"{name}\" has shape {found:?}, this model needs {shape:?}."),
             )
             .hint("The adapter was made for another base model.")),
-            _ => weights.read(name),
+            _ => weights.read(name).map(Some),
         })
     }
 
@@ -247,7 +308,7 @@ impl<B: Kernels> CausalLm<B> {
     pub fn adapter_tensors(&self) -> Vec<HostTensor> {
         let mut tensors = Vec::new();
         self.visit(|param| {
-            if param.name.contains(".lora_") {
+            if param.name.starts_with(PREFIX) {
                 let values = B::to_host(&param.value);
                 tensors.push(HostTensor { name: param.name.clone(), shape: param.shape.clone(), values });
             }
@@ -268,6 +329,7 @@ impl<B: Kernels> CausalLm<B> {
     /// Takes the adapter away; the base stays as it was.
     pub fn remove_adapter(&mut self) {
         self.adapter = None;
+        self.saved = Default::default();
         for linear in self.layers.iter_mut().flat_map(|layer| layer.linears_mut()) {
             linear.lora = None;
         }
@@ -278,8 +340,25 @@ impl<B: Kernels> CausalLm<B> {
         for linear in self.layers.iter_mut().flat_map(|layer| layer.linears_mut()) {
             if let Some(lora) = linear.lora.take() {
                 let change = product(&lora.b.value, &lora.a.value).mul_scalar(lora.scale);
-                linear.weight.value = linear.weight.value.clone() + change;
+                let gain = lora.magnitude.as_ref().map(|m| lora.gain(&linear.weight.value, m).0.transpose());
+                let merged = linear.weight.value.clone() + change;
+                linear.weight.value = match gain {
+                    Some(gain) => merged * gain,
+                    None => merged,
+                };
             }
+        }
+        if let Some(head) = self.saved.head.take() {
+            self.head = Some(Param { name: "lm_head.weight".into(), ..head });
+            self.config.tie_word_embeddings = false;
+        }
+        if let Some(embed) = self.saved.embed.take() {
+            if self.config.tie_word_embeddings {
+                // The output matrix keeps what the base had; only the embedding was trained.
+                self.head = Some(Param { name: "lm_head.weight".into(), ..self.embed.clone() });
+                self.config.tie_word_embeddings = false;
+            }
+            self.embed = Param { name: "model.embed_tokens.weight".into(), ..embed };
         }
         self.adapter = None;
     }
@@ -312,9 +391,14 @@ mod tests {
         let bad = LoraConfig { target_modules: vec!["router".into()], ..LoraConfig::default() };
         assert!(bad.check().unwrap_err().to_string().contains("router"));
         let mut json = config.to_json("x");
-        json["use_dora"] = json!(true);
-        assert!(
-            LoraConfig::from_json(json.to_string().as_bytes()).unwrap_err().to_string().contains("use_dora")
-        );
+        json["fan_in_fan_out"] = json!(true);
+        let error = LoraConfig::from_json(json.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("fan_in_fan_out"), "{error}");
+        json["fan_in_fan_out"] = json!(false);
+        json["layers_pattern"] = json!("blocks");
+        let error = LoraConfig::from_json(json.to_string().as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("blocks"), "{error}");
+        let saving = LoraConfig { modules_to_save: vec!["router".into()], ..config };
+        assert!(saving.check().unwrap_err().to_string().contains("lm_head"));
     }
 }

@@ -12,6 +12,8 @@ mod adapters;
 mod decoding;
 #[path = "reference/forward.rs"]
 mod forward;
+#[path = "reference/ppo.rs"]
+mod ppo;
 #[path = "reference/real.rs"]
 mod real;
 #[path = "reference/support.rs"]

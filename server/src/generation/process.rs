@@ -203,12 +203,10 @@ async fn read_lines(
     let mut shared = lock(&shared);
     let words = shared.last_words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let how = status.map_or_else(|why| why.to_string(), |status| status.to_string());
-    let message = if words.is_empty() {
-        format!("The model's process ended ({how}).")
-    } else {
-        format!("The model's process ended ({how}). Its last words: {words}")
-    };
-    let problem = Problem::new("chat.crashed", message)
+    if !end.is_cancelled() {
+        tracing::warn!("a generating worker ended ({how}); its last words: {words}");
+    }
+    let problem = Problem::new("chat.crashed", format!("The model's process ended ({how})."))
         .hint("Ask again: it starts anew. If it happens again, the machine may be short of memory.");
     let problem = shared.gone.get_or_insert(problem).clone();
     for (_, sender) in shared.asked.drain() {

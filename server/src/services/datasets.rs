@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use app::ports::{Answer, DatasetsPort, Problems};
-use contract::dataset::{DatasetView, Mapping, Preview, PreviewRequest, RowsPage};
+use contract::checkup::{Checkup, CheckupRequest};
+use contract::dataset::{
+    DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
+};
 use contract::{DatasetId, Problem};
 
-use super::{label, preview, remove_folder};
+use super::{checkup, edit, label, preview, remove_folder, rows};
 use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
-
-/// Rows of a page at most.
-const MOST_ROWS: u64 = 200;
 
 /// The datasets port.
 pub struct Datasets(pub AppState);
@@ -31,21 +31,6 @@ impl Datasets {
     /// Every dataset, newest first.
     pub async fn all(&self) -> Result<Vec<DatasetView>, Fault> {
         Ok(self.0.store.datasets().await?.into_iter().map(|row| row.view).collect())
-    }
-
-    async fn page(&self, id: &DatasetId, start: u64, count: u64) -> Result<RowsPage, Fault> {
-        let row = find(&self.0, id).await?;
-        let path = file(&self.0, &row);
-        let found = row.view.inspection;
-        let (kind, mapping) = (found.kind, found.mapping);
-        let count = usize::try_from(count.min(MOST_ROWS)).unwrap_or(0);
-        let mut rows =
-            tokio::task::spawn_blocking(move || corpus::inspect::rows(&path, kind, &mapping, start, count))
-                .await??;
-        for row in &mut rows {
-            row.cells.resize(found.columns.len(), String::new());
-        }
-        Ok(RowsPage { columns: found.columns, rows, total: found.rows })
     }
 
     async fn map_anew(&self, id: &DatasetId, mapping: Mapping) -> Result<DatasetView, Fault> {
@@ -67,13 +52,16 @@ impl Datasets {
     }
 
     async fn remove(&self, id: &DatasetId) -> Result<(), Fault> {
-        find(&self.0, id).await?;
-        if !self.0.store.delete_dataset(id).await? {
+        let family = find(&self.0, id).await?.family;
+        let versions = self.0.store.family(&family).await?;
+        if !self.0.store.delete_dataset(&family).await? {
             return Err(Problem::new("busy", "A run that waits or trains needs this dataset.")
                 .hint("Stop the run first.")
                 .into());
         }
-        remove_folder(&self.0.config.folder("datasets").join(id.as_str()));
+        for version in versions {
+            remove_folder(&self.0.config.folder("datasets").join(version.view.id.as_str()));
+        }
         Ok(())
     }
 }
@@ -87,8 +75,23 @@ impl DatasetsPort for Datasets {
         Box::pin(async move { Ok(find(&self.0, &id).await.map_err(Problems::from)?.view) })
     }
 
-    fn rows(&self, id: DatasetId, start: u64, count: u64) -> Answer<'_, RowsPage> {
-        Box::pin(async move { Ok(self.page(&id, start, count).await?) })
+    fn rows(&self, id: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage> {
+        Box::pin(async move { Ok(rows::page(&self.0, &id, query).await?) })
+    }
+
+    fn row(&self, id: DatasetId, row: u64) -> Answer<'_, FullRow> {
+        Box::pin(async move { Ok(rows::whole(&self.0, &id, row).await?) })
+    }
+
+    fn edit(&self, id: DatasetId, edit: RowEdit) -> Answer<'_, DatasetView> {
+        Box::pin(async move { Ok(edit::edit(&self.0, &id, edit).await?) })
+    }
+
+    fn versions(&self, id: DatasetId) -> Answer<'_, Vec<DatasetVersion>> {
+        Box::pin(async move {
+            let family = find(&self.0, &id).await.map_err(Problems::from)?.family;
+            Ok(self.0.store.versions(&family).await?)
+        })
     }
 
     fn remap(&self, id: DatasetId, mapping: Mapping) -> Answer<'_, DatasetView> {
@@ -101,6 +104,10 @@ impl DatasetsPort for Datasets {
 
     fn delete(&self, id: DatasetId) -> Answer<'_, ()> {
         Box::pin(async move { Ok(self.remove(&id).await?) })
+    }
+
+    fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup> {
+        Box::pin(async move { Ok(checkup::ask(&self.0, request).await?) })
     }
 
     fn preview(&self, request: PreviewRequest) -> Answer<'_, Preview> {

@@ -26,7 +26,7 @@ pub async fn find(state: &AppState, id: &ModelId) -> Result<ModelView, Fault> {
 
 /// What the worker is to do.
 enum Job {
-    Import { source: PathBuf, remove_source: bool },
+    Import { source: PathBuf, remove_source: bool, license: Option<String> },
     Create { size: ScratchSize, file: PathBuf, mapping: String },
 }
 
@@ -50,7 +50,8 @@ pub async fn recover(state: &AppState) -> Result<(), Fault> {
         tracing::warn!("the starter model {} is not there", file.display());
         return Ok(());
     }
-    begin(state, STARTER.to_owned(), true, Job::Import { source: file, remove_source: false }).await?;
+    begin(state, STARTER.to_owned(), true, Job::Import { source: file, remove_source: false, license: None })
+        .await?;
     Ok(())
 }
 
@@ -69,6 +70,16 @@ async fn begin(state: &AppState, name: String, starter: bool, job: Job) -> Resul
     Ok(model)
 }
 
+/// Imports a folder that is removed when the import has ended; `license` stands where the files name none.
+pub async fn import_folder(
+    state: &AppState,
+    name: &str,
+    source: PathBuf,
+    license: Option<String>,
+) -> Result<ModelView, Fault> {
+    begin(state, name.to_owned(), false, Job::Import { source, remove_source: true, license }).await
+}
+
 fn half(state: &AppState, id: &ModelId) -> PathBuf {
     state.config.folder("models").join(format!("new-{id}"))
 }
@@ -76,13 +87,16 @@ fn half(state: &AppState, id: &ModelId) -> PathBuf {
 async fn make(state: &AppState, id: &ModelId, job: &Job) {
     let Ok(_permit) = state.imports.acquire().await else { return };
     let half = half(state, id);
-    let made = work(state, job, &half).await.and_then(|facts| {
+    let made = work(state, job, &half).await.and_then(|mut facts| {
+        if let Job::Import { license: Some(license), .. } = job {
+            facts.license.get_or_insert_with(|| license.clone());
+        }
         std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
             Problem::new("disk.io", format!("The model's folder could not be given its name: {why}."))
         })?;
         Ok(facts)
     });
-    if let Job::Import { source, remove_source: true } = job {
+    if let Job::Import { source, remove_source: true, .. } = job {
         remove_folder(source);
     }
     match state.store.end_import(id, made.as_ref()).await {
@@ -125,8 +139,8 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
         return Err(problem);
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Err(Problem::new("worker.ended", format!("The import ended early ({}). {words}", output.status))
+    tracing::warn!("an import ended early ({}); its words: {words}", output.status);
+    Err(Problem::new("worker.ended", format!("The import ended early ({}).", output.status))
         .hint("The machine may be short of memory or disk space."))
 }
 
@@ -142,14 +156,14 @@ impl Models {
                         .hint("Give the whole path of a model folder or a GGUF file on the server's disk.")
                         .into());
                 }
-                (name, Job::Import { source, remove_source: false })
+                (name, Job::Import { source, remove_source: false, license: None })
             }
             NewModel::Upload { name, upload } => {
                 let source = super::uploads::folder(state, &upload)?;
                 if !source.is_dir() {
                     return Err(Problem::not_found("upload").field("upload").into());
                 }
-                (name, Job::Import { source, remove_source: true })
+                (name, Job::Import { source, remove_source: true, license: None })
             }
             NewModel::Scratch { name, size, dataset } => {
                 let size = ScratchSize::parse(&size).ok_or_else(|| {

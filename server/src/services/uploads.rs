@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use contract::dataset::{DatasetView, FileKind};
+use contract::registry::Finding;
 use contract::{DatasetId, Problem};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
@@ -121,6 +122,18 @@ pub async fn dataset(state: &AppState, name: &str, body: Body) -> Result<Dataset
     keep(state, file, &name, &title, kind).await
 }
 
+/// Takes a file of the hub in under a label of its own.
+pub async fn from_hub(state: &AppState, path: &str, title: &str, body: Body) -> Result<DatasetView, Fault> {
+    let (name, kind) = file_name(path)?;
+    let file = receive(state, body).await?;
+    keep(state, file, &name, title, kind).await
+}
+
+/// A temporary file that this server is about to write; size and digest are for the writer to fill in.
+pub fn made(path: PathBuf) -> Temporary {
+    Temporary { path, bytes: 0, sha256: String::new() }
+}
+
 async fn keep(
     state: &AppState,
     file: Temporary,
@@ -134,18 +147,51 @@ async fn keep(
         problem.place.get_or_insert_default().file = Some(file_name.to_owned());
         problem
     })?;
+    let lineage = Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings: Vec::new(), before: None };
+    store(state, file, lineage, inspection).await
+}
+
+/// Where a dataset comes from.
+pub struct Lineage {
+    /// File name as people know it.
+    pub file_name: String,
+    /// Label.
+    pub title: String,
+    /// What is worth knowing beside its rows.
+    pub findings: Vec<Finding>,
+    /// The version it was made from, and how.
+    pub before: Option<(DatasetRow, contract::dataset::Change)>,
+}
+
+/// Gives a file that was read whole its place and its row; what fails leaves nothing.
+pub async fn store(
+    state: &AppState,
+    file: Temporary,
+    lineage: Lineage,
+    inspection: contract::dataset::Inspection,
+) -> Result<DatasetView, Fault> {
+    let kind = inspection.kind;
     let id = DatasetId(state.ids.next());
     let stored = format!("data.{}", kind.extension());
+    let (family, version, change) = match lineage.before {
+        Some((before, change)) => (before.family, before.view.version + 1, Some(change)),
+        None => (id.clone(), 1, None),
+    };
     let row = DatasetRow {
         file: format!("datasets/{id}/{stored}"),
+        family,
+        change,
         view: DatasetView {
             id: id.clone(),
-            name: title.to_owned(),
-            file_name: file_name.to_owned(),
+            name: lineage.title,
+            file_name: lineage.file_name,
             bytes: file.bytes,
             sha256: file.sha256.clone(),
             created_ms: state.clock.now_ms(),
             inspection,
+            version,
+            newest: true,
+            findings: lineage.findings,
         },
     };
     let folder = state.config.folder("datasets");

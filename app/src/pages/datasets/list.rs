@@ -1,11 +1,14 @@
 //! Every dataset, upload and samples.
 
 use contract::dataset::DatasetView;
+use contract::hub::HubKind;
 use leptos::prelude::*;
 
+use super::register::Register;
 use super::upload::{Samples, Upload};
 use crate::components::notice::{Waiting, settle};
 use crate::pages::Head;
+use crate::pages::hub::FromHub;
 use crate::ports::list_datasets;
 use crate::words::amounts::{ago, now_ms, num, size};
 use crate::words::words;
@@ -14,13 +17,16 @@ use crate::words::words;
 #[component]
 pub(crate) fn Datasets() -> impl IntoView {
     let w = &words().data;
-    let datasets = Resource::new(|| (), |()| list_datasets());
+    let landed = RwSignal::new(0u32);
+    let datasets = Resource::new(move || landed.get(), |_| list_datasets());
     view! {
         <Head title=w.title text=w.text/>
         <div class="grid two upload-grid"><Upload/><Samples/></div>
         <Transition fallback=Waiting>
             {move || Suspend::new(async move { settle(datasets.await, table) })}
         </Transition>
+        <div class="hub-block"><Register landed/></div>
+        <div class="hub-block"><FromHub kind=HubKind::Dataset landed/></div>
     }
     .into_any()
 }

@@ -7,7 +7,9 @@ use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
 use super::mapping::MappingForm;
+use super::register::Badges;
 use super::rows::Rows;
+use super::versions::Versions;
 use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::{ProblemList, Waiting, settle};
 use crate::ports::{delete_dataset, get_dataset};
@@ -51,6 +53,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
     let w = words();
     let (heading, text) = verdict(w, &dataset);
     let use_it = format!("/runs/new?dataset={}", dataset.id);
+    let health = format!("/datasets/{}/health", dataset.id);
     let usable = dataset.inspection.usable > 0;
     let inspection = dataset.inspection.clone();
     view! {
@@ -62,6 +65,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
             </div>
             <div class="row">
                 <Delete dataset=dataset.clone()/>
+                {usable.then(|| view! { <a class="btn" href=health>{w.health.link}</a> })}
                 {usable.then(|| view! { <a class="btn primary" href=use_it>{w.data.use_in_run}</a> })}
             </div>
         </div>
@@ -69,7 +73,8 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
             <MappingForm id=dataset.id.clone() inspection version/>
             <Facts dataset=dataset.clone()/>
         </div>
-        <Rows id=dataset.id version/>
+        <Versions id=dataset.id.clone() newest=dataset.newest number=dataset.version/>
+        <Rows id=dataset.id version may_edit=dataset.newest/>
     }
     .into_any()
 }
@@ -98,6 +103,10 @@ fn Delete(dataset: DatasetView) -> impl IntoView {
 #[component]
 fn Facts(dataset: DatasetView) -> impl IntoView {
     let w = &words().data;
+    let encoding = match dataset.inspection.encoding.as_str() {
+        "UTF-8" => "UTF-8".to_owned(),
+        other => fill(w.read_as, &[other]),
+    };
     let short = dataset.sha256.get(..16).unwrap_or_default().to_owned();
     view! {
         <section class="card pad" aria-labelledby="file">
@@ -107,9 +116,11 @@ fn Facts(dataset: DatasetView) -> impl IntoView {
                 <dt>{w.rows}</dt><dd>{num(dataset.inspection.rows)}</dd>
                 <dt>{w.usable}</dt><dd>{num(dataset.inspection.usable)}</dd>
                 <dt>{w.size}</dt><dd>{size(dataset.bytes)}</dd>
-                <dt>{w.encoding}</dt><dd>{dataset.inspection.encoding}</dd>
+                <dt>{w.versions}</dt><dd>{dataset.version}</dd>
+                <dt>{w.encoding}</dt><dd>{encoding}</dd>
                 <dt>{w.digest}</dt><dd class="mono" title=dataset.sha256>{short}</dd>
             </dl>
+            <p class="badges"><Badges findings=dataset.findings/></p>
         </section>
     }
     .into_any()

@@ -1,6 +1,7 @@
-//! Three ways to add a model: a path, files, from scratch.
+//! Four ways to add a model: the hub, a path, files, from scratch.
 
 use contract::dataset::DatasetView;
+use contract::hub::HubKind;
 use contract::model::{NewModel, ScratchSize};
 use contract::{DatasetId, Problem};
 use leptos::html;
@@ -9,6 +10,7 @@ use leptos::prelude::*;
 use crate::browser::{encode, files_in, upload, uuid, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::notice::ProblemList;
+use crate::pages::hub::FromHub;
 use crate::ports::create_model;
 use crate::words::{fill, words};
 
@@ -47,10 +49,11 @@ impl Creation {
     }
 }
 
-/// The three cards.
+/// The four cards.
 #[component]
 pub(crate) fn AddModel(datasets: Vec<DatasetView>, version: RwSignal<u32>) -> impl IntoView {
     view! {
+        <div class="hub-block"><FromHub kind=HubKind::Model landed=version/></div>
         <div class="grid three">
             <ByPath version/>
             <ByUpload version/>

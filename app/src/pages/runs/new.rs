@@ -3,7 +3,6 @@
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
 use contract::param::Group;
-use contract::templates::{BUILTIN, MODEL_TEMPLATE};
 use contract::{RunId, Stage, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
@@ -15,6 +14,7 @@ use crate::components::safe_textarea::SafeTextarea;
 use crate::forms::param_field::Section;
 use crate::forms::preview::PreviewPane;
 use crate::forms::state::{Form, fits};
+use crate::forms::template_select::TemplateSelect;
 use crate::pages::Head;
 use crate::ports::{Problems, launch_run, list_datasets, list_models};
 use crate::words::amounts::{num, rows, weights};
@@ -166,13 +166,6 @@ fn Data(form: Form) -> impl IntoView {
 #[component]
 fn Template(form: Form) -> impl IntoView {
     let w = &words().runs;
-    let templates = std::iter::once((MODEL_TEMPLATE, w.template_model))
-        .chain(BUILTIN.iter().map(|template| (template.name, template.name)))
-        .map(|(key, name)| {
-            let selected = move || form.draft.with(|draft| draft.template == key);
-            view! { <option value=key selected=selected>{name}</option> }
-        })
-        .collect_view();
     let system = RwSignal::new(form.draft.with_untracked(|draft| draft.system.clone()));
     Effect::new(move |_| {
         let text = system.get();
@@ -182,11 +175,10 @@ fn Template(form: Form) -> impl IntoView {
     });
     view! {
         <Field id="template" label=w.template help=w.template_help error=error_of(form, "template")>
-            <select class="input" id="template" prop:value=move || form.draft.with(|draft| draft.template.clone()) aria-describedby=described_by("template") on:change=move |event| {
-                let chosen = value_of(&event);
-                form.change(|draft| draft.template = chosen);
-            }>{templates}</select>
+            <TemplateSelect id="template" value=Signal::derive(move || form.draft.with(|draft| draft.template.clone()))
+                on_choose=Callback::new(move |chosen| form.change(|draft| draft.template = chosen))/>
         </Field>
+        <a class="link small" href="/templates">{words().templates.link}</a>
         <Field id="system" label=w.system unit=w.optional help=w.system_help>
             <SafeTextarea id="system" value=system rows=2 described_by=described_by("system")/>
         </Field>

@@ -35,7 +35,7 @@ pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
                 <dt>{w.device}</dt><dd>{setup(|s| s.device.clone())}</dd>
                 <dt>{w.rows_train}</dt><dd>{setup(|s| num(s.train_rows))}</dd>
                 <dt>{w.rows_eval}</dt><dd>{setup(|s| num(s.eval_rows))}</dd>
-                <dt>{w.trainable}</dt><dd>{setup(|s| format!("{} / {}", weights(s.trainable), weights(s.parameters)).replace(' ', "\u{a0}"))}</dd>
+                <dt>{w.trainable}</dt><dd>{setup(|s| [s.trainable, s.parameters].map(|n| weights(n).replace(' ', "\u{a0}")).join(" / "))}</dd>
             </dl>
         </section>
     }

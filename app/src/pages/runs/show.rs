@@ -90,6 +90,7 @@ fn Found(run: RunView) -> impl IntoView {
     let title = Memo::new(move |_| feed.with(|feed| heading(w, state.get(), feed)));
     let kept = run.clone();
     let explained = Memo::new(move |_| feed.with(|feed| explanation(w, &kept, feed)));
+    let data = format!("/datasets/{}", run.dataset);
     let share = move || {
         feed.with(|feed| {
             let step = feed.latest.as_ref().map_or(0, |latest| latest.step);
@@ -102,7 +103,7 @@ fn Found(run: RunView) -> impl IntoView {
             <div>
                 <p class="crumb"><a href="/runs">{w.runs.title}</a>" / "{run.summary.name.clone()}</p>
                 <h1>{move || title.get()}</h1>
-                <p>{move || explained.get()}</p>
+                <p>{move || explained.get()}" "<a class="link" href=data>{w.runs.its_data}</a></p>
             </div>
             <Actions run=run.clone() watched/>
         </div>

@@ -62,7 +62,10 @@ impl<B: Kernels> Layer<B> {
     /// Whether anything in it, adapters included, is trainable.
     pub(crate) fn trains(&self) -> bool {
         self.params().iter().any(|param| param.trainable)
-            || self.linears().iter().any(|l| l.lora.as_ref().is_some_and(|l| l.a.trainable || l.b.trainable))
+            || self
+                .linears()
+                .iter()
+                .any(|l| l.lora.iter().flat_map(super::LoraPart::params).any(|p| p.trainable))
     }
 
     pub(crate) fn forward(

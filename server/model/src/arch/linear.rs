@@ -5,6 +5,10 @@ use crate::kernels::{Kernels, Mat, product, product_transposed};
 use crate::rng::splitmix;
 use crate::train::Grads;
 
+mod dora;
+
+pub use dora::Magnitude;
+
 /// The low-rank part.
 #[derive(Clone, Debug)]
 pub struct LoraPart<B: Kernels> {
@@ -16,6 +20,20 @@ pub struct LoraPart<B: Kernels> {
     pub scale: f32,
     /// Share of the adapter's input that is dropped in training.
     pub dropout: f32,
+    /// DoRA: the length of each output row, learnt by itself.
+    pub magnitude: Option<Magnitude<B>>,
+}
+
+impl<B: Kernels> LoraPart<B> {
+    /// Its tensors.
+    pub fn params(&self) -> impl Iterator<Item = &Param<B>> {
+        [&self.a, &self.b].into_iter().chain(self.magnitude.iter().map(|m| &m.value))
+    }
+
+    /// Its tensors, to be changed.
+    pub fn params_mut(&mut self) -> impl Iterator<Item = &mut Param<B>> {
+        [&mut self.a, &mut self.b].into_iter().chain(self.magnitude.iter_mut().map(|m| &mut m.value))
+    }
 }
 
 /// A linear map.
@@ -43,8 +61,12 @@ impl<B: Kernels> Linear<B> {
 
     /// Output, and `A x` for the way back.
     pub(crate) fn forward(&self, x: &Mat<B>, mode: Mode) -> (Mat<B>, Option<Mat<B>>) {
+        let lora = self.active(mode);
+        if let Some((lora, magnitude)) = lora.and_then(|lora| Some((lora, lora.magnitude.as_ref()?))) {
+            return self.dora_forward(x, lora, magnitude, mode);
+        }
         let y = B::affine(x, &self.weight.value, self.bias.as_ref().map(|bias| &bias.value));
-        let Some(lora) = self.active(mode) else { return (y, None) };
+        let Some(lora) = lora else { return (y, None) };
         let dropped = self.dropped(x, lora, mode);
         let inner = B::affine(dropped.as_ref().unwrap_or(x), &lora.a.value, None);
         let more = B::affine(&inner, &lora.b.value, None);
@@ -67,22 +89,40 @@ impl<B: Kernels> Linear<B> {
         if let Some(bias) = self.bias.as_ref().filter(|bias| bias.trainable) {
             grads.add(&bias.name, dy.clone().sum_dim(0));
         }
+        if let (Some(lora), Some(inner)) = (self.active(mode), inner)
+            && let Some(magnitude) = &lora.magnitude
+        {
+            return self.dora_backward(x, inner, dy, lora, magnitude, mode, grads, want_x);
+        }
         let mut dx = want_x.then(|| product(dy, &self.weight.value));
         if let (Some(lora), Some(inner)) = (self.active(mode), inner) {
-            let d_inner = product(dy, &lora.b.value).mul_scalar(lora.scale);
-            let dropped = self.dropped(x, lora, mode);
-            if lora.b.trainable {
-                grads.add(&lora.b.name, product_transposed(dy, inner).mul_scalar(lora.scale));
-            }
-            if lora.a.trainable {
-                grads.add(&lora.a.name, product_transposed(&d_inner, dropped.as_ref().unwrap_or(x)));
-            }
+            let more = self.lora_backward(x, inner, dy, lora, mode, grads);
             dx = dx.map(|dx| {
-                let more = product(&d_inner, &lora.a.value);
                 // The same mask, for its gradient is the mask itself.
                 dx + self.dropped(&more, lora, mode).unwrap_or(more)
             });
         }
         dx
+    }
+
+    /// Gradients of A and B; returns the gradient of their (dropped) input.
+    fn lora_backward(
+        &self,
+        x: &Mat<B>,
+        inner: &Mat<B>,
+        dy: &Mat<B>,
+        lora: &LoraPart<B>,
+        mode: Mode,
+        grads: &mut Grads<B>,
+    ) -> Mat<B> {
+        let d_inner = product(dy, &lora.b.value).mul_scalar(lora.scale);
+        if lora.b.trainable {
+            grads.add(&lora.b.name, product_transposed(dy, inner).mul_scalar(lora.scale));
+        }
+        if lora.a.trainable {
+            let dropped = self.dropped(x, lora, mode);
+            grads.add(&lora.a.name, product_transposed(&d_inner, dropped.as_ref().unwrap_or(x)));
+        }
+        product(&d_inner, &lora.a.value)
     }
 }

@@ -66,7 +66,17 @@ impl<B: Kernels> CausalLm<B> {
             false => Some(builder.param("lm_head.weight".into(), &[vocab, d])?),
         };
         let frequencies = config.rope_frequencies();
-        Ok(Self { config, device: device.clone(), embed, layers, norm, head, adapter: None, frequencies })
+        Ok(Self {
+            config,
+            device: device.clone(),
+            embed,
+            layers,
+            norm,
+            head,
+            adapter: None,
+            saved: Default::default(),
+            frequencies,
+        })
     }
 
     /// Builds a model from weights. Fails with the tensor that is missing or has another shape.
@@ -113,7 +123,7 @@ impl<B: Kernels> CausalLm<B> {
         std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
         let mut params = Vec::new();
         self.visit(|param| {
-            if !param.name.contains(".lora_") {
+            if !param.name.starts_with(crate::lora::PREFIX) {
                 params.push((param.name.clone(), param.shape.clone(), param.value.clone()));
             }
         });

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::arch::CausalLm;
+use crate::arch::{CausalLm, Param};
 use crate::error::{ModelError, Result};
 use crate::kernels::{AdamStep, Kernels, Mat};
-use crate::train::Grads;
+use crate::train::{Grads, ValueHead};
 use crate::weights::HostTensor;
 
 /// Constants of AdamW, PyTorch's defaults but for the decay, which is off.
@@ -52,23 +52,42 @@ impl<B: Kernels> AdamW<B> {
     }
 
     /// Updates every trainable tensor that has a gradient; gradients are multiplied by `grad_scale` first.
-    pub fn step(&mut self, model: &mut CausalLm<B>, grads: &Grads<B>, lr: f64, grad_scale: f64) {
+    pub fn step(
+        &mut self,
+        model: &mut CausalLm<B>,
+        head: Option<&mut ValueHead<B>>,
+        grads: &Grads<B>,
+        lr: f64,
+        grad_scale: f64,
+    ) {
         self.t += 1;
-        let OptimConfig { beta1, beta2, eps, weight_decay } = self.config;
         let device = model.device().clone();
-        model.visit_mut(|param| {
-            let Some(grad) = grads.get(&param.name).filter(|_| param.trainable) else { return };
-            let [rows, cols] = param.value.dims();
-            let zeros = || B::from_host(vec![0.0; rows * cols], rows, cols, &device);
-            let moments = self.moments.remove(&param.name).unwrap_or_else(|| (zeros(), zeros()));
-            let weight_decay = if decays(&param.name) { weight_decay } else { 0.0 };
-            let step = AdamStep { lr, beta1, beta2, eps, weight_decay, t: self.t, grad_scale };
-            // The value is taken out so that the update can happen in place.
-            let value = std::mem::replace(&mut param.value, B::from_host(vec![0.0], 1, 1, &device));
-            let (value, m, v) = B::adamw(value, grad, moments, step);
-            param.value = value;
-            self.moments.insert(param.name.clone(), (m, v));
-        });
+        let update = (lr, grad_scale);
+        model.visit_mut(|param| self.update(param, grads, update, &device));
+        for param in head.into_iter().flat_map(|head| head.params_mut()) {
+            self.update(param, grads, update, &device);
+        }
+    }
+
+    fn update(
+        &mut self,
+        param: &mut Param<B>,
+        grads: &Grads<B>,
+        (lr, grad_scale): (f64, f64),
+        device: &B::Device,
+    ) {
+        let Some(grad) = grads.get(&param.name).filter(|_| param.trainable) else { return };
+        let OptimConfig { beta1, beta2, eps, weight_decay } = self.config;
+        let [rows, cols] = param.value.dims();
+        let zeros = || B::from_host(vec![0.0; rows * cols], rows, cols, device);
+        let moments = self.moments.remove(&param.name).unwrap_or_else(|| (zeros(), zeros()));
+        let weight_decay = if decays(&param.name) { weight_decay } else { 0.0 };
+        let step = AdamStep { lr, beta1, beta2, eps, weight_decay, t: self.t, grad_scale };
+        // The value is taken out so that the update can happen in place.
+        let value = std::mem::replace(&mut param.value, B::from_host(vec![0.0], 1, 1, device));
+        let (value, m, v) = B::adamw(value, grad, moments, step);
+        param.value = value;
+        self.moments.insert(param.name.clone(), (m, v));
     }
 
     /// Both moments of every tensor (`NAME.exp_avg`, `NAME.exp_avg_sq`); the step count is [`AdamW::steps`].
@@ -88,12 +107,18 @@ impl<B: Kernels> AdamW<B> {
     }
 
     /// Takes stored state back. Fails when a moment is missing or has another shape than its tensor.
-    pub fn load_state(&mut self, steps: u64, tensors: Vec<HostTensor>, model: &CausalLm<B>) -> Result<()> {
+    pub fn load_state(
+        &mut self,
+        steps: u64,
+        tensors: Vec<HostTensor>,
+        model: &CausalLm<B>,
+        head: Option<&ValueHead<B>>,
+    ) -> Result<()> {
         let mut by_name: BTreeMap<String, HostTensor> =
             tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let mut moments = BTreeMap::new();
         let mut wrong = None;
-        model.visit(|param| {
+        let mut restore = |param: &Param<B>| {
             let mut take = |kind: &str| by_name.remove(&format!("{}.{kind}", param.name));
             let (Some(m), Some(v)) = (take("exp_avg"), take("exp_avg_sq")) else { return };
             let [rows, cols] = param.value.dims();
@@ -103,7 +128,9 @@ impl<B: Kernels> AdamW<B> {
             }
             let put = |values| B::from_host(values, rows, cols, model.device());
             moments.insert(param.name.clone(), (put(m.values), put(v.values)));
-        });
+        };
+        model.visit(&mut restore);
+        head.into_iter().flat_map(ValueHead::params).for_each(&mut restore);
         if let Some(name) = wrong.or_else(|| by_name.keys().next().cloned()) {
             return Err(ModelError::new(
                 "optimizer.state",

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use super::grads::clip_factor;
-use super::{AdamW, Batch, Grads, Normalisation, OptimConfig};
-use crate::arch::{CausalLm, Mode};
+use super::outputs::{in_order, read_rows};
+use super::{
+    AdamW, Batch, Grads, Judged, Normalisation, OptimConfig, Row, RowGrads, ValueHead, Wants, covers, outputs,
+};
+use crate::arch::{CausalLm, Mode, Param, Pass, Upstream};
 use crate::error::{ModelError, Result};
-use crate::kernels::Kernels;
-use crate::lora::LoraConfig;
+use crate::kernels::{Kernels, Mat};
+use crate::lora::{LoraConfig, PREFIX};
 use crate::rng::splitmix;
 use crate::weights::HostTensor;
 
@@ -20,7 +23,7 @@ pub enum Method {
     Lora(LoraConfig),
     /// The adapter the model already has, on a frozen base.
     LoadedLora,
-    /// Tensors whose name contains one of these.
+    /// Tensors whose name holds the dotted parts of one of these (see [`super::covers`]).
     Freeze(Vec<String>),
 }
 
@@ -53,14 +56,34 @@ pub struct StepReport {
     pub grad_norm: f64,
 }
 
+/// Settings of the forward pass in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// NEFTune: strength of the noise on embeddings; 0 = off.
+    pub noise: f32,
+    /// Compute each layer anew on the way back instead of keeping it: slower, far less memory.
+    pub recompute: bool,
+}
+
 /// Trains a model.
 pub struct Trainer<B: Kernels> {
     model: CausalLm<B>,
+    head: Option<ValueHead<B>>,
     optimizer: AdamW<B>,
     grads: Grads<B>,
+    options: Options,
     /// Seed of dropout; with the step and micro-batch it decides every mask.
     seed: u64,
     micro: u64,
+}
+
+/// Part of a micro-batch between its forward and its backward pass.
+struct Half<B: Kernels> {
+    rows: Vec<usize>,
+    pass: Pass<B>,
+    hidden: Mat<B>,
+    mode: Mode,
+    seen: Vec<Row>,
 }
 
 impl<B: Kernels> Trainer<B> {
@@ -75,15 +98,49 @@ impl<B: Kernels> Trainer<B> {
             Method::LoadedLora if model.adapter().is_none() => {
                 return Err(ModelError::new("lora.none", "This model has no adapter to go on with."));
             }
-            Method::LoadedLora => model.set_trainable(|name| name.contains(".lora_")),
+            Method::LoadedLora => model.set_trainable(|name| name.starts_with(PREFIX)),
             Method::Freeze(parts) => {
-                model.set_trainable(|name| parts.iter().any(|part| name.contains(part.as_str())));
+                model.remove_adapter();
+                model.set_trainable(|name| parts.iter().any(|part| covers(name, part)));
             }
         }
         if model.parameter_counts().1 == 0 {
             return Err(ModelError::new("train.nothing", "No tensor of this model would be trained."));
         }
-        Ok(Self { model, optimizer: AdamW::new(optim), grads: Grads::default(), seed, micro: 0 })
+        let (optimizer, grads, options) = (AdamW::new(optim), Grads::default(), Options::default());
+        Ok(Self { model, head: None, optimizer, grads, options, seed, micro: 0 })
+    }
+
+    /// Sets noise and recomputation.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Trains a value head along.
+    #[must_use]
+    pub fn with_head(mut self, head: ValueHead<B>) -> Self {
+        self.head = Some(head);
+        self
+    }
+
+    /// The value head, if there is one.
+    pub fn head(&self) -> Option<&ValueHead<B>> {
+        self.head.as_ref()
+    }
+
+    fn mask(&self) -> u64 {
+        splitmix(self.seed ^ splitmix(self.optimizer.steps() << 20 ^ self.micro))
+    }
+
+    fn mode(&self, mask: u64, side: u64) -> Mode {
+        let Options { noise, recompute } = self.options;
+        Mode { dropout: Some(splitmix(mask ^ side)), noise, recompute, ..Mode::default() }
+    }
+
+    fn sides(batch: &Batch) -> [Vec<usize>; 2] {
+        if B::splits_batches() && batch.b > 1 { batch.halves() } else { [(0..batch.b).collect(), vec![]] }
     }
 
     /// The model as it is now.
@@ -110,18 +167,13 @@ impl<B: Kernels> Trainer<B> {
     /// [`Normalisation::token_weights`]).
     pub fn micro_step(&mut self, batch: &Batch, token_weight: f64) -> Result<MicroLoss> {
         batch.check(self.model.config.vocab_size)?;
-        let mask = splitmix(self.seed ^ splitmix(self.optimizer.steps() << 20 ^ self.micro));
-        let [left, right] = if B::splits_batches() && batch.b > 1 {
-            batch.halves()
-        } else {
-            [(0..batch.b).collect(), vec![]]
-        };
+        let mask = self.mask();
+        let [left, right] = Self::sides(batch);
         let model = &self.model;
         let run = |rows: &[usize], side: u64| {
             let packed = batch.pack_rows(rows);
             let weights = vec![token_weight as f32; packed.target_ids.len()];
-            let mode = Mode { without_adapter: false, dropout: Some(splitmix(mask ^ side)) };
-            model.loss_and_grads(packed, weights, mode)
+            model.loss_and_grads(packed, weights, self.mode(mask, side))
         };
         let (nll, grads) = if right.is_empty() {
             run(&left, 0)
@@ -137,6 +189,89 @@ impl<B: Kernels> Trainer<B> {
         Ok(MicroLoss { sum, counted: nll.len(), scaled: sum * token_weight })
     }
 
+    /// Forward and backward over one micro-batch under any loss: `judge` sees each row's numbers (see [`Wants`]) and
+    /// gives their gradients, which are scaled by `scale` and gathered.
+    ///
+    /// # Errors
+    /// When the batch holds a token the model does not know.
+    pub fn judged_step(
+        &mut self,
+        batch: &Batch,
+        wants: Wants,
+        scale: f64,
+        judge: impl FnOnce(&[Row]) -> Judged,
+    ) -> Result<Judged> {
+        batch.check(self.model.config.vocab_size)?;
+        let mask = self.mask();
+        let [left, right] = Self::sides(batch);
+        let this = &*self;
+        let halves = if right.is_empty() {
+            vec![this.forward_half(batch, left, wants, this.mode(mask, 0))]
+        } else {
+            let forward = |rows, side| this.forward_half(batch, rows, wants, this.mode(mask, side));
+            let (left, right) = B::pair(|| forward(left, 0), || forward(right, 1));
+            vec![left, right]
+        };
+        let mut rows = vec![Row::default(); batch.b];
+        for half in &halves {
+            for (row, seen) in half.rows.iter().zip(&half.seen) {
+                rows[*row] = seen.clone();
+            }
+        }
+        let judged = judge(&rows);
+        let mut halves = halves.into_iter();
+        let grads = match (halves.next(), halves.next()) {
+            (Some(left), Some(right)) => {
+                let back = |half| this.backward_half(half, &judged.rows, scale);
+                let (mut grads, more) = B::pair(|| back(left), || back(right));
+                grads.merge(more);
+                grads
+            }
+            (Some(half), None) => this.backward_half(half, &judged.rows, scale),
+            _ => Grads::default(),
+        };
+        self.grads.merge(grads);
+        self.micro += 1;
+        Ok(judged)
+    }
+
+    fn forward_half(&self, batch: &Batch, rows: Vec<usize>, wants: Wants, mode: Mode) -> Half<B> {
+        let pass = self.model.begin(batch.pack_rows(&rows), mode);
+        let hidden = self.model.final_hidden(&pass);
+        let nll =
+            if wants.log_probs { self.model.packed_nll(pass.packed(), &hidden, mode) } else { Vec::new() };
+        let seen = read_rows(&self.model, self.head.as_ref(), pass.packed(), &hidden, nll, wants, mode);
+        Half { seen: in_order(batch, &rows, seen), rows, pass, hidden, mode }
+    }
+
+    fn backward_half(&self, half: Half<B>, judged: &[RowGrads], scale: f64) -> Grads<B> {
+        let scaled = |x: &f32| (f64::from(*x) * scale) as f32;
+        let of = |row: &usize| judged.get(*row);
+        let log_probs = half.rows.iter().filter_map(of).flat_map(|grads| &grads.log_probs);
+        // The model speaks of negative log-likelihoods.
+        let weights: Vec<f32> = log_probs.map(|x| -scaled(x)).collect();
+        let values: Vec<f32> =
+            half.rows.iter().filter_map(of).flat_map(|grads| &grads.values).map(scaled).collect();
+        let mut grads = Grads::default();
+        let hidden = self.head.as_ref().filter(|_| !values.is_empty()).map(|head| {
+            head.backward(&half.hidden, values, half.mode.dropout, self.model.device(), &mut grads)
+        });
+        let upstream = Upstream { weights: (!weights.is_empty()).then_some(weights), hidden };
+        let (_, more) = self.model.backward_from(half.pass, upstream);
+        grads.merge(more);
+        grads
+    }
+
+    /// Numbers of each row of a batch as the model stands, without dropout and gradients; with `without_adapter` the
+    /// base model's.
+    ///
+    /// # Errors
+    /// When the batch holds a token the model does not know.
+    pub fn outputs(&self, batch: &Batch, wants: Wants, without_adapter: bool) -> Result<Vec<Row>> {
+        let mode = Mode { without_adapter, ..Mode::default() };
+        outputs(&self.model, self.head.as_ref(), batch, wants, mode)
+    }
+
     /// Clips the gathered gradients to `max_grad_norm`, makes one AdamW update and forgets them. Returns the norm
     /// before clipping. A norm that is not finite leaves the model as it was.
     pub fn optimizer_step(&mut self, lr: f64, max_grad_norm: Option<f64>) -> f64 {
@@ -144,7 +279,13 @@ impl<B: Kernels> Trainer<B> {
         let norm = grads.global_norm();
         self.micro = 0;
         if norm.is_finite() {
-            self.optimizer.step(&mut self.model, &grads, lr, clip_factor(norm, max_grad_norm));
+            self.optimizer.step(
+                &mut self.model,
+                self.head.as_mut(),
+                &grads,
+                lr,
+                clip_factor(norm, max_grad_norm),
+            );
         }
         norm
     }
@@ -196,18 +337,20 @@ impl<B: Kernels> Trainer<B> {
 
     /// Goes on from stored optimizer state.
     pub fn load_optimizer_state(&mut self, steps: u64, tensors: Vec<HostTensor>) -> Result<()> {
-        self.optimizer.load_state(steps, tensors, &self.model)
+        self.optimizer.load_state(steps, tensors, &self.model, self.head.as_ref())
     }
 
     /// Every trainable tensor, for a checkpoint.
     pub fn trainable_tensors(&self) -> Vec<HostTensor> {
         let mut tensors = Vec::new();
-        self.model.visit(|param| {
+        let mut take = |param: &Param<B>| {
             if param.trainable {
                 let values = B::to_host(&param.value);
                 tensors.push(HostTensor { name: param.name.clone(), shape: param.shape.clone(), values });
             }
-        });
+        };
+        self.model.visit(&mut take);
+        self.head.iter().flat_map(ValueHead::params).for_each(&mut take);
         tensors
     }
 
@@ -215,7 +358,7 @@ impl<B: Kernels> Trainer<B> {
     pub fn load_trainable_tensors(&mut self, tensors: &[HostTensor]) -> Result<()> {
         let device = self.model.device().clone();
         let mut wrong = None;
-        self.model.visit_mut(|param| {
+        let mut restore = |param: &mut Param<B>| {
             if !param.trainable {
                 return;
             }
@@ -226,7 +369,9 @@ impl<B: Kernels> Trainer<B> {
                 }
                 None => wrong = Some(param.name.clone()),
             }
-        });
+        };
+        self.model.visit_mut(&mut restore);
+        self.head.iter_mut().flat_map(ValueHead::params_mut).for_each(&mut restore);
         match wrong {
             Some(name) => Err(ModelError::new(
                 "checkpoint.tensors",

@@ -54,8 +54,9 @@ fn broken(message: impl Into<String>) -> ModelError {
 
 fn refuse_pickle(name: &str, start: &[u8]) -> Result<()> {
     let by_name = [".bin", ".pt", ".pth", ".ckpt", ".pkl"].iter().any(|end| name.ends_with(end));
-    let by_magic =
-        start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02") || start.starts_with(b"\x80\x04");
+    // A header of 0x..0280 or 0x..0480 bytes begins like a pickle; only a pickle goes on with an opcode.
+    let pickled = matches!(start, [0x80, 2 | 4, opcode, ..] if *opcode >= 0x20);
+    let by_magic = start.starts_with(b"PK\x03\x04") || pickled;
     if by_name || by_magic {
         return Err(ModelError::new(
             "weights.pickle",
@@ -260,6 +261,12 @@ mod tests {
         assert_eq!(weights.shape("a").unwrap(), [2, 3]);
         assert_eq!(weights.read("a").unwrap(), [1.0, -2.0, 3.5, 0.0, 1e-8, 7.0]);
         assert_eq!(weights.read("c").unwrap_err().code, "weights.tensor_missing");
+    }
+
+    #[test]
+    fn a_header_whose_length_begins_like_a_pickle_is_no_pickle() {
+        assert!(refuse_pickle("model.safetensors", &[0x80, 4, 0, 0, 0, 0, 0, 0]).is_ok());
+        assert!(refuse_pickle("model.safetensors", &[0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46]).is_err());
     }
 
     #[test]

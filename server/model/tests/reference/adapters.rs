@@ -5,7 +5,7 @@ use model::kernels::Kernels;
 use model::weights::{TensorSource, Weights};
 use model::{CausalLm, Cpu};
 
-use crate::support::{batch, close_where, json, open, reference};
+use crate::support::{batch, close_where, open, reference};
 
 fn value(model: &CausalLm<Cpu>, wanted: &str) -> Vec<f32> {
     let mut found = None;
@@ -33,13 +33,6 @@ fn reference_peft_adapters() {
             continue;
         }
         let mut model = open(&root.join(case["base"].as_str().unwrap()));
-        let config = json(&folder.join("adapter/adapter_config.json"));
-        let supported = config["use_dora"] != true && config["modules_to_save"].is_null();
-        if !supported {
-            let error = model.load_adapter(&folder.join("adapter")).unwrap_err().to_string();
-            assert!(error.contains("use_dora") || error.contains("modules_to_save"), "{error}");
-            continue;
-        }
         model.load_adapter(&folder.join("adapter")).unwrap();
         let tensors = Weights::open(&folder.join("case.safetensors")).unwrap();
         let batch = batch(&tensors, "");
@@ -49,9 +42,13 @@ fn reference_peft_adapters() {
             close_where(&format!("{name} {what}"), &got, &want, &batch.attention_mask, 1e-4);
         };
         check("adapter", &model, Mode::default());
-        check("base", &model, Mode { without_adapter: true, dropout: None });
-        let trainable = case["trainable_params"].as_u64().unwrap() as usize;
-        assert_eq!(model.parameter_counts().1, trainable, "{name}");
+        check("base", &model, Mode { without_adapter: true, ..Mode::default() });
+        let count = |key: &str| case[key].as_u64().unwrap() as usize;
+        assert_eq!(
+            model.parameter_counts(),
+            (count("all_params"), count("trainable_params")),
+            "{name}: S-107"
+        );
         let copy = tempfile::tempdir().unwrap();
         model.save_adapter(copy.path(), "base").unwrap();
         let mut again = open(&root.join(case["base"].as_str().unwrap()));
@@ -72,6 +69,34 @@ fn reference_peft_adapters() {
         ran += 1;
     }
     assert!(ran >= 2, "only {ran} adapters were found");
+}
+
+#[test]
+fn reference_s_124_stacked_adapters_merge_in_order() {
+    let root = reference().join("peft");
+    let Ok(text) = std::fs::read(root.join("cases.json")) else { return };
+    let cases: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    for case in cases["cases"].as_array().unwrap().iter().filter(|case| case["order"].is_array()) {
+        let folder = root.join(case["case"].as_str().unwrap());
+        let mut model = open(&reference().join(case["base"].as_str().unwrap()));
+        let tensors = Weights::open(&folder.join("case.safetensors")).unwrap();
+        let batch = batch(&tensors, "");
+        for (i, adapter) in case["order"].as_array().unwrap().iter().enumerate() {
+            let close = |what: String, model: &CausalLm<Cpu>| {
+                let got = model.batch_logits(&batch, Mode::default());
+                close_where(&what, &got, &tensors.read(&what).unwrap(), &batch.attention_mask, 1e-4);
+            };
+            model.load_adapter(&folder.join(adapter.as_str().unwrap())).unwrap();
+            close(format!("logits_adapter{}_active", i + 1), &model);
+            model.merge_adapter();
+            close(format!("logits_merged{}", i + 1), &model);
+        }
+        let merged = Weights::open(&folder.join("merged_both_selected.safetensors")).unwrap();
+        for tensor in merged.names() {
+            let want = merged.read(&tensor).unwrap();
+            close_where(&tensor, &value(&model, &tensor), &want, &[1], 1e-5);
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,236 @@
+//! What the model hub offers and what is being fetched from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+
+/// What is looked for on the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HubKind {
+    /// Model repositories.
+    Model,
+    /// Dataset repositories.
+    Dataset,
+}
+
+impl HubKind {
+    /// The part of the hub's addresses that names the kind: `models` or `datasets`.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Dataset => "datasets",
+        }
+    }
+}
+
+/// A repository in a list of hits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubHit {
+    /// `owner/name`.
+    pub repo: String,
+    /// Licence, when the hub knows it.
+    pub license: Option<String>,
+    /// Downloads in the last month.
+    pub downloads: u64,
+    /// Whether its owner must let a person in first.
+    pub gated: bool,
+    /// Whether it lies in the cache of this machine already.
+    pub cached: bool,
+}
+
+/// What a search found, and which hub was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubHits {
+    /// Host of the hub; empty when the cache of this machine answered (`HF_HUB_OFFLINE`).
+    pub host: String,
+    /// Repositories, most used first.
+    pub hits: Vec<HubHit>,
+}
+
+/// A file of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubFile {
+    /// Path in the repository.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256, hex, of files the hub keeps by it (large ones).
+    pub sha256: Option<String>,
+    /// Why Burnish does not fetch it, if it does not.
+    pub refused: Option<String>,
+}
+
+/// A repository with its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubRepo {
+    /// Model or dataset.
+    pub kind: HubKind,
+    /// `owner/name`.
+    pub repo: String,
+    /// Revision as asked: a branch, tag or commit.
+    pub revision: String,
+    /// The commit it stands for.
+    pub commit: String,
+    /// Licence, when the hub knows it.
+    pub license: Option<String>,
+    /// Whether its owner must let a person in first.
+    pub gated: bool,
+    /// Files in the order of the hub.
+    pub files: Vec<HubFile>,
+}
+
+impl HubRepo {
+    /// The files of each way to take this repository in, best first: for a model its folder (config, tokenizer and
+    /// safetensors) and every GGUF file; for a dataset every file that holds rows.
+    pub fn choices(&self) -> Vec<HubChoice> {
+        let fine: Vec<&HubFile> = self.files.iter().filter(|file| file.refused.is_none()).collect();
+        let of = |label: &str, files: Vec<&HubFile>| HubChoice {
+            label: label.to_owned(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            files: files.into_iter().map(|file| file.path.clone()).collect(),
+        };
+        let ends = |file: &HubFile, end: &str| file.path.to_ascii_lowercase().ends_with(end);
+        match self.kind {
+            HubKind::Dataset => fine
+                .into_iter()
+                .filter(|file| {
+                    crate::dataset::FileKind::of_name(&file.path).is_some() && !is_note(&file.path)
+                })
+                .map(|file| of(&file.path, vec![file]))
+                .collect(),
+            HubKind::Model => {
+                let mut choices = Vec::new();
+                let folder: Vec<&HubFile> =
+                    fine.iter().copied().filter(|file| !ends(file, ".gguf")).collect();
+                if folder.iter().any(|file| ends(file, ".safetensors")) {
+                    choices.push(of("safetensors", folder));
+                }
+                choices
+                    .extend(fine.iter().filter(|f| ends(f, ".gguf")).map(|file| of(&file.path, vec![file])));
+                choices
+            }
+        }
+    }
+}
+
+/// Files of a dataset repository that speak about it instead of holding rows.
+fn is_note(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    matches!(name.as_str(), "dataset_infos.json" | "dataset_info.json" | "requirements.txt" | "license.txt")
+}
+
+/// One way to take a repository in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubChoice {
+    /// `safetensors`, or a file's path.
+    pub label: String,
+    /// Bytes to fetch.
+    pub bytes: u64,
+    /// The files.
+    pub files: Vec<String>,
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTransfer {
+    /// Model or dataset.
+    pub kind: HubKind,
+    /// `owner/name`.
+    pub repo: String,
+    /// Branch, tag or commit; empty: `main`.
+    #[serde(default)]
+    pub revision: String,
+    /// Label here; empty: the repository's name.
+    #[serde(default)]
+    pub name: String,
+    /// Paths of the files.
+    pub files: Vec<String>,
+}
+
+/// Where a transfer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferState {
+    /// Bytes are coming in.
+    Downloading,
+    /// All there; being read.
+    Importing,
+    /// Taken in.
+    Done,
+    /// Given up; what came in is kept and used by the next try.
+    Failed,
+    /// Stopped by a person; what came in is kept.
+    Cancelled,
+}
+
+impl TransferState {
+    /// Whether it still works.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Downloading | Self::Importing)
+    }
+}
+
+/// A transfer as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferView {
+    /// Identifier.
+    pub id: String,
+    /// What was asked for.
+    pub wanted: NewTransfer,
+    /// Where it stands.
+    pub state: TransferState,
+    /// Bytes that are here.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Why it was given up.
+    pub problem: Option<Problem>,
+    /// The dataset or model it became.
+    pub result: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repo(kind: HubKind, paths: &[(&str, Option<&str>)]) -> HubRepo {
+        let file = |(path, refused): &(&str, Option<&str>)| HubFile {
+            path: (*path).to_owned(),
+            bytes: 10,
+            sha256: None,
+            refused: refused.map(str::to_owned),
+        };
+        HubRepo {
+            kind,
+            repo: "a/b".to_owned(),
+            revision: "main".to_owned(),
+            commit: "c".to_owned(),
+            license: None,
+            gated: false,
+            files: paths.iter().map(file).collect(),
+        }
+    }
+
+    #[test]
+    fn a_model_comes_as_a_folder_or_as_one_gguf() {
+        let files = [
+            ("config.json", None),
+            ("model.safetensors", None),
+            ("m.Q4.gguf", None),
+            ("pytorch_model.bin", Some("pickle")),
+        ];
+        let choices = repo(HubKind::Model, &files).choices();
+        assert_eq!(choices.len(), 2);
+        assert_eq!((choices[0].files.len(), choices[0].bytes), (2, 20));
+        assert_eq!(choices[1].files, ["m.Q4.gguf"]);
+        assert!(repo(HubKind::Model, &[("config.json", None)]).choices().is_empty());
+    }
+
+    #[test]
+    fn a_dataset_comes_file_by_file_without_its_notes() {
+        let files = [("data/train.jsonl", None), ("dataset_infos.json", None), ("load.py", Some("script"))];
+        let choices = repo(HubKind::Dataset, &files).choices();
+        assert_eq!(choices.iter().map(|c| c.label.as_str()).collect::<Vec<_>>(), ["data/train.jsonl"]);
+    }
+}

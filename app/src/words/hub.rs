@@ -1,0 +1,47 @@
+//! The model hub.
+
+super::table!(Hub {
+    title: "From the hub", "来自模型中心";
+    text_models: "Search Hugging Face (or the mirror in HF_ENDPOINT). Size and licence are shown before anything is fetched.", "搜索 Hugging Face(或 HF_ENDPOINT 指定的镜像)。下载之前会显示大小和许可证。";
+    text_datasets: "Search Hugging Face (or the mirror in HF_ENDPOINT) for a dataset; you choose one of its files.", "在 Hugging Face(或 HF_ENDPOINT 指定的镜像)搜索数据集,再选择其中一个文件。";
+    search_label: "Name", "名称";
+    search_hint_models: "For example SmolLM2-135M-Instruct, or the whole owner/name", "例如 SmolLM2-135M-Instruct,或完整的 所有者/名称";
+    search_hint_datasets: "For example tatsu-lab/alpaca", "例如 tatsu-lab/alpaca";
+    search: "Search", "搜索";
+    searching: "Asking the hub", "正在查询";
+    none: "Nothing of that name. Check the spelling, or write the whole owner/name.", "没有找到。请检查拼写,或填写完整的 所有者/名称。";
+    offline: "Offline: only what is in the cache of this machine.", "离线:仅显示本机缓存中的内容。";
+    found_at: "On {0}, most used first", "来自 {0},按使用量排序";
+    downloads: "{0} downloads a month", "每月下载 {0} 次";
+    license: "licence {0}", "许可证 {0}";
+    license_unknown: "licence not stated", "未注明许可证";
+    gated: "needs its owner's consent", "需要所有者授权";
+    cached: "in the cache", "已缓存";
+    look: "Look inside", "查看内容";
+    look_label: "Look inside {0}", "查看 {0} 的内容";
+    revision: "Revision", "版本";
+    revision_hint: "Branch, tag or commit", "分支、标签或提交";
+    show_revision: "Show", "显示";
+    back: "Back to the list", "返回列表";
+    what: "What to fetch", "要下载什么";
+    folder_choice: "Model folder, {0} files", "模型文件夹,{0} 个文件";
+    choice_none_model: "This repository holds no .safetensors or .gguf weights that Burnish can read.", "这个仓库没有可读取的 .safetensors 或 .gguf 权重。";
+    choice_none_dataset: "This repository holds no .json, .jsonl, .csv or .txt file.", "这个仓库没有可读取的数据文件。";
+    left_out: "Files that are not fetched ({0})", "不下载的文件({0})";
+    name: "Name here", "在本机的名称";
+    fetch: "Fetch {0}", "下载 {0}";
+    transfers: "Coming from the hub", "正在从模型中心获取";
+    progress: "{0} of {1}", "{0} / {1}";
+    downloading: "Fetching", "下载中";
+    importing: "Reading", "读取中";
+    done: "Here", "已完成";
+    failed: "Failed", "失败";
+    cancelled: "Stopped", "已停止";
+    kept: "What came in is kept; it goes on from there.", "已下载的部分会保留,可从断点继续。";
+    again: "Try again", "重试";
+    go_on: "Go on", "继续";
+    stop: "Stop", "停止";
+    forget: "Remove from the list", "从列表移除";
+    open: "Open", "打开";
+    see_models: "It is in the list of models.", "已在模型列表中。";
+});

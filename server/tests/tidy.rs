@@ -1,0 +1,101 @@
+//! The shape of the house: what lies at the top, who may import whom, how large a file may grow.
+
+#![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the server lies under the root").to_owned()
+}
+
+fn output(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).current_dir(root()).output().expect(program);
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn cargo(args: &[&str]) -> String {
+    output(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
+}
+
+/// Paths of every file of the repository.
+fn files() -> Vec<String> {
+    output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_top_level_holds_the_agreed_folders_and_files_only() {
+    let folders: BTreeSet<String> = files()
+        .iter()
+        .filter_map(|path| path.split_once('/'))
+        .map(|(top, _)| top.to_owned())
+        .filter(|top| !top.starts_with('.'))
+        .collect();
+    let agreed = ["app", "end2end", "migrations", "public", "server", "style"].map(str::to_owned);
+    assert_eq!(folders, BTreeSet::from(agreed));
+}
+
+#[test]
+fn crates_import_only_those_below_them() {
+    let metadata: serde_json::Value =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]))
+            .expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let name = |package: &serde_json::Value| package["name"].as_str().unwrap_or_default().to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let allowed = BTreeMap::from([
+        ("contract", vec![]),
+        ("app", vec!["contract"]),
+        ("rundir", vec!["contract"]),
+        ("corpus", vec!["contract"]),
+        ("model", vec![]),
+        ("worker", vec!["contract", "corpus", "model", "rundir"]),
+        ("server", vec!["app", "contract", "corpus", "rundir"]),
+        ("engine", vec!["contract", "corpus", "model"]),
+    ]);
+    for package in packages {
+        let package_name = name(package);
+        let may = allowed.get(package_name.as_str()).expect("a crate of the plan");
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let dependency_name = name(dependency);
+            if ours.contains(&dependency_name) {
+                assert!(
+                    may.contains(&dependency_name.as_str()),
+                    "{package_name} may not import {dependency_name}"
+                );
+            }
+            let only = |prefix: &str, who: &[&str]| {
+                let held = !dependency_name.starts_with(prefix) || who.contains(&package_name.as_str());
+                assert!(held, "{package_name} may not import {dependency_name}");
+            };
+            only("burn", &["model"]);
+            only("sqlx", &["server"]);
+            only("axum", &["server"]);
+        }
+    }
+}
+
+#[test]
+fn nothing_under_the_server_package_links_burn_and_the_contract_stays_small() {
+    let tree =
+        |package: &str| cargo(&["tree", "--offline", "-e", "normal", "--prefix", "none", "-p", package]);
+    assert!(tree("server").lines().all(|line| !line.starts_with("burn")), "burn in the server");
+    let contract = tree("contract");
+    assert!(!contract.contains("tokio") && !contract.contains("leptos"));
+}
+
+#[test]
+fn no_source_file_grows_beyond_six_hundred_lines_and_no_lint_is_waved_through() {
+    for path in files().iter().filter(|path| path.ends_with(".rs")) {
+        let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
+        let tests = path.contains("/tests/") || path.ends_with("/tests.rs");
+        assert!(tests || text.lines().count() <= 600, "{path} has {} lines", text.lines().count());
+        let waved = text.lines().any(|line| line.trim_start().starts_with(concat!("#[", "allow(")));
+        assert!(!waved, "{path}: #[expect(…, reason)] instead of allow");
+    }
+}
