@@ -8,13 +8,13 @@ use minijinja::Environment;
 use serde_json::Value;
 
 /// Steps (and bytes written) of a rendering before it is stopped, for conversations up to [`SMALL`].
-pub(super) const FUEL: u64 = 1_000_000;
+pub(super) const FUEL: u64 = 100_000;
 
 /// Deepest nesting of calls.
 pub(super) const DEPTH: usize = 60;
 
 /// Bytes of input that the plain budget is enough for.
-const SMALL: usize = 32 << 10;
+const SMALL: usize = 2 << 10;
 
 /// Steps for each byte of a larger input.
 const FUEL_A_BYTE: u64 = 24;
@@ -22,12 +22,12 @@ const FUEL_A_BYTE: u64 = 24;
 /// Bytes written before a rendering is stopped, besides eight times the input.
 const OUTPUT: usize = 1 << 20;
 
-/// Bytes of all texts in a value.
+/// Bytes of all texts in a value, and what each part costs to walk over.
 pub(super) fn size_of(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(size_of).sum(),
-        Value::Object(map) => map.iter().map(|(key, item)| key.len() + size_of(item)).sum(),
+        Value::Array(items) => items.iter().map(size_of).sum::<usize>() + 8,
+        Value::Object(map) => map.iter().map(|(key, item)| key.len() + size_of(item)).sum::<usize>() + 64,
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }

@@ -1,0 +1,258 @@
+//! Whole datasets: the health pass and prepared rows.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use contract::dataset::{Behaviour, DataFormat, Mapping, Mixing};
+use contract::stage::Stage;
+use corpus::encode::{Example, PtPacker};
+use corpus::health::health;
+use corpus::job::Job;
+use corpus::mix::Part;
+use corpus::prepared::Prepared;
+use corpus::source::folder::list;
+use corpus::tokenizer::train::train;
+use corpus::{Encoder, ModelTokenizer, Template};
+
+fn tokenizer() -> Arc<ModelTokenizer> {
+    let texts = (0..50).map(|n| format!("How do I descale kettle {n}? With vinegar and water."));
+    let files = train(texts, 320).unwrap();
+    let config = Some(files.tokenizer_config_json.as_slice());
+    Arc::new(ModelTokenizer::from_bytes(&files.tokenizer_json, config, None, None).unwrap())
+}
+
+fn job(path: &Path, mapping: Mapping, stage: Stage) -> Job {
+    let tokenizer = tokenizer();
+    Job {
+        encoder: Encoder {
+            template: Template::resolve("default", &tokenizer).unwrap(),
+            tokenizer,
+            stage,
+            max_source_length: 400,
+            max_target_length: 16,
+            system: None,
+            behaviour: Behaviour::Corrected,
+        },
+        parts: vec![Part {
+            name: "set".into(),
+            files: list(path).unwrap(),
+            mapping,
+            prefix: None,
+            weight: 1.0,
+        }],
+        mixing: Mixing::Concatenate,
+        max_samples: 0,
+        seed: 1,
+        total: 0,
+    }
+}
+
+fn alpaca() -> Mapping {
+    Mapping {
+        prompt: Some("q".into()),
+        response: Some("a".into()),
+        ..Mapping::empty(DataFormat::PromptResponse)
+    }
+}
+
+fn rows(folder: &Path, count: usize) -> std::path::PathBuf {
+    let path = folder.join("rows.jsonl");
+    let row = |n: usize| match n % 10 {
+        3 => format!("{{\"q\":\"Question {n}?\",\"a\":\"\"}}\n"),
+        4 => "{\"q\":\"The same?\",\"a\":\"Yes.\"}\n".to_owned(),
+        5 => format!("{{\"q\":\"Long {n}?\",\"a\":\"{}\"}}\n", "word ".repeat(40)),
+        _ => format!("{{\"q\":\"Question {n}?\",\"a\":\"Answer {n}.\"}}\n"),
+    };
+    std::fs::write(&path, (0..count).map(row).collect::<String>()).unwrap();
+    path
+}
+
+#[test]
+fn health_counts_what_is_used_lost_and_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
+    let mut seen = Vec::new();
+    let report = health(&job, &mut |progress| {
+        seen.push(progress.rows);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!((report.rows, report.used, report.examples), (5000, 4500, 4500));
+    assert_eq!(report.left_out.len(), 1);
+    assert_eq!((report.left_out[0].reason.as_str(), report.left_out[0].rows.count), ("a is empty", 500));
+    assert_eq!(report.left_out[0].rows.first[..3], [4, 14, 24]);
+    assert_eq!(report.left_out[0].rows.first.len(), contract::health::ROWS_KEPT);
+    assert_eq!(report.empty_answers.count, 500);
+    assert_eq!(
+        (report.duplicates.count, report.duplicates.first[0]),
+        (499, 15),
+        "the first one is no duplicate"
+    );
+    assert_eq!((report.truncated.rows.count, report.truncated.rows.first[0]), (500, 6));
+    assert!(report.truncated.answer_tokens > 500 && report.truncated.question_tokens == 0);
+    assert_eq!(report.lengths.counted(), 4500);
+    assert!(report.lengths.total > report.tokens && report.tokens > report.learned_tokens);
+    assert_eq!(
+        report.steps(0.1, 4, 2, 2.0),
+        1014,
+        "450 rows held out, 4050 in 1013 batches, 507 steps a round"
+    );
+    assert!(seen.len() >= 3 && seen.windows(2).all(|pair| pair[0] < pair[1]), "progress moves: {seen:?}");
+    assert_eq!(seen.last(), Some(&5000));
+}
+
+#[test]
+fn health_stops_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
+    let problem = health(&job, &mut |_| ControlFlow::Break(())).unwrap_err();
+    assert_eq!(problem.code, "data.cancelled");
+}
+
+#[test]
+fn health_of_pairs_and_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairs.jsonl");
+    let pair = |n: usize| {
+        format!(
+            "{{\"prompt\":\"q {n}\",\"chosen\":\"good {n}\",\"rejected\":\"{}\"}}\n",
+            if n == 2 { "good 2" } else { "bad" }
+        )
+    };
+    std::fs::write(&path, (0..10).map(pair).collect::<String>()).unwrap();
+    let report =
+        health(
+            &job(&path, Mapping::empty(DataFormat::Pairs), Stage::Dpo),
+            &mut |_| ControlFlow::Continue(()),
+        )
+        .unwrap();
+    assert_eq!((report.used, report.lengths.counted()), (10, 20), "two sequences a row");
+    assert_eq!(report.equal_pairs.first, [3]);
+    let path = folder.path().join("texts.txt");
+    std::fs::write(&path, "one two three four five six seven\n".repeat(100)).unwrap();
+    let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
+    let mut texts = job(&path, mapping, Stage::Pt);
+    texts.encoder.max_source_length = 32;
+    let report = health(&texts, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((report.used, report.duplicates.count), (100, 99));
+    assert_eq!(report.tokens, report.examples * 32, "whole blocks");
+    assert_eq!(report.examples, report.lengths.total / 32);
+}
+
+#[test]
+fn a_broken_row_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = rows(folder.path(), 3000);
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str("{\"q\":\n");
+    std::fs::write(&path, text).unwrap();
+    let job = job(&path, alpaca(), Stage::Sft);
+    let problem = health(&job, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert_eq!(problem.place.unwrap().row, Some(3001));
+    let store = folder.path().join("store");
+    let problem = Prepared::start(&store, "k", job).unwrap().wait().unwrap_err();
+    assert_eq!(problem.place.unwrap().row, Some(3001));
+    assert_eq!(std::fs::read_dir(&store).unwrap().count(), 0, "nothing half made is left");
+}
+
+#[test]
+fn prepared_rows_are_read_while_they_are_made_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = rows(folder.path(), 5000);
+    let job = job(&path, alpaca(), Stage::Sft);
+    let mut wanted = Vec::new();
+    for row in corpus::open(&path, job.parts[0].files.kind).unwrap() {
+        if let Ok(example) = job.encoder.encode_row(&row.unwrap(), &job.parts[0].mapping, None).unwrap() {
+            wanted.push(example);
+        }
+    }
+    let store = folder.path().join("store");
+    let digests = ["d".to_owned()];
+    let growing = Prepared::open_or_start(&store, job.clone(), &digests).unwrap();
+    assert_eq!(growing.get(0).unwrap().as_ref(), wanted.first(), "waits for the first rows only");
+    assert_eq!(growing.get(4499).unwrap().as_ref(), wanted.last());
+    assert_eq!(growing.get(4500).unwrap(), None);
+    let summary = growing.wait().unwrap();
+    assert_eq!(
+        (summary.examples, summary.rows, summary.dropped_rows, summary.cut_rows),
+        (4500, 5000, 500, 500)
+    );
+    assert_eq!(summary.first_dropped, Some((4, "a is empty".to_owned())));
+
+    let key = job.fingerprint(&digests);
+    let again = Prepared::open(&store, &key).unwrap();
+    assert!(again.is_complete());
+    for (index, example) in wanted.iter().enumerate() {
+        assert_eq!(again.get(index as u64).unwrap().as_ref(), Some(example));
+    }
+    assert_eq!(again.wait().unwrap(), summary);
+}
+
+#[test]
+fn a_store_is_named_by_everything_that_decides_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(&rows(folder.path(), 10), alpaca(), Stage::Sft);
+    let digests = ["d".to_owned()];
+    let first = job.fingerprint(&digests);
+    assert_eq!(first, job.clone().fingerprint(&digests));
+    let changed = |change: fn(&mut Job)| {
+        let mut other = job.clone();
+        change(&mut other);
+        other.fingerprint(&digests)
+    };
+    let others = [
+        job.fingerprint(&["e".to_owned()]),
+        changed(|job| job.encoder.max_source_length += 1),
+        changed(|job| job.encoder.max_target_length += 1),
+        changed(|job| job.encoder.system = Some("x".into())),
+        changed(|job| job.encoder.stage = Stage::Ppo),
+        changed(|job| job.encoder.behaviour = Behaviour::Original),
+        changed(|job| job.encoder.template = Template::resolve("alpaca", &job.encoder.tokenizer).unwrap()),
+        changed(|job| job.parts[0].mapping.query = Some("z".into())),
+        changed(|job| job.parts[0].prefix = Some("z".into())),
+        changed(|job| job.max_samples = 5),
+        changed(|job| job.mixing = Mixing::UntilShortest),
+    ];
+    let mut all: Vec<_> = others.iter().chain([&first]).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), others.len() + 1);
+    let mut seeded = job.clone();
+    seeded.seed = 2;
+    assert_eq!(first, seeded.fingerprint(&digests), "without mixing the seed decides nothing");
+}
+
+#[test]
+fn a_damaged_store_is_made_anew_and_a_dropped_one_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(&rows(folder.path(), 100), alpaca(), Stage::Sft);
+    let store = folder.path().join("store");
+    Prepared::start(&store, "k", job.clone()).unwrap().wait().unwrap();
+    assert!(Prepared::open(&store, "k").is_some() && Prepared::open(&store, "other").is_none());
+    let file = std::fs::OpenOptions::new().write(true).open(store.join("k.rows")).unwrap();
+    file.set_len(10).unwrap();
+    assert!(Prepared::open(&store, "k").is_none(), "sizes do not fit");
+}
+
+#[test]
+fn blocks_of_texts_are_those_of_the_packer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("texts.txt");
+    let texts: Vec<String> = (0..3000).map(|n| format!("text number {n} of many")).collect();
+    std::fs::write(&path, texts.join("\n")).unwrap();
+    let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
+    for behaviour in Behaviour::ALL {
+        let mut job = job(&path, mapping.clone(), Stage::Pt);
+        job.encoder.behaviour = behaviour;
+        let mut packer = PtPacker::new(&job.encoder.tokenizer, 400).behaving(behaviour);
+        texts.iter().for_each(|text| packer.push(text).unwrap());
+        let wanted = packer.finish().blocks;
+        let prepared = Prepared::start(&folder.path().join(behaviour.key()), "k", job.clone()).unwrap();
+        assert_eq!(prepared.wait().unwrap().examples, wanted.len() as u64);
+        for (index, block) in wanted.into_iter().enumerate() {
+            assert_eq!(prepared.get(index as u64).unwrap(), Some(Example::Sequence(block)));
+        }
+    }
+}
