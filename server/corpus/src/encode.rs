@@ -141,7 +141,9 @@ impl Encoder {
         let room = limit.saturating_sub(tail.len().max(usize::from(piece.learn)));
         let token = |id, cut| LaidToken { id, learn: piece.learn, cut };
         let body = body.into_iter().enumerate().map(|(index, id)| token(id, index >= room));
-        Ok(body.chain(tail.into_iter().map(|id| token(id, false))).collect())
+        // A stop word of more tokens than the whole limit is cut as well.
+        let tail = tail.into_iter().enumerate().map(|(index, id)| token(id, index >= limit));
+        Ok(body.chain(tail).collect())
     }
 
     /// Blocks for pre-training (S-141): see [`PtPacker`].

@@ -304,11 +304,7 @@ mod tests {
         let latin: Vec<u8> = "naïve café, señor Müller".chars().map(|char| char as u8).collect();
         assert_eq!(guess(&latin), Encoding::Utf8, "and so the row with the broken byte is named");
         assert_eq!(guess("水".as_bytes()), Encoding::Utf8);
-        assert_eq!(
-            guess(&"水"["".len()..].as_bytes()[..2]),
-            Encoding::Utf8,
-            "a head may end inside a character"
-        );
+        assert_eq!(guess(&"水".as_bytes()[..2]), Encoding::Utf8, "a head may end inside a character");
     }
 
     #[test]
