@@ -167,6 +167,7 @@ mod tests {
             tokens_per_second: 1.0,
             memory_bytes: 1,
             remaining_s: Some(9.0),
+            metrics: Default::default(),
         };
         apply(&mut stopping, &event(step));
         assert_eq!((stopping.state, stopping.step, stopping.loss), (RunState::Stopping, 4, Some(1.5)));

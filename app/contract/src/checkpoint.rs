@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stage::{Stage, Tuning};
+
 /// Version of [`Manifest`] this build writes.
 pub const FORMAT: u32 = 1;
 
@@ -18,6 +20,29 @@ pub struct Manifest {
     pub loop_state: LoopState,
     /// SHA-256 of the trained weights file, hex.
     pub digest: String,
+    /// What it was trained on; absent in checkpoints of older builds.
+    #[serde(default)]
+    pub lineage: Option<Lineage>,
+}
+
+/// Where trained weights come from, so that what does not fit together is refused before anything is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Stage that made it.
+    pub stage: Stage,
+    /// Tuning method.
+    pub tuning: Tuning,
+    /// SHA-256 of the base model's weights, hex; empty when it was not known.
+    pub base: String,
+    /// Digests of the checkpoints merged into the base before training, in order (S-124).
+    #[serde(default)]
+    pub merged: Vec<String>,
+    /// Width of the model.
+    #[serde(default)]
+    pub hidden_size: usize,
+    /// Whether it holds `value_head.safetensors`.
+    #[serde(default)]
+    pub value_head: bool,
 }
 
 /// A file of a checkpoint.
@@ -45,6 +70,34 @@ pub struct LoopState {
     /// Seconds of training before this checkpoint, all attempts together.
     #[serde(default)]
     pub elapsed_s: f64,
+    /// Measurements in a row without a lower eval loss.
+    #[serde(default)]
+    pub without_progress: u64,
+    /// Optimizer updates made; a skipped step makes none, a PPO step several.
+    #[serde(default)]
+    pub updates: Option<u64>,
+    /// SHA-256 of the dataset file, hex: a resumed run reads the same rows or none.
+    #[serde(default)]
+    pub dataset_sha256: String,
+    /// State of the PPO controllers.
+    #[serde(default)]
+    pub ppo: Option<PpoState>,
+    /// Numbers of every logged step and measurement, for `trainer_state.json`.
+    #[serde(default)]
+    pub log_history: Vec<serde_json::Value>,
+}
+
+/// What PPO carries from step to step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PpoState {
+    /// KL coefficient, beta.
+    pub kl_coefficient: f64,
+    /// Scores seen.
+    pub score_count: f64,
+    /// Their mean.
+    pub score_mean: f64,
+    /// Their population variance.
+    pub score_variance: f64,
 }
 
 /// A checkpoint as the run page lists it.

@@ -95,6 +95,8 @@ pub(crate) fn spec(folder: &Path, tuning: Tuning, values: &[(&str, &str)]) -> Ru
         template: "model".to_owned(),
         system: String::new(),
         hyper: Hyper::read(&values, Stage::Sft, tuning).expect("valid"),
+            adapters: Vec::new(),
+            reward_model: None,
     }
 }
 
