@@ -82,9 +82,12 @@ pub struct LoopState {
     /// State of the PPO controllers.
     #[serde(default)]
     pub ppo: Option<PpoState>,
-    /// Numbers of every logged step and measurement, for `trainer_state.json`.
+    /// Lowest eval loss measured, saved or not.
     #[serde(default)]
-    pub log_history: Vec<serde_json::Value>,
+    pub lowest_eval_loss: Option<f64>,
+    /// Steps left out in a row because they were no numbers.
+    #[serde(default)]
+    pub skipped_in_a_row: u64,
 }
 
 /// What PPO carries from step to step.

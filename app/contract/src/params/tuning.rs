@@ -1,6 +1,6 @@
 //! What learns: LoRA and freeze.
 
-use super::{NO_UNIT, YES_NO, w};
+use super::{LORA_TARGETS, NO_UNIT, YES_NO, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::{Stage, Tuning};
 

@@ -6,4 +6,7 @@ mod generate;
 mod import;
 mod reference;
 mod support;
+mod chain;
+mod resume;
+mod scores;
 mod train;
