@@ -113,7 +113,8 @@ pub fn apply(progress: &mut Progress, event: &Event) {
             progress.loss = *loss;
             progress.remaining_s = *remaining_s;
         }
-        Kind::Eval { eval_loss, .. } => progress.eval_loss = *eval_loss,
+        // A measurement of answers has no loss and leaves the last one.
+        Kind::Eval { eval_loss, .. } => progress.eval_loss = eval_loss.or(progress.eval_loss),
         Kind::Stopped { step } => {
             become_(RunState::Stopped);
             progress.step = *step;
@@ -130,7 +131,7 @@ pub fn apply(progress: &mut Progress, event: &Event) {
             progress.remaining_s = None;
             progress.problem = Some(problem.clone());
         }
-        Kind::Preparing { .. } | Kind::Checkpoint { .. } | Kind::Log { .. } => {}
+        Kind::Preparing { .. } | Kind::Checkpoint { .. } | Kind::Log { .. } | Kind::Sample { .. } => {}
     }
 }
 

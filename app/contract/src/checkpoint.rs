@@ -94,13 +94,31 @@ pub struct LoopState {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PpoState {
     /// KL coefficient, beta.
+    #[serde(with = "exact")]
     pub kl_coefficient: f64,
     /// Scores seen.
+    #[serde(with = "exact")]
     pub score_count: f64,
     /// Their mean.
+    #[serde(with = "exact")]
     pub score_mean: f64,
     /// Their population variance.
+    #[serde(with = "exact")]
     pub score_variance: f64,
+}
+
+/// Numbers as text: a JSON number may lose its last bit on the way, and a resumed run is to be exact.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{value:e}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|_| serde::de::Error::custom(format!("\"{text}\" is not a number")))
+    }
 }
 
 /// A checkpoint as the run page lists it.
@@ -114,4 +132,28 @@ pub struct CheckpointView {
     pub best: bool,
     /// SHA-256 of the trained weights, hex.
     pub digest: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_212_the_controllers_state_keeps_every_bit() {
+        let state = PpoState {
+            kl_coefficient: 0.199_984_000_000_000_03,
+            score_count: 12.0,
+            score_mean: -1.0 / 3.0,
+            score_variance: f64::MIN_POSITIVE * 1.1,
+        };
+        let text = serde_json::to_string(&state).expect("writes");
+        assert_eq!(serde_json::from_str::<PpoState>(&text).expect("reads"), state);
+    }
+
+    #[test]
+    fn a_manifest_of_an_older_build_has_no_lineage() {
+        let old = r#"{"format":1,"step":3,"files":[],"loop_state":{"micro_batches":3},"digest":"x"}"#;
+        let manifest: Manifest = serde_json::from_str(old).expect("reads");
+        assert_eq!((manifest.lineage, manifest.loop_state.updates), (None, None));
+    }
 }

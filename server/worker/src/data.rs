@@ -1,8 +1,8 @@
 //! Encoded rows in memory, and which of them a step trains on.
 
 use contract::params::Hyper;
-use corpus::encode::{EncodedPair, EncodedPrompt};
 use corpus::Encoded;
+use corpus::encode::{EncodedPair, EncodedPrompt};
 use corpus::sampler::{order, split};
 
 /// What a run learns from and is measured with.

@@ -10,10 +10,11 @@ use contract::event::Kind;
 use contract::params::Hyper;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
-use contract::stage::{Stage, Tuning};
+use contract::stage::Tuning;
 use corpus::{Encoded, collate};
 use model::train::{
-    Batch, Judged, Method, Normalisation, OptimConfig, Options, Row, Schedule, ScheduleKind, Trainer, Wants,
+    Batch, Judged, Method, Normalisation, OptimConfig, Options, Row, Schedule, ScheduleKind, Trainer,
+    ValueHead, Wants,
 };
 use model::weights::{HostTensor, TensorSource, Weights, write_safetensors};
 use model::{CausalLm, Cpu, cost};
@@ -91,10 +92,9 @@ impl Learner {
     /// Whatever is wrong with a folder or the settings.
     pub fn load(spec: &RunSpec, total: u64) -> Result<Self, Problem> {
         let hyper = &spec.hyper;
-        let start = start::load(spec)?;
-        let width = start.model.config.hidden_size;
-        let backbone = (spec.stage == Stage::Ppo).then(|| start.backbone.clone()).flatten();
-        let method = if start.continues { Method::LoadedLora } else { start::method(spec, &start.model)? };
+        let start::Start { model, backbone, continues } = start::load(spec)?;
+        let width = model.config.hidden_size;
+        let method = if continues { Method::LoadedLora } else { start::method(spec, &model)? };
         let optim = OptimConfig {
             beta1: hyper.adam_beta1,
             beta2: hyper.adam_beta2,
@@ -103,9 +103,9 @@ impl Learner {
         };
         let options =
             Options { noise: hyper.neftune_noise_alpha as f32, recompute: hyper.gradient_checkpointing };
-        let head = start::head(spec, start.continues, width)?;
+        let head = start::head(spec, continues, width)?;
         let mut trainer =
-            Trainer::new(start.model, method, optim, hyper.seed).map_err(of_model)?.with_options(options);
+            Trainer::new(model, method, optim, hyper.seed).map_err(of_model)?.with_options(options);
         if let Some(head) = head {
             trainer = trainer.with_head(head);
         }
@@ -141,7 +141,10 @@ impl Learner {
     /// Numbers of weights: all of them, and those that learn.
     pub fn counts(&self) -> (u64, u64) {
         let (all, trainable) = self.trainer.model().parameter_counts();
-        let head = self.trainer.head().map_or(0, |head| head.params().map(|p| p.shape.iter().product()).iter().sum::<usize>());
+        let count = |head: &ValueHead<Cpu>| -> usize {
+            head.params().iter().map(|param| param.shape.iter().product::<usize>()).sum()
+        };
+        let head = self.trainer.head().map_or(0, count);
         ((all + head) as u64, (trainable + head) as u64)
     }
 
@@ -205,8 +208,7 @@ impl Learner {
         wants: Wants,
         judge: impl Fn(&Trainer<Cpu>, &Batch) -> Result<J, Problem>,
     ) -> Result<Made, Problem> {
-        let mut made =
-            Made { learning_rate: self.rate(step), tokens: tokens(batches), ..Made::default() };
+        let mut made = Made { learning_rate: self.rate(step), tokens: tokens(batches), ..Made::default() };
         let share = 1.0 / batches.len().max(1) as f64;
         for batch in batches {
             let judge = judge(&self.trainer, batch)?;
@@ -278,7 +280,9 @@ impl Learner {
         let mut tensors = read(weights_file(self.tuning))?;
         if self.trainer.head().is_some() {
             let head = read(VALUE_HEAD)?.into_iter();
-            tensors.extend(head.map(|tensor| HostTensor { name: tensor.name.replace(".summary", ""), ..tensor }));
+            tensors.extend(
+                head.map(|tensor| HostTensor { name: tensor.name.replace(".summary", ""), ..tensor }),
+            );
         }
         self.trainer.load_trainable_tensors(&tensors).map_err(of_model)?;
         let updates = checkpoint.manifest().loop_state.updates.unwrap_or(checkpoint.step());
@@ -304,9 +308,9 @@ fn schedule(hyper: &Hyper, total: u64) -> Schedule {
     let kind = match hyper.lr_scheduler_type.as_str() {
         "linear" => ScheduleKind::Linear,
         "constant" | "constant_with_warmup" => ScheduleKind::Constant,
-        "cosine_with_restarts" => ScheduleKind::CosineWithRestarts {
-            cycles: u32::try_from(hyper.lr_num_cycles).unwrap_or(1),
-        },
+        "cosine_with_restarts" => {
+            ScheduleKind::CosineWithRestarts { cycles: u32::try_from(hyper.lr_num_cycles).unwrap_or(1) }
+        }
         "polynomial" => ScheduleKind::Polynomial { power: hyper.lr_power, end: hyper.lr_end },
         _ => ScheduleKind::Cosine,
     };

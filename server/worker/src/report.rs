@@ -105,7 +105,11 @@ impl Reporter {
 
 /// Numbers that JSON can say.
 pub fn finite_only(metrics: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
-    metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect()
+    metrics
+        .iter()
+        .filter(|(_, value)| value.is_finite())
+        .map(|(name, value)| (name.clone(), *value))
+        .collect()
 }
 
 /// `None` for NaN and infinity, which JSON cannot say.

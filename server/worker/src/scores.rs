@@ -80,9 +80,7 @@ fn cut_sentences(text: &str) -> String {
     let once = after(text, 1, |end, next| ends(end[0]) && !closes(next));
     let once = after(&once, 6, |end, next| end.iter().all(|c| *c == '.') && !closes(next));
     let once = after(&once, 2, |end, next| end.iter().all(|c| *c == '…') && !closes(next));
-    after(&once, 2, |end, next| {
-        ends(end[0]) && closes(end[1]) && !ends(next) && next != '，'
-    })
+    after(&once, 2, |end, next| ends(end[0]) && closes(end[1]) && !ends(next) && next != '，')
 }
 
 /// Puts a line break between `length` characters and the next where `wanted` holds; matches do not overlap.

@@ -106,7 +106,11 @@ trait Recipe {
     fn extend(&self, _loss: Option<f64>, _metrics: &mut BTreeMap<String, f64>) {}
 
     /// What is measured once, after the last step.
-    fn finish(&mut self, _learner: &Learner, _end: &mut Finish<'_>) -> Result<BTreeMap<String, f64>, Problem> {
+    fn finish(
+        &mut self,
+        _learner: &Learner,
+        _end: &mut Finish<'_>,
+    ) -> Result<BTreeMap<String, f64>, Problem> {
         Ok(BTreeMap::new())
     }
 
@@ -166,7 +170,8 @@ pub fn run(job: Job<'_>) -> Result<Ending, Problem> {
     merged_line(spec, report)?;
     let log = TrainerLog::open(run.path(), from_step, total)?;
     let elapsed_before = state.elapsed_s;
-    Loop { run, spec, signals, report, recipe, learner, state, log, rows, total, elapsed_before }.go(from_step)
+    Loop { run, spec, signals, report, recipe, learner, state, log, rows, total, elapsed_before }
+        .go(from_step)
 }
 
 /// How many weights learn, in the original's words (S-107).
@@ -191,7 +196,10 @@ fn check_dataset(spec: &RunSpec, state: &mut LoopState) -> Result<(), Problem> {
     if known.iter().any(|known| !known.is_empty() && *known != found) {
         return Err(Problem::new(
             "dataset.changed",
-            format!("The file of dataset \"{}\" is not the one this run was started with.", spec.dataset.name),
+            format!(
+                "The file of dataset \"{}\" is not the one this run was started with.",
+                spec.dataset.name
+            ),
         )
         .field("dataset")
         .hint("Put the former file back, or launch a new run on the new one."));

@@ -36,8 +36,12 @@ impl TrainerLog {
     /// When the disk refuses.
     pub fn open(run: &Path, from_step: u64, total: u64) -> Result<Self, Problem> {
         let log = Self { path: run.join(LOG), total };
-        let kept: String =
-            log.lines().iter().filter(|line| step_of(line) <= from_step).map(|line| format!("{line}\n")).collect();
+        let kept: String = log
+            .lines()
+            .iter()
+            .filter(|line| step_of(line) <= from_step)
+            .map(|line| format!("{line}\n"))
+            .collect();
         rundir::write_atomically(&log.path, kept.as_bytes())?;
         Ok(log)
     }
@@ -61,8 +65,7 @@ impl TrainerLog {
     /// # Errors
     /// When the disk refuses.
     pub fn step(&self, made: &StepReport, elapsed_s: f64, remaining_s: f64) -> Result<(), Problem> {
-        let percentage =
-            if self.total == 0 { 100.0 } else { 100.0 * made.step as f64 / self.total as f64 };
+        let percentage = if self.total == 0 { 100.0 } else { 100.0 * made.step as f64 / self.total as f64 };
         let mut line = json!({
             "current_steps": made.step, "total_steps": self.total, "loss": finite(made.loss),
             "learning_rate": made.learning_rate, "epoch": made.epoch, "grad_norm": finite(made.grad_norm),
@@ -89,7 +92,8 @@ impl TrainerLog {
 
     /// `trainer_state.json` as it stands after `step`.
     pub fn state(&self, spec: &RunSpec, step: u64, best: Option<(u64, f64)>) -> Value {
-        let history: Vec<Value> = self.lines().into_iter().filter(|line| step_of(line) <= step).map(history).collect();
+        let history: Vec<Value> =
+            self.lines().into_iter().filter(|line| step_of(line) <= step).map(history).collect();
         json!({
             "best_metric": best.map(|(_, loss)| loss),
             "best_model_checkpoint": best.map(|(step, _)| format!("checkpoints/step-{step:08}")),
@@ -126,7 +130,8 @@ fn clock(seconds: f64) -> String {
 /// # Errors
 /// When the settings cannot be written as JSON.
 pub fn args(spec: &RunSpec) -> Result<Vec<u8>, Problem> {
-    let broken = |why: serde_json::Error| Problem::new("run.args", format!("The settings cannot be written: {why}."));
+    let broken =
+        |why: serde_json::Error| Problem::new("run.args", format!("The settings cannot be written: {why}."));
     let hyper = serde_json::to_value(&spec.hyper).map_err(broken)?;
     let mut sorted: BTreeMap<String, Value> =
         hyper.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -150,7 +155,8 @@ pub fn pretty<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Err
 /// # Errors
 /// When the disk refuses.
 pub fn results(run: &Path, results: &BTreeMap<String, f64>) -> Result<(), Problem> {
-    let numbers: BTreeMap<&String, Option<f64>> = results.iter().map(|(name, x)| (name, finite(*x))).collect();
+    let numbers: BTreeMap<&String, Option<f64>> =
+        results.iter().map(|(name, x)| (name, finite(*x))).collect();
     let text = pretty(&numbers).map_err(|why| Problem::new("run.results", format!("{why}.")))?;
     for name in RESULTS {
         rundir::write_atomically(&run.join(name), &text)?;
@@ -195,7 +201,10 @@ mod tests {
         let log = TrainerLog::open(place.path(), 0, 3).expect("opened");
         log.step(&made(1), 3661.0, 59.9).expect("written");
         let line = &log.lines()[0];
-        assert_eq!((line["elapsed_time"].as_str(), line["remaining_time"].as_str()), (Some("1:01:01"), Some("0:00:59")));
+        assert_eq!(
+            (line["elapsed_time"].as_str(), line["remaining_time"].as_str()),
+            (Some("1:01:01"), Some("0:00:59"))
+        );
         assert_eq!((line["percentage"].as_f64(), line["reward"].as_f64()), (Some(33.33), Some(0.25)));
         assert!(line["grad_norm"].is_null(), "JSON has no NaN");
         let empty = TrainerLog { total: 0, ..log };

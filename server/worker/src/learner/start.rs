@@ -77,17 +77,14 @@ pub(super) fn method_for(spec: &RunSpec, layers: usize) -> Result<Method, Proble
 }
 
 /// The value head of rm and ppo: the one of the adapter that goes on, else a fresh one.
-pub(super) fn head(
-    spec: &RunSpec,
-    continues: bool,
-    width: usize,
-) -> Result<Option<ValueHead<Cpu>>, Problem> {
+pub(super) fn head(spec: &RunSpec, continues: bool, width: usize) -> Result<Option<ValueHead<Cpu>>, Problem> {
     if !spec.stage.has_value_head() {
         return Ok(None);
     }
     // Old and new values of ppo are to differ by what was learnt, not by chance.
     let dropout = if spec.stage == Stage::Rm { spec.hyper.value_head_dropout as f32 } else { 0.0 };
-    let kept = spec.adapters.last().filter(|_| continues).map(|last| Path::new(&last.folder).join(VALUE_HEAD));
+    let kept =
+        spec.adapters.last().filter(|_| continues).map(|last| Path::new(&last.folder).join(VALUE_HEAD));
     let device = Default::default();
     match kept.filter(|path| path.is_file()) {
         Some(path) => ValueHead::load(&path, "", width, dropout, &device).map(Some).map_err(of_model),

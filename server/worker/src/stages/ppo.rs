@@ -88,7 +88,12 @@ fn config(hyper: &Hyper) -> PpoConfig {
 
 impl Ppo {
     /// Answers to the prompts of a micro-batch (S-203, S-204).
-    fn answers(&self, learner: &Learner, prompts: &[&EncodedPrompt], seed: u64) -> Result<Vec<Vec<u32>>, Problem> {
+    fn answers(
+        &self,
+        learner: &Learner,
+        prompts: &[&EncodedPrompt],
+        seed: u64,
+    ) -> Result<Vec<Vec<u32>>, Problem> {
         let mut rng = Rng::new(seed);
         let config = SamplingConfig {
             temperature: 1.0,
@@ -122,8 +127,12 @@ impl Ppo {
         let prompts: Vec<_> = numbers.iter().map(|row| &self.data.train[*row as usize]).collect();
         let answers = self.answers(learner, &prompts, seed)?;
         let row = |(prompt, answer): (&&EncodedPrompt, &Vec<u32>)| {
-            let labels = prompt.input_ids.iter().map(|_| IGNORED).chain(answer.iter().map(|id| i64::from(*id)));
-            (prompt.input_ids.iter().chain(answer).copied().collect::<Vec<u32>>(), labels.collect::<Vec<i64>>())
+            let labels =
+                prompt.input_ids.iter().map(|_| IGNORED).chain(answer.iter().map(|id| i64::from(*id)));
+            (
+                prompt.input_ids.iter().chain(answer).copied().collect::<Vec<u32>>(),
+                labels.collect::<Vec<i64>>(),
+            )
         };
         let rows: Vec<_> = prompts.iter().zip(&answers).map(row).collect();
         let batch = Batch::from_rows(&rows, self.data.pad_id);
@@ -237,7 +246,7 @@ impl Recipe for Ppo {
     fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
         let mut batches = Vec::new();
         for (k, numbers) in micro.iter().enumerate() {
-            let seed = splitmix(self.spec.hyper.seed ^ splitmix(step << 16 | k as u64));
+            let seed = splitmix(self.spec.hyper.seed ^ splitmix((step << 16) | k as u64));
             batches.push(self.roll_out(learner, numbers, seed)?);
         }
         let learning_rate = learner.rate(step);
@@ -272,11 +281,8 @@ impl Recipe for Ppo {
     fn restore(&mut self, state: &LoopState) {
         if let Some(ppo) = state.ppo {
             self.kl.coefficient = ppo.kl_coefficient;
-            self.moments = RunningMoments {
-                count: ppo.score_count,
-                mean: ppo.score_mean,
-                variance: ppo.score_variance,
-            };
+            self.moments =
+                RunningMoments { count: ppo.score_count, mean: ppo.score_mean, variance: ppo.score_variance };
         }
     }
 }

@@ -9,8 +9,8 @@ use model::sample::SamplingConfig;
 use model::{CausalLm, Cpu};
 use serde_json::json;
 
-use super::answers::{self, Asked};
 use super::Finish;
+use super::answers::{self, Asked};
 use crate::scores;
 
 /// File of the answers, at the root of the run.

@@ -32,18 +32,27 @@ fn failure(run: &RunDir) -> String {
 fn s_124_s_200_sft_then_rm_then_ppo_on_one_backbone() {
     let place = tempfile::tempdir().expect("a folder");
     let sft = complete(place.path(), "sft", &of(Stage::Sft, &place, &[]));
-    let mut spec = of(Stage::Rm, &place, &[("max_steps", "12"), ("learning_rate", "3e-3"), ("dev_ratio", "0.2")]);
+    let mut spec =
+        of(Stage::Rm, &place, &[("max_steps", "12"), ("learning_rate", "3e-3"), ("dev_ratio", "0.2")]);
     spec.adapters = vec![reference(&sft)];
     let rm = complete(place.path(), "rm", &spec);
     let said = events(&rm, 1);
-    assert!(said.iter().any(|kind| matches!(kind, Kind::Log { text, .. } if text == "Merged 1 model checkpoint(s).")));
+    assert!(
+        said.iter()
+            .any(|kind| matches!(kind, Kind::Log { text, .. } if text == "Merged 1 model checkpoint(s)."))
+    );
     let accuracies = metric(&said, "accuracy");
     assert!(accuracies.len() == 12 && accuracies[9..].iter().sum::<f64>() > 2.0, "{accuracies:?}");
-    assert!(said.iter().any(|kind| matches!(kind, Kind::Eval { metrics, .. } if metrics.contains_key("accuracy"))));
+    assert!(
+        said.iter()
+            .any(|kind| matches!(kind, Kind::Eval { metrics, .. } if metrics.contains_key("accuracy")))
+    );
     let saved = rm.checkpoint(12).expect("lists").expect("saved");
     let lineage = saved.manifest().lineage.clone().expect("written");
     assert!(lineage.value_head && lineage.merged == [reference(&sft).digest]);
-    for name in ["value_head.safetensors", "adapter_config.json", "finetuning_args.json", "trainer_state.json"] {
+    for name in
+        ["value_head.safetensors", "adapter_config.json", "finetuning_args.json", "trainer_state.json"]
+    {
         assert!(saved.path().join(name).is_file(), "{name}");
     }
 
@@ -86,10 +95,34 @@ fn s_021_an_adapter_is_trained_further_or_merged_as_asked() {
     let mut spec = of(Stage::Sft, &place, &[("warmup_ratio", "0"), ("learning_rate", "1e-9")]);
     spec.adapters = vec![reference(&first)];
     let further = complete(place.path(), "further", &spec);
-    assert_eq!(further.checkpoint(6).expect("lists").expect("saved").manifest().lineage.clone().expect("there").merged.len(), 0);
+    assert_eq!(
+        further
+            .checkpoint(6)
+            .expect("lists")
+            .expect("saved")
+            .manifest()
+            .lineage
+            .clone()
+            .expect("there")
+            .merged
+            .len(),
+        0
+    );
     spec.hyper.resume_lora_training = false;
     let merged = complete(place.path(), "merged", &spec);
-    assert_eq!(merged.checkpoint(6).expect("lists").expect("saved").manifest().lineage.clone().expect("there").merged.len(), 1);
+    assert_eq!(
+        merged
+            .checkpoint(6)
+            .expect("lists")
+            .expect("saved")
+            .manifest()
+            .lineage
+            .clone()
+            .expect("there")
+            .merged
+            .len(),
+        1
+    );
     for ((_, a), (_, b)) in last(&further).iter().zip(last(&merged)) {
         assert!((a - b).abs() < 1e-3, "both begin where the first ended: {a} {b}");
     }

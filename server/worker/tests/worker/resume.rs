@@ -27,7 +27,8 @@ fn survives(place: &std::path::Path, spec: &RunSpec, kills: u64, seed: u64) {
         let mut child = start(&broken);
         attempt += 1;
         wait_for(&broken, attempt, |kind| {
-            matches!(kind, Kind::Step { step, .. } if *step >= target) || matches!(kind, Kind::Finished { .. })
+            matches!(kind, Kind::Step { step, .. } if *step >= target)
+                || matches!(kind, Kind::Finished { .. })
         });
         child.kill().expect("killed");
         finish(child);
@@ -100,7 +101,8 @@ fn dpo_killed_at_random_steps_ends_bit_equal() {
 fn ppo_killed_at_random_steps_ends_bit_equal() {
     let place = tempfile::tempdir().expect("a folder");
     let rm = complete(place.path(), "rm", &spec(Stage::Rm, &place, &[("max_steps", "4")]));
-    let mut ppo = spec(Stage::Ppo, &place, &[("max_steps", "12"), ("ppo_epochs", "2"), ("learning_rate", "1e-3")]);
+    let mut ppo =
+        spec(Stage::Ppo, &place, &[("max_steps", "12"), ("ppo_epochs", "2"), ("learning_rate", "1e-3")]);
     ppo.reward_model = Some(reference(&rm));
     survives(place.path(), &ppo, 4, 4);
 }

@@ -126,8 +126,8 @@ pub(crate) fn spec_of(stage: Stage, folder: &Path, tuning: Tuning, values: &[(&s
         template: "model".to_owned(),
         system: String::new(),
         hyper: Hyper::read(&values, stage, tuning).expect("valid"),
-            adapters: Vec::new(),
-            reward_model: None,
+        adapters: Vec::new(),
+        reward_model: None,
     }
 }
 
