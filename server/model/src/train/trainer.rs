@@ -393,3 +393,6 @@ impl<B: Kernels> Trainer<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
