@@ -135,6 +135,7 @@ impl Feed {
                 tokens_per_second,
                 memory_bytes,
                 remaining_s,
+                ..
             } => {
                 push(&mut self.train, *step, *loss);
                 self.latest = Some(Latest {
@@ -148,10 +149,12 @@ impl Feed {
                     remaining_s: *remaining_s,
                 });
             }
-            Kind::Eval { step, eval_loss } => push(&mut self.eval, *step, *eval_loss),
+            Kind::Eval { step, eval_loss, .. } => push(&mut self.eval, *step, *eval_loss),
             Kind::Checkpoint { step, eval_loss, best, digest, .. } => {
                 self.saved(*step, *eval_loss, *best, digest)
             }
+            // Answers are read from the run's files.
+            Kind::Sample { .. } => {}
             Kind::Log { level, text } => self.say(level, text.clone()),
             Kind::Stopped { .. } => {}
             Kind::Finished { seconds, .. } => self.seconds = Some(*seconds),
@@ -205,6 +208,7 @@ mod tests {
             tokens_per_second: 10.0,
             memory_bytes: 1,
             remaining_s: None,
+            metrics: Default::default(),
         }
     }
 

@@ -189,7 +189,7 @@ mod tests {
                 event: Event {
                     seq: *ord,
                     at_ms: 0,
-                    what: Kind::Eval { step: *ord, eval_loss: Some(1.0) }.into(),
+                    what: Kind::Eval { step: *ord, eval_loss: Some(1.0), metrics: Default::default() }.into(),
                 },
             })
             .collect();

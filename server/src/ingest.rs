@@ -113,7 +113,8 @@ pub fn apply(progress: &mut Progress, event: &Event) {
             progress.loss = *loss;
             progress.remaining_s = *remaining_s;
         }
-        Kind::Eval { eval_loss, .. } => progress.eval_loss = *eval_loss,
+        // A measurement of answers has no loss and leaves the last one.
+        Kind::Eval { eval_loss, .. } => progress.eval_loss = eval_loss.or(progress.eval_loss),
         Kind::Stopped { step } => {
             become_(RunState::Stopped);
             progress.step = *step;
@@ -130,7 +131,7 @@ pub fn apply(progress: &mut Progress, event: &Event) {
             progress.remaining_s = None;
             progress.problem = Some(problem.clone());
         }
-        Kind::Preparing { .. } | Kind::Checkpoint { .. } | Kind::Log { .. } => {}
+        Kind::Preparing { .. } | Kind::Checkpoint { .. } | Kind::Log { .. } | Kind::Sample { .. } => {}
     }
 }
 
@@ -167,6 +168,7 @@ mod tests {
             tokens_per_second: 1.0,
             memory_bytes: 1,
             remaining_s: Some(9.0),
+            metrics: Default::default(),
         };
         apply(&mut stopping, &event(step));
         assert_eq!((stopping.state, stopping.step, stopping.loss), (RunState::Stopping, 4, Some(1.5)));

@@ -3,7 +3,7 @@
 use crate::ids::{DatasetId, ModelId};
 use crate::params::Hyper;
 use crate::problem::Problem;
-use crate::spec::Draft;
+use crate::spec::{CheckpointKey, Draft};
 use crate::stage::{Stage, Tuning};
 use crate::templates;
 
@@ -26,6 +26,10 @@ pub struct Checked {
     pub tuning: Tuning,
     /// Hyperparameters.
     pub hyper: Hyper,
+    /// Checkpoints to start from, in merge order.
+    pub adapters: Vec<CheckpointKey>,
+    /// The reward model of a ppo run.
+    pub reward_model: Option<CheckpointKey>,
 }
 
 /// Longest label, characters.
@@ -56,14 +60,15 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
         stage.is_some(),
         "stage",
         "form.unknown_choice",
-        "Choose what to do: fine-tune (sft) or pre-train (pt).",
+        "Choose what to do: pre-train (pt), fine-tune (sft), a reward model (rm), ppo or dpo.",
     );
-    need(
-        tuning.is_some(),
-        "tuning",
-        "form.unknown_choice",
-        "Choose what learns: an adapter (lora) or every weight (full).",
-    );
+    let untuned = draft.tuning == "none";
+    let choose = if untuned {
+        "Nothing learns with tuning method none; it is for evaluation only."
+    } else {
+        "Choose what learns: an adapter (lora), every weight (full) or some blocks (freeze)."
+    };
+    need(tuning.is_some(), "tuning", "form.unknown_choice", choose);
     let known = templates::is_known(&draft.template);
     need(known, "template", "form.unknown_choice", &format!("Template {} does not exist.", draft.template));
     let hyper = match (stage, tuning) {
@@ -72,6 +77,21 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
         }
         _ => None,
     };
+    let adapters = CheckpointKey::parse_list(&draft.adapters).unwrap_or_else(|typed| {
+        problems.push(unreadable_checkpoint("adapters", &typed));
+        Vec::new()
+    });
+    let reward = Some(draft.reward_model.trim()).filter(|typed| !typed.is_empty());
+    let reward_model = reward.and_then(CheckpointKey::parse);
+    if let (Some(typed), None) = (reward, &reward_model) {
+        problems.push(unreadable_checkpoint("reward_model", typed));
+    }
+    if let (Some(stage), Some(tuning)) = (stage, tuning) {
+        problems.extend(fits_stage(stage, tuning, adapters.len(), reward.is_some()));
+    }
+    if let Some(hyper) = &hyper {
+        problems.extend(cross_field(hyper, tuning));
+    }
     match (dataset, model, stage, tuning, hyper) {
         (Some(dataset), Some(model), Some(stage), Some(tuning), Some(hyper)) if problems.is_empty() => {
             Ok(Checked {
@@ -83,15 +103,153 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
                 stage,
                 tuning,
                 hyper,
+                adapters,
+                reward_model,
             })
         }
         _ => Err(problems),
     }
 }
 
+fn unreadable_checkpoint(key: &str, typed: &str) -> Problem {
+    Problem::new("form.unknown_choice", format!("\"{typed}\" names no checkpoint.")).field(key)
+}
+
+/// Rules between stage, tuning method and checkpoints (S-057, S-091, S-105).
+fn fits_stage(stage: Stage, tuning: Tuning, adapters: usize, reward_model: bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if stage.wants_lora() && tuning != Tuning::Lora {
+        problems.push(
+            Problem::new("form.lora_only", format!("The stage {} trains an adapter only.", stage.key()))
+                .field("tuning")
+                .hint("Choose an adapter (lora): the model it is compared with is the same one without the adapter."),
+        );
+    }
+    if tuning != Tuning::Lora && adapters > 1 {
+        problems.push(
+            Problem::new("form.one_checkpoint", "Only LoRA tuning accepts multiple checkpoints.")
+                .field("adapters")
+                .hint("Start from one checkpoint, or choose an adapter (lora)."),
+        );
+    }
+    match (stage == Stage::Ppo, reward_model) {
+        (true, false) => problems.push(
+            Problem::new("form.no_reward_model", "A PPO run needs a reward model.")
+                .field("reward_model")
+                .hint("Train one (stage rm) on the model you start from, then choose it here."),
+        ),
+        (false, true) => problems.push(
+            Problem::new("form.reward_model_unused", "Only PPO uses a reward model.").field("reward_model"),
+        ),
+        _ => {}
+    }
+    problems
+}
+
+/// Rules between hyperparameters.
+fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut need = |holds: bool, key: &str, message: &str| {
+        if !holds {
+            problems.push(Problem::new("form.contradiction", message).field(key));
+        }
+    };
+    need(
+        hyper.max_steps == 0 || hyper.warmup_steps < hyper.max_steps,
+        "warmup_steps",
+        "The warm-up must be shorter than the run.",
+    );
+    need(
+        hyper.lr_scheduler_type != "polynomial" || hyper.lr_end < hyper.learning_rate,
+        "lr_end",
+        "The last learning rate must be below the first.",
+    );
+    need(
+        hyper.early_stopping_patience == 0 || hyper.dev_ratio > 1e-6,
+        "early_stopping_patience",
+        "Stopping early needs held-out rows to measure.",
+    );
+    need(
+        !hyper.predict_with_generate || hyper.dev_ratio > 1e-6,
+        "predict_with_generate",
+        "Measuring by answering needs held-out rows.",
+    );
+    need(
+        tuning != Some(Tuning::Freeze) || hyper.num_layer_trainable != 0,
+        "num_layer_trainable",
+        "At least one block must learn.",
+    );
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn whole(stage: &str, tuning: &str) -> Draft {
+        Draft {
+            dataset: "d1".to_owned(),
+            model: "m1".to_owned(),
+            template: "alpaca".to_owned(),
+            stage: stage.to_owned(),
+            tuning: tuning.to_owned(),
+            ..Draft::default()
+        }
+    }
+
+    fn codes(draft: &Draft) -> Vec<String> {
+        check(draft).err().unwrap_or_default().into_iter().map(|problem| problem.code).collect()
+    }
+
+    #[test]
+    fn s_057_only_lora_accepts_several_checkpoints() {
+        let several = |tuning| Draft { adapters: "r1:2,r2:4".to_owned(), ..whole("sft", tuning) };
+        assert_eq!(codes(&several("full")), ["form.one_checkpoint"]);
+        assert_eq!(codes(&several("freeze")), ["form.one_checkpoint"]);
+        assert_eq!(check(&several("lora")).expect("fine").adapters.len(), 2);
+    }
+
+    #[test]
+    fn s_091_preference_stages_train_an_adapter() {
+        for stage in ["rm", "dpo"] {
+            assert_eq!(codes(&whole(stage, "full")), ["form.lora_only"]);
+            assert!(codes(&whole(stage, "lora")).is_empty());
+        }
+    }
+
+    #[test]
+    fn s_105_ppo_needs_a_reward_model_and_no_other_stage_takes_one() {
+        assert_eq!(codes(&whole("ppo", "lora")), ["form.no_reward_model"]);
+        let with = |stage| Draft { reward_model: "r1:9".to_owned(), ..whole(stage, "lora") };
+        assert!(codes(&with("ppo")).is_empty());
+        assert_eq!(codes(&with("sft")), ["form.reward_model_unused"]);
+        let broken = Draft { reward_model: "nonsense".to_owned(), ..whole("ppo", "lora") };
+        assert_eq!(codes(&broken), ["form.unknown_choice"]);
+    }
+
+    #[test]
+    fn s_120_nothing_learns_with_none() {
+        let problems = check(&whole("sft", "none")).expect_err("nothing to train");
+        assert!(problems[0].message.contains("evaluation"), "{problems:?}");
+        assert_eq!(problems[0].form_key(), Some("tuning"));
+    }
+
+    #[test]
+    fn contradictions_are_named_at_their_field() {
+        let with = |pairs: &[(&str, &str)]| Draft {
+            values: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..whole("sft", "lora")
+        };
+        for (pairs, key) in [
+            (&[("max_steps", "5"), ("warmup_steps", "5")][..], "warmup_steps"),
+            (&[("lr_scheduler_type", "polynomial"), ("lr_end", "0.5")][..], "lr_end"),
+            (&[("early_stopping_patience", "2"), ("dev_ratio", "0")][..], "early_stopping_patience"),
+            (&[("predict_with_generate", "true"), ("dev_ratio", "0")][..], "predict_with_generate"),
+        ] {
+            let problems = check(&with(pairs)).expect_err(key);
+            assert_eq!(problems.iter().filter_map(Problem::form_key).collect::<Vec<_>>(), [key]);
+        }
+    }
 
     #[test]
     fn an_empty_form_names_everything_that_is_missing() {

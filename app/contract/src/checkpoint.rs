@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stage::{Stage, Tuning};
+
 /// Version of [`Manifest`] this build writes.
 pub const FORMAT: u32 = 1;
 
@@ -18,6 +20,29 @@ pub struct Manifest {
     pub loop_state: LoopState,
     /// SHA-256 of the trained weights file, hex.
     pub digest: String,
+    /// What it was trained on; absent in checkpoints of older builds.
+    #[serde(default)]
+    pub lineage: Option<Lineage>,
+}
+
+/// Where trained weights come from, so that what does not fit together is refused before anything is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Stage that made it.
+    pub stage: Stage,
+    /// Tuning method.
+    pub tuning: Tuning,
+    /// SHA-256 of the base model's weights, hex; empty when it was not known.
+    pub base: String,
+    /// Digests of the checkpoints merged into the base before training, in order (S-124).
+    #[serde(default)]
+    pub merged: Vec<String>,
+    /// Width of the model.
+    #[serde(default)]
+    pub hidden_size: usize,
+    /// Whether it holds `value_head.safetensors`.
+    #[serde(default)]
+    pub value_head: bool,
 }
 
 /// A file of a checkpoint.
@@ -45,6 +70,55 @@ pub struct LoopState {
     /// Seconds of training before this checkpoint, all attempts together.
     #[serde(default)]
     pub elapsed_s: f64,
+    /// Measurements in a row without a lower eval loss.
+    #[serde(default)]
+    pub without_progress: u64,
+    /// Optimizer updates made; a skipped step makes none, a PPO step several.
+    #[serde(default)]
+    pub updates: Option<u64>,
+    /// SHA-256 of the dataset file, hex: a resumed run reads the same rows or none.
+    #[serde(default)]
+    pub dataset_sha256: String,
+    /// State of the PPO controllers.
+    #[serde(default)]
+    pub ppo: Option<PpoState>,
+    /// Lowest eval loss measured, saved or not.
+    #[serde(default)]
+    pub lowest_eval_loss: Option<f64>,
+    /// Steps left out in a row because they were no numbers.
+    #[serde(default)]
+    pub skipped_in_a_row: u64,
+}
+
+/// What PPO carries from step to step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PpoState {
+    /// KL coefficient, beta.
+    #[serde(with = "exact")]
+    pub kl_coefficient: f64,
+    /// Scores seen.
+    #[serde(with = "exact")]
+    pub score_count: f64,
+    /// Their mean.
+    #[serde(with = "exact")]
+    pub score_mean: f64,
+    /// Their population variance.
+    #[serde(with = "exact")]
+    pub score_variance: f64,
+}
+
+/// Numbers as text: a JSON number may lose its last bit on the way, and a resumed run is to be exact.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{value:e}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|_| serde::de::Error::custom(format!("\"{text}\" is not a number")))
+    }
 }
 
 /// A checkpoint as the run page lists it.
@@ -58,4 +132,28 @@ pub struct CheckpointView {
     pub best: bool,
     /// SHA-256 of the trained weights, hex.
     pub digest: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_212_the_controllers_state_keeps_every_bit() {
+        let state = PpoState {
+            kl_coefficient: 0.199_984_000_000_000_03,
+            score_count: 12.0,
+            score_mean: -1.0 / 3.0,
+            score_variance: f64::MIN_POSITIVE * 1.1,
+        };
+        let text = serde_json::to_string(&state).expect("writes");
+        assert_eq!(serde_json::from_str::<PpoState>(&text).expect("reads"), state);
+    }
+
+    #[test]
+    fn a_manifest_of_an_older_build_has_no_lineage() {
+        let old = r#"{"format":1,"step":3,"files":[],"loop_state":{"micro_batches":3},"digest":"x"}"#;
+        let manifest: Manifest = serde_json::from_str(old).expect("reads");
+        assert_eq!((manifest.lineage, manifest.loop_state.updates), (None, None));
+    }
 }

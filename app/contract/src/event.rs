@@ -1,5 +1,7 @@
 //! What a worker says while it works. One JSON object a line in `attempts/NNNN/events.jsonl`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
@@ -81,6 +83,11 @@ pub enum Kind {
         memory_bytes: u64,
         /// Seconds left, estimated.
         remaining_s: Option<f64>,
+        /// Numbers of the stage: `accuracy`, `margin`, `reward_chosen`, `reward_rejected` (rm, dpo); `reward`, `kl`,
+        /// `beta`, `clip_fraction`, `value_clip_fraction`, `entropy`, `response_length`, `policy_loss`, `value_loss`,
+        /// `ratio` (ppo). A newer worker may send others; a number that is not finite is left out.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        metrics: BTreeMap<String, f64>,
     },
     /// The held-out rows were measured. Step 0 is before training.
     Eval {
@@ -88,6 +95,25 @@ pub enum Kind {
         step: u64,
         /// Mean loss over held-out answer tokens.
         eval_loss: Option<f64>,
+        /// Numbers of the stage: `perplexity` (pt), `accuracy`, `margin` (rm, dpo), `rouge-1`, `rouge-2`, `rouge-l`,
+        /// `bleu-4` (sft with generation).
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        metrics: BTreeMap<String, f64>,
+    },
+    /// An answer the model gave: in ppo one of the batch it learns from, in sft one that is measured.
+    Sample {
+        /// Step it was given after.
+        step: u64,
+        /// The prompt as the model saw it.
+        prompt: String,
+        /// The answer.
+        answer: String,
+        /// The reference answer.
+        #[serde(default)]
+        reference: Option<String>,
+        /// Its numbers: `reward` and `kl`, or `rouge-l` and `bleu-4`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        scores: BTreeMap<String, f64>,
     },
     /// A checkpoint is complete on disk.
     Checkpoint {
@@ -146,9 +172,23 @@ mod tests {
 
     #[test]
     fn a_known_kind_goes_round() {
-        let event = Event { seq: 0, at_ms: 5, what: Kind::Eval { step: 3, eval_loss: None }.into() };
+        let event = Event {
+            seq: 0,
+            at_ms: 5,
+            what: Kind::Eval { step: 3, eval_loss: None, metrics: BTreeMap::new() }.into(),
+        };
         let line = serde_json::to_string(&event).expect("writes");
         assert_eq!(line, r#"{"seq":0,"at_ms":5,"what":{"kind":"eval","step":3,"eval_loss":null}}"#);
         assert_eq!(serde_json::from_str::<Event>(&line).expect("reads"), event);
+    }
+
+    #[test]
+    fn a_line_of_an_older_worker_has_no_numbers_of_its_stage() {
+        let line = r#"{"kind":"eval","step":3,"eval_loss":1.5}"#;
+        let kind: Kind = serde_json::from_str(line).expect("reads");
+        assert_eq!(kind, Kind::Eval { step: 3, eval_loss: Some(1.5), metrics: BTreeMap::new() });
+        let metrics = BTreeMap::from([("accuracy".to_owned(), 0.5)]);
+        let line = serde_json::to_string(&Kind::Eval { step: 3, eval_loss: None, metrics }).expect("writes");
+        assert_eq!(line, r#"{"kind":"eval","step":3,"eval_loss":null,"metrics":{"accuracy":0.5}}"#);
     }
 }

@@ -17,8 +17,10 @@ pub struct Words {
 pub enum Group {
     /// How long and how fast.
     Size,
-    /// LoRA.
+    /// What learns: LoRA, freeze.
     Lora,
+    /// What the preference stages ask.
+    Preference,
     /// Lengths, held-out rows.
     Data,
     /// For people who know: hidden until opened.

@@ -36,6 +36,12 @@ pub struct Draft {
     /// Tuning key.
     #[serde(default)]
     pub tuning: String,
+    /// Checkpoints to start from, `RUN:STEP` separated by commas, in the order they were trained; empty: the model.
+    #[serde(default)]
+    pub adapters: String,
+    /// Checkpoint of a reward model, `RUN:STEP`; ppo only.
+    #[serde(default)]
+    pub reward_model: String,
     /// Hyperparameters by [`crate::param::Param::key`]; a missing one takes its default.
     #[serde(default)]
     pub values: BTreeMap<String, String>,
@@ -64,6 +70,66 @@ pub struct RunSpec {
     pub system: String,
     /// Hyperparameters.
     pub hyper: Hyper,
+    /// Checkpoints to start from, in merge order (S-019, S-124).
+    #[serde(default)]
+    pub adapters: Vec<CheckpointRef>,
+    /// The reward model of a ppo run (S-020).
+    #[serde(default)]
+    pub reward_model: Option<CheckpointRef>,
+}
+
+impl RunSpec {
+    /// How many of [`RunSpec::adapters`] are merged into the base before training; the one after them, if any, is
+    /// trained further (S-124).
+    pub fn merged_adapters(&self) -> usize {
+        let continues = self.tuning == Tuning::Lora && self.hyper.resume_lora_training;
+        self.adapters.len().saturating_sub(usize::from(continues))
+    }
+
+    /// What another run has to start from to go on after a checkpoint of this run: what was merged here, then the
+    /// checkpoint. A checkpoint of a full or freeze run is a whole model and stands alone.
+    pub fn chain_to(&self, checkpoint: CheckpointRef) -> Vec<CheckpointRef> {
+        let merged = if self.tuning == Tuning::Lora { self.merged_adapters() } else { 0 };
+        self.adapters.iter().take(merged).cloned().chain([checkpoint]).collect()
+    }
+}
+
+/// A checkpoint of a run, as a form names it: `RUN:STEP`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointKey {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: u64,
+}
+
+impl CheckpointKey {
+    /// Reads `RUN:STEP`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (run, step) = text.trim().rsplit_once(':')?;
+        Some(Self { run: RunId::parse(run)?, step: step.parse().ok()? })
+    }
+
+    /// Reads a list separated by commas; the first that cannot be read is the error.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
+        let typed = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        typed.map(|one| Self::parse(one).ok_or_else(|| one.to_owned())).collect()
+    }
+}
+
+/// A checkpoint a run starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointRef {
+    /// The run that made it.
+    pub run: RunId,
+    /// Label of that run at the time.
+    pub name: String,
+    /// Step it holds.
+    pub step: u64,
+    /// Its folder.
+    pub folder: String,
+    /// SHA-256 of its weights, hex.
+    pub digest: String,
 }
 
 /// The base model of a run.
@@ -94,4 +160,17 @@ pub struct DatasetRef {
     pub mapping: Mapping,
     /// SHA-256 of the file.
     pub sha256: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_019_checkpoints_are_named_by_run_and_step() {
+        let keys = CheckpointKey::parse_list(" r1:20, r-2:7 ,").expect("reads");
+        assert_eq!(keys.iter().map(|key| key.step).collect::<Vec<_>>(), [20, 7]);
+        assert_eq!(CheckpointKey::parse_list("r1:20,r1").expect_err("no step"), "r1");
+        assert!(CheckpointKey::parse("../x:1").is_none(), "an id is no path");
+    }
 }

@@ -23,7 +23,7 @@ impl Stage {
     pub const ALL: [Self; 5] = [Self::Pt, Self::Sft, Self::Rm, Self::Ppo, Self::Dpo];
 
     /// The stages the worker can run; forms offer these and no others.
-    pub const OFFERED: [Self; 2] = [Self::Sft, Self::Pt];
+    pub const OFFERED: [Self; 5] = [Self::Sft, Self::Pt, Self::Rm, Self::Ppo, Self::Dpo];
 
     /// The key in forms and files.
     pub fn key(self) -> &'static str {
@@ -41,13 +41,24 @@ impl Stage {
         Self::ALL.into_iter().find(|stage| stage.key() == key)
     }
 
+    /// Whether the stage trains a LoRA adapter only: a reward model and a policy share their base, and the reference
+    /// of DPO and PPO is the model without its adapter (S-091).
+    pub fn wants_lora(self) -> bool {
+        matches!(self, Self::Rm | Self::Ppo | Self::Dpo)
+    }
+
+    /// Whether the stage trains a value head.
+    pub fn has_value_head(self) -> bool {
+        matches!(self, Self::Rm | Self::Ppo)
+    }
+
     /// Whether a row is a question with a better and a worse answer.
     pub fn wants_pairs(self) -> bool {
         matches!(self, Self::Rm | Self::Dpo)
     }
 }
 
-/// Which weights learn (S-036; `freeze` and `none` are not offered yet).
+/// Which weights learn (S-036). `none` of the original trains nothing and is refused (S-120).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tuning {
@@ -55,17 +66,20 @@ pub enum Tuning {
     Lora,
     /// Every weight.
     Full,
+    /// Some blocks, or parts of them (S-038, S-039).
+    Freeze,
 }
 
 impl Tuning {
     /// Every method offered.
-    pub const ALL: [Self; 2] = [Self::Lora, Self::Full];
+    pub const ALL: [Self; 3] = [Self::Lora, Self::Full, Self::Freeze];
 
     /// The key in forms and files.
     pub fn key(self) -> &'static str {
         match self {
             Self::Lora => "lora",
             Self::Full => "full",
+            Self::Freeze => "freeze",
         }
     }
 

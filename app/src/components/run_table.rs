@@ -20,6 +20,7 @@ pub(crate) fn kind_line(w: &Words, run: &RunSummary) -> String {
     let tuning = match run.tuning {
         Tuning::Lora => w.runs.lora,
         Tuning::Full => w.runs.full,
+        Tuning::Freeze => w.runs.freeze,
     };
     format!("{} · {stage} · {tuning}", run.model_name)
 }

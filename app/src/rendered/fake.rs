@@ -139,7 +139,7 @@ fn events() -> Vec<Numbered> {
             cut_rows: 0,
             worker: String::new(),
         },
-        Kind::Eval { step: 0, eval_loss: Some(3.91) },
+        Kind::Eval { step: 0, eval_loss: Some(3.91), metrics: Default::default() },
     ];
     for step in 1..=48u32 {
         let wave = f64::from(step * 7919 % 13) / 13.0 - 0.5;
@@ -152,10 +152,15 @@ fn events() -> Vec<Numbered> {
             tokens_per_second: 214.0,
             memory_bytes: 1_100_000_000,
             remaining_s: Some(118.0),
+            metrics: Default::default(),
         });
         if step % 8 == 0 {
             let loss = 1.1 + 2.8 * (-f64::from(step) / 16.0).exp();
-            kinds.push(Kind::Eval { step: u64::from(step), eval_loss: Some(loss) });
+            kinds.push(Kind::Eval {
+                step: u64::from(step),
+                eval_loss: Some(loss),
+                metrics: Default::default(),
+            });
         }
         if step % 20 == 0 {
             kinds.push(Kind::Checkpoint {

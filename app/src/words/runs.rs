@@ -12,6 +12,7 @@ super::table!(Runs {
     dpo: "prefer (DPO)", "偏好学习 (DPO)";
     lora: "LoRA", "LoRA";
     full: "full", "全参数";
+    freeze: "freeze", "冻结";
     eval_loss_value: "eval loss {0}", "评估损失 {0}";
     loss_value: "loss {0}", "损失 {0}";
     at_step: "at step {0}", "停在第 {0} 步";
@@ -35,6 +36,8 @@ super::table!(Runs {
     tuning_lora_text: "Small and fast; the model itself stays as it is.", "小而快,模型本身不变。";
     tuning_full: "Every weight", "全部权重";
     tuning_full_text: "Learns the most, needs the most memory.", "学得最多,也最占内存。";
+    tuning_freeze: "Some blocks", "部分层";
+    tuning_freeze_text: "The last blocks learn, the rest stays as it is.", "只学习最后几层,其余不变。";
     model: "Model", "模型";
     data_section: "Data and template", "数据与模板";
     dataset: "Dataset", "数据集";

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use contract::checkpoint::{FORMAT, FileEntry, LoopState, Manifest};
+use contract::checkpoint::{FORMAT, FileEntry, Lineage, LoopState, Manifest};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, files};
@@ -95,6 +95,16 @@ impl CheckpointWriter {
     /// Flushes and hashes every file written so far, then gives the folder its name. `weights` names the file
     /// whose hash is the checkpoint's digest. An earlier checkpoint of the same step is replaced.
     pub fn commit(self, weights: &str, loop_state: LoopState) -> Result<Checkpoint, Error> {
+        self.commit_with(weights, loop_state, None)
+    }
+
+    /// As [`Self::commit`], saying what the weights were trained on.
+    pub fn commit_with(
+        self,
+        weights: &str,
+        loop_state: LoopState,
+        lineage: Option<Lineage>,
+    ) -> Result<Checkpoint, Error> {
         let mut names = files::names(&self.half)?;
         names.sort_unstable();
         let mut entries = Vec::new();
@@ -105,7 +115,8 @@ impl CheckpointWriter {
         }
         let digest = entries.iter().find(|entry| entry.name == weights).map(|entry| entry.sha256.clone());
         let digest = digest.ok_or_else(|| Error::broken(&self.half, format!("{weights} was not written")))?;
-        let manifest = Manifest { format: FORMAT, step: self.step, files: entries, loop_state, digest };
+        let manifest =
+            Manifest { format: FORMAT, step: self.step, files: entries, loop_state, digest, lineage };
         files::write_synced(&self.half.join(MANIFEST), &files::json(&manifest)?)?;
         files::sync_folder(&self.half)?;
         let path = self.folder.join(folder_name(self.step));

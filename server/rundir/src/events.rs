@@ -97,7 +97,9 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let path = place.path().join("events.jsonl");
         let mut writer = EventWriter::open(&path).expect("opens");
-        writer.append(Kind::Eval { step: 1, eval_loss: Some(f64::INFINITY) }).expect("written");
+        writer
+            .append(Kind::Eval { step: 1, eval_loss: Some(f64::INFINITY), metrics: Default::default() })
+            .expect("written");
         assert!(std::fs::read_to_string(&path).expect("reads").contains("\"eval_loss\":null"));
     }
 }

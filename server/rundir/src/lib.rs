@@ -8,12 +8,14 @@
 //! attempts/NNNN/lock                locked by the worker as long as it lives
 //! checkpoints/step-NNNNNNNN/…       complete folders with a manifest; `tmp-…` folders are half made
 //! control/{stop,checkpoint}         server to worker; renamed to `….seen` once obeyed
+//! trainer_log.jsonl, …              what the original toolkit leaves beside its checkpoints, for scripts
 //! result.json                       its presence means: finished
 //! ```
 //!
 //! Every file has one writer. Either side may die at any moment: what is read is whole or not there.
 
 mod attempt;
+pub mod chain;
 mod checkpoint;
 mod control;
 mod error;
@@ -260,6 +262,8 @@ mod testing {
             template: "alpaca".to_owned(),
             system: String::new(),
             hyper: Hyper::read(&BTreeMap::new(), Stage::Sft, Tuning::Lora).expect("defaults are valid"),
+            adapters: Vec::new(),
+            reward_model: None,
         }
     }
 

@@ -113,7 +113,7 @@ mod tests {
     use std::io::Write;
 
     fn step(step: u64) -> Kind {
-        Kind::Eval { step, eval_loss: Some(1.5) }
+        Kind::Eval { step, eval_loss: Some(1.5), metrics: Default::default() }
     }
 
     fn is_warning(event: &Event) -> bool {

@@ -7,7 +7,7 @@ use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
 use contract::{Problem, RunId, RunState, Stage};
 
-use super::datasets;
+use super::{chain, datasets};
 use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
@@ -29,6 +29,12 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
         return Err(Fault::Problems(problems));
     };
     let row = queued(state, checked, &dataset, &model, tour).await?;
+    let spec = row.spec.clone();
+    // Manifests and headers only: milliseconds.
+    let problems = tokio::task::spawn_blocking(move || rundir::chain::problems(&spec)).await?;
+    if !problems.is_empty() {
+        return Err(Fault::Problems(problems));
+    }
     let id = row.summary.id.clone();
     state.store.add_run(&row).await?;
     state.wake.notify_one();
@@ -47,6 +53,16 @@ fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
         return Err(Problem::new("form.stage_format", "Conversations are not read as plain text.")
             .field("stage")
             .hint("Choose fine-tuning (sft), or a dataset with a text column."));
+    }
+    if stage.wants_pairs() && !found.mapping.format.fits(stage) {
+        return Err(Problem::new("form.stage_format", "This dataset has no better and worse answers.")
+            .field("dataset")
+            .hint("Choose a dataset of preference pairs (chosen and rejected)."));
+    }
+    if stage == Stage::Ppo && !found.mapping.format.fits(stage) {
+        return Err(Problem::new("form.stage_format", "Plain text has no questions to answer.")
+            .field("dataset")
+            .hint("Choose a dataset with questions."));
     }
     if found.usable == 0 {
         return Err(Problem::new("dataset.no_usable_rows", "No row of this dataset can teach.")
@@ -90,6 +106,7 @@ async fn queued(
         "" => format!("{} on {}", model.name, view.name).chars().take(contract::check::MAX_NAME).collect(),
         name => name.to_owned(),
     };
+    let chain = chain::resolve(state, &checked).await?;
     let file = datasets::file(state, dataset);
     let found = &view.inspection;
     let spec = RunSpec {
@@ -115,6 +132,8 @@ async fn queued(
         template: checked.template,
         system: checked.system,
         hyper: checked.hyper,
+        adapters: chain.adapters,
+        reward_model: chain.reward_model,
     };
     let (kind, mapping) = (found.kind, found.mapping.clone());
     let suggestion = tokio::task::spawn_blocking(move || first_question(&file, kind, &mapping)).await??;

@@ -10,36 +10,50 @@ use rundir::{Checkpoint, RunDir};
 
 use crate::learner::Learner;
 use crate::report::{Reporter, finite};
+use crate::trainer_files::{self, TrainerLog};
 
 /// File with the optimizer's moments.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
-/// Newest checkpoints kept, beside the best one.
-const KEEP_LAST: usize = 2;
+/// A checkpoint to be written.
+pub struct Saving<'a> {
+    /// The run.
+    pub run: &'a RunDir,
+    /// What is trained.
+    pub spec: &'a RunSpec,
+    /// The weights.
+    pub learner: &'a Learner,
+    /// The log, for `trainer_state.json`.
+    pub log: &'a TrainerLog,
+    /// Step it holds.
+    pub step: u64,
+    /// Eval loss at that step, when measured.
+    pub eval_loss: Option<f64>,
+}
 
-/// Writes the checkpoint of `step`, says so, and removes those not worth keeping.
+/// Writes a checkpoint, says so, and removes those not worth keeping.
 ///
 /// # Errors
 /// When the disk refuses; earlier checkpoints stay.
-pub fn save(
-    run: &RunDir,
-    spec: &RunSpec,
-    learner: &Learner,
-    state: &mut LoopState,
-    report: &mut Reporter,
-    (step, eval_loss): (u64, Option<f64>),
-) -> Result<(), Problem> {
+pub fn save(saving: &Saving<'_>, state: &mut LoopState, report: &mut Reporter) -> Result<(), Problem> {
+    let Saving { run, spec, learner, log, step, .. } = *saving;
     let writer = run.begin_checkpoint(step)?;
-    let weights = learner.save(&writer, Path::new(&spec.model.folder))?;
-    let eval_loss = eval_loss.and_then(finite);
+    let (weights, lineage) = learner.save(&writer, Path::new(&spec.model.folder))?;
+    let eval_loss = saving.eval_loss.and_then(finite);
     let best = eval_loss.is_some_and(|loss| state.best_eval_loss.is_none_or(|best| loss < best));
     if best {
         state.best_eval_loss = eval_loss;
         state.best_step = Some(step);
     }
-    let saved = writer.commit(weights, state.clone())?;
+    writer.write(trainer_files::ARGS, &trainer_files::args(spec)?)?;
+    let trainer_state = log.state(spec, step, state.best_step.zip(state.best_eval_loss));
+    let text = trainer_files::pretty(&trainer_state)
+        .map_err(|why| Problem::new("checkpoint.state", format!("{why}.")))?;
+    writer.write(trainer_files::STATE, &text)?;
+    rundir::write_atomically(&run.path().join(trainer_files::STATE), &text)?;
+    let saved = writer.commit_with(weights, state.clone(), Some(lineage))?;
     let digest = saved.manifest().digest.clone();
     report.event(Kind::Checkpoint { step, folder: saved.folder(), eval_loss, best, digest })?;
-    run.keep(KEEP_LAST, state.best_step)?;
+    run.keep(spec.hyper.save_total_limit.max(1), state.best_step)?;
     Ok(())
 }
 

@@ -2,15 +2,16 @@
 
 use contract::params::Hyper;
 use corpus::Encoded;
+use corpus::encode::{EncodedPair, EncodedPrompt};
 use corpus::sampler::{order, split};
 
 /// What a run learns from and is measured with.
-#[derive(Clone, Debug, Default)]
-pub struct TrainData {
+#[derive(Clone, Debug)]
+pub struct TrainData<T = Encoded> {
     /// Rows (or blocks) trained on.
-    pub train: Vec<Encoded>,
+    pub train: Vec<T>,
     /// Rows held out.
-    pub eval: Vec<Encoded>,
+    pub eval: Vec<T>,
     /// Rows left out because they cannot teach.
     pub dropped_rows: u64,
     /// Rows that lost tokens to the length limits.
@@ -19,12 +20,61 @@ pub struct TrainData {
     pub pad_id: u32,
 }
 
-impl TrainData {
+impl<T> Default for TrainData<T> {
+    fn default() -> Self {
+        Self { train: Vec::new(), eval: Vec::new(), dropped_rows: 0, cut_rows: 0, pad_id: 0 }
+    }
+}
+
+/// A row in the trainer's form.
+pub trait TrainRow {
+    /// Tokens lost to the length limits.
+    fn cut(&self) -> usize;
+    /// Tokens of its longest sequence.
+    fn tokens(&self) -> usize;
+}
+
+impl TrainRow for Encoded {
+    fn cut(&self) -> usize {
+        self.cut
+    }
+
+    fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+}
+
+impl TrainRow for EncodedPair {
+    fn cut(&self) -> usize {
+        self.chosen.cut + self.rejected.cut
+    }
+
+    fn tokens(&self) -> usize {
+        self.chosen.input_ids.len().max(self.rejected.input_ids.len())
+    }
+}
+
+impl TrainRow for EncodedPrompt {
+    fn cut(&self) -> usize {
+        self.cut
+    }
+
+    fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+}
+
+impl<T: TrainRow> TrainData<T> {
+    /// Tokens of the longest row trained on.
+    pub fn longest(&self) -> usize {
+        self.train.iter().map(TrainRow::tokens).max().unwrap_or(0)
+    }
+
     /// Splits encoded rows (S-160): `dev_ratio` of them, rounded up, are held out.
-    pub fn split(mut rows: Vec<Encoded>, hyper: &Hyper) -> Self {
+    pub fn split(mut rows: Vec<T>, hyper: &Hyper) -> Self {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let (_, eval) = split(count, hyper.dev_ratio, hyper.seed);
-        let cut_rows = rows.iter().filter(|row| row.cut > 0).count() as u64;
+        let cut_rows = rows.iter().filter(|row| row.cut() > 0).count() as u64;
         let held: std::collections::BTreeSet<u32> = eval.into_iter().collect();
         let (mut train, mut eval) = (Vec::new(), Vec::new());
         for (index, row) in rows.drain(..).enumerate() {

@@ -175,7 +175,11 @@ pub fn shards(folder: &Path) -> Result<Vec<String>, Problem> {
     }
 }
 
-fn file_digest(path: &Path) -> Result<String, Problem> {
+/// SHA-256 of a file, hex.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn file_digest(path: &Path) -> Result<String, Problem> {
     let failed = |why| of_file(path, "read", &why);
     let mut file = File::open(path).map_err(failed)?;
     let (mut sha, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
@@ -186,6 +190,17 @@ fn file_digest(path: &Path) -> Result<String, Problem> {
         }
         sha.update(&buffer[..read]);
     }
+}
+
+/// End tokens that `generation_config.json` of a model folder names.
+pub fn generation_eos(folder: &Path) -> Vec<u32> {
+    let text = std::fs::read(folder.join("generation_config.json")).unwrap_or_default();
+    let config: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let ids = match &config["eos_token_id"] {
+        Value::Array(ids) => ids.clone(),
+        one => vec![one.clone()],
+    };
+    ids.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
 }
 
 /// The first eight digits of a digest as people read them: `9f2c·41ab`.

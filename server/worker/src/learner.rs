@@ -1,16 +1,24 @@
 //! The weights that learn: loading, one step, measuring, saving and restoring.
 
+mod start;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use contract::checkpoint::Lineage;
+use contract::event::Kind;
 use contract::params::Hyper;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Tuning;
 use corpus::{Encoded, collate};
-use model::lora::LoraConfig;
-use model::train::{Batch, Method, Normalisation, OptimConfig, Schedule, ScheduleKind, Trainer};
+use model::train::{
+    Batch, Judged, Method, Normalisation, OptimConfig, Options, Row, Schedule, ScheduleKind, Trainer,
+    ValueHead, Wants,
+};
 use model::weights::{HostTensor, TensorSource, Weights, write_safetensors};
 use model::{CausalLm, Cpu, cost};
+use rundir::chain::{ADAPTER, VALUE_HEAD, WHOLE_MODEL};
 use rundir::{Checkpoint, CheckpointWriter};
 
 use crate::checkpoint::OPTIMIZER;
@@ -24,12 +32,15 @@ pub struct Learner {
     base: String,
     schedule: Schedule,
     clip: Option<f64>,
+    normalisation: Normalisation,
+    lineage: Lineage,
+    backbone: Option<CausalLm<Cpu>>,
 }
 
 /// What one optimizer step did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Made {
-    /// Mean loss over the counted tokens of the step.
+    /// Loss of the step.
     pub loss: f64,
     /// L2 norm of all gradients before clipping.
     pub grad_norm: f64,
@@ -37,72 +48,207 @@ pub struct Made {
     pub learning_rate: f64,
     /// Tokens read, padding not counted.
     pub tokens: u64,
+    /// Numbers of the stage.
+    pub metrics: BTreeMap<String, f64>,
+    /// Answers worth showing.
+    pub samples: Vec<Kind>,
+}
+
+/// A measurement over held-out rows: sums, so that batches of any size add up.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    loss: f64,
+    metrics: BTreeMap<String, f64>,
+    count: f64,
+}
+
+impl Measured {
+    /// Adds a mean over `count` tokens or pairs.
+    pub fn add(&mut self, loss: f64, metrics: &BTreeMap<String, f64>, count: usize) {
+        let count = count as f64;
+        self.loss += loss * count;
+        self.count += count;
+        for (name, value) in metrics {
+            *self.metrics.entry(name.clone()).or_default() += value * count;
+        }
+    }
+
+    /// Mean loss, if anything counted.
+    pub fn loss(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.loss / self.count)
+    }
+
+    /// Means of the stage's numbers.
+    pub fn metrics(&self) -> BTreeMap<String, f64> {
+        self.metrics.iter().map(|(name, sum)| (name.clone(), sum / self.count.max(1.0))).collect()
+    }
 }
 
 impl Learner {
-    /// Loads the base model of a run and makes ready what learns; `total` is the number of steps of the run.
+    /// Loads the model of a run, merges the checkpoints it starts from (S-124) and makes ready what learns; `total`
+    /// is the number of steps of the run.
     ///
     /// # Errors
-    /// Whatever is wrong with the model's folder or the LoRA settings.
+    /// Whatever is wrong with a folder or the settings.
     pub fn load(spec: &RunSpec, total: u64) -> Result<Self, Problem> {
         let hyper = &spec.hyper;
-        let folder = Path::new(&spec.model.folder);
-        let base = CausalLm::<Cpu>::open(folder, &Default::default()).map_err(of_model)?;
-        let optim = OptimConfig { weight_decay: hyper.weight_decay, ..OptimConfig::default() };
-        let trainer = Trainer::new(base, method(spec), optim, hyper.seed).map_err(of_model)?;
+        let start::Start { model, backbone, continues } = start::load(spec)?;
+        let width = model.config.hidden_size;
+        let method = if continues { Method::LoadedLora } else { start::method(spec, &model)? };
+        let optim = OptimConfig {
+            beta1: hyper.adam_beta1,
+            beta2: hyper.adam_beta2,
+            eps: hyper.adam_epsilon,
+            weight_decay: hyper.weight_decay,
+        };
+        let options =
+            Options { noise: hyper.neftune_noise_alpha as f32, recompute: hyper.gradient_checkpointing };
+        let head = start::head(spec, continues, width)?;
+        let mut trainer =
+            Trainer::new(model, method, optim, hyper.seed).map_err(of_model)?.with_options(options);
+        if let Some(head) = head {
+            trainer = trainer.with_head(head);
+        }
+        let lineage = Lineage {
+            stage: spec.stage,
+            tuning: spec.tuning,
+            base: spec.model.digest.clone(),
+            merged: spec.adapters[..spec.merged_adapters()].iter().map(|link| link.digest.clone()).collect(),
+            hidden_size: width,
+            value_head: trainer.head().is_some(),
+        };
         Ok(Self {
             trainer,
             tuning: spec.tuning,
             base: spec.model.name.clone(),
             schedule: schedule(hyper, total),
             clip: (hyper.max_grad_norm > 0.0).then_some(hyper.max_grad_norm),
+            normalisation: match hyper.loss_normalisation.as_str() {
+                "batches" => Normalisation::MeanOfMicroBatchMeans,
+                _ => Normalisation::TokensOfStep,
+            },
+            lineage,
+            backbone,
         })
+    }
+
+    /// The base with everything merged and no adapter, for a reward model beside a PPO policy (S-200). Shares its
+    /// weights with the policy.
+    pub fn take_backbone(&mut self) -> Option<CausalLm<Cpu>> {
+        self.backbone.take()
     }
 
     /// Numbers of weights: all of them, and those that learn.
     pub fn counts(&self) -> (u64, u64) {
         let (all, trainable) = self.trainer.model().parameter_counts();
-        (all as u64, trainable as u64)
+        let count = |head: &ValueHead<Cpu>| -> usize {
+            head.params().iter().map(|param| param.shape.iter().product::<usize>()).sum()
+        };
+        let head = self.trainer.head().map_or(0, count);
+        ((all + head) as u64, (trainable + head) as u64)
     }
 
-    /// Makes optimizer step `step` (from 1) over micro-batches; every counted token weighs the same.
+    /// The trainer, for a stage's own loss.
+    pub fn trainer(&mut self) -> &mut Trainer<Cpu> {
+        &mut self.trainer
+    }
+
+    /// The trainer as it is.
+    pub fn trainer_ref(&self) -> &Trainer<Cpu> {
+        &self.trainer
+    }
+
+    /// The model as it is.
+    pub fn model(&self) -> &CausalLm<Cpu> {
+        self.trainer.model()
+    }
+
+    /// Updates made so far.
+    pub fn updates(&self) -> u64 {
+        self.trainer.updates()
+    }
+
+    /// Learning rate of optimizer step `step` (from 1).
+    pub fn rate(&self, step: u64) -> f64 {
+        self.schedule.rate(step - 1)
+    }
+
+    /// Clips, updates and forgets gathered gradients; returns their norm.
+    pub fn update(&mut self, step: u64) -> f64 {
+        let rate = self.rate(step);
+        self.trainer.optimizer_step(rate, self.clip)
+    }
+
+    /// Makes optimizer step `step` (from 1) over micro-batches with the plain cross-entropy.
     ///
     /// # Errors
     /// When a row holds a token the model does not know.
     pub fn step(&mut self, step: u64, batches: &[Batch]) -> Result<Made, Problem> {
-        let learning_rate = self.schedule.rate(step - 1);
-        let report = self
-            .trainer
-            .step(batches, Normalisation::TokensOfStep, learning_rate, self.clip)
-            .map_err(of_model)?;
-        let tokens =
-            batches.iter().flat_map(|batch| &batch.attention_mask).filter(|mask| **mask != 0).count();
-        Ok(Made { loss: report.loss, grad_norm: report.grad_norm, learning_rate, tokens: tokens as u64 })
+        let learning_rate = self.rate(step);
+        let report =
+            self.trainer.step(batches, self.normalisation, learning_rate, self.clip).map_err(of_model)?;
+        Ok(Made {
+            loss: report.loss,
+            grad_norm: report.grad_norm,
+            learning_rate,
+            tokens: tokens(batches),
+            ..Made::default()
+        })
+    }
+
+    /// Makes optimizer step `step` (from 1) over micro-batches with a loss of the stage's own; `judge` is asked once
+    /// per micro-batch for that batch's loss.
+    ///
+    /// # Errors
+    /// When a row holds a token the model does not know.
+    pub fn judged_step<J: FnOnce(&[Row]) -> Judged>(
+        &mut self,
+        step: u64,
+        batches: &[Batch],
+        wants: Wants,
+        judge: impl Fn(&Trainer<Cpu>, &Batch) -> Result<J, Problem>,
+    ) -> Result<Made, Problem> {
+        let mut made = Made { learning_rate: self.rate(step), tokens: tokens(batches), ..Made::default() };
+        let share = 1.0 / batches.len().max(1) as f64;
+        for batch in batches {
+            let judge = judge(&self.trainer, batch)?;
+            let judged = self.trainer.judged_step(batch, wants, share, judge).map_err(of_model)?;
+            made.loss += judged.loss * share;
+            for (name, value) in judged.metrics {
+                *made.metrics.entry(name).or_default() += value * share;
+            }
+        }
+        made.grad_norm = self.update(step);
+        Ok(made)
     }
 
     /// Mean loss over all counted tokens of the batches.
     ///
     /// # Errors
     /// When a row holds a token the model does not know.
-    pub fn evaluate(&self, batches: impl Iterator<Item = Batch>) -> Result<f64, Problem> {
-        let (mut sum, mut count) = (0.0, 0);
+    pub fn evaluate(&self, batches: impl Iterator<Item = Batch>) -> Result<Measured, Problem> {
+        let mut measured = Measured::default();
         for batch in batches {
-            let (more, counted) = self.trainer.eval_loss(&batch).map_err(of_model)?;
-            sum += more;
-            count += counted;
+            let (sum, counted) = self.trainer.eval_loss(&batch).map_err(of_model)?;
+            measured.add(sum / counted.max(1) as f64, &BTreeMap::new(), counted);
         }
-        Ok(sum / count.max(1) as f64)
+        Ok(measured)
     }
 
-    /// Writes weights and optimizer moments into a checkpoint; gives the name of the weights' file.
+    /// Writes weights and optimizer moments into a checkpoint; gives the name of the weights' file and what they were
+    /// trained on.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn save(&self, writer: &CheckpointWriter, model_folder: &Path) -> Result<&'static str, Problem> {
+    pub fn save(
+        &self,
+        writer: &CheckpointWriter,
+        model_folder: &Path,
+    ) -> Result<(&'static str, Lineage), Problem> {
         let folder = writer.half_made();
         match self.tuning {
             Tuning::Lora => self.trainer.save_adapter(folder, &self.base).map_err(of_model)?,
-            Tuning::Full => {
+            Tuning::Full | Tuning::Freeze => {
                 self.trainer.save_full(folder).map_err(of_model)?;
                 for name in facts::COMPANIONS.iter().filter(|name| model_folder.join(name).is_file()) {
                     let path = model_folder.join(name);
@@ -110,12 +256,15 @@ impl Learner {
                 }
             }
         }
+        if let Some(head) = self.trainer.head() {
+            head.save(&writer.file(VALUE_HEAD)).map_err(of_model)?;
+        }
         let (_, moments) = self.trainer.optimizer_state();
         write_safetensors(&writer.file(OPTIMIZER), &moments).map_err(of_model)?;
-        Ok(weights_file(self.tuning))
+        Ok((weights_file(self.tuning), self.lineage.clone()))
     }
 
-    /// Goes on from a checkpoint: weights and moments. The step decides everything else.
+    /// Goes on from a checkpoint: weights, value head and moments. The step decides everything else.
     ///
     /// # Errors
     /// When the checkpoint does not fit the model.
@@ -128,30 +277,29 @@ impl Learner {
             };
             weights.names().into_iter().map(one).collect::<Result<_, _>>().map_err(of_model)
         };
-        self.trainer.load_trainable_tensors(&read(weights_file(self.tuning))?).map_err(of_model)?;
-        self.trainer.load_optimizer_state(checkpoint.step(), read(OPTIMIZER)?).map_err(of_model)
+        let mut tensors = read(weights_file(self.tuning))?;
+        if self.trainer.head().is_some() {
+            let head = read(VALUE_HEAD)?.into_iter();
+            tensors.extend(
+                head.map(|tensor| HostTensor { name: tensor.name.replace(".summary", ""), ..tensor }),
+            );
+        }
+        self.trainer.load_trainable_tensors(&tensors).map_err(of_model)?;
+        let updates = checkpoint.manifest().loop_state.updates.unwrap_or(checkpoint.step());
+        self.trainer.load_optimizer_state(updates, read(OPTIMIZER)?).map_err(of_model)
     }
+}
+
+/// Tokens of some batches, padding not counted.
+pub fn tokens(batches: &[Batch]) -> u64 {
+    batches.iter().flat_map(|batch| &batch.attention_mask).filter(|mask| **mask != 0).count() as u64
 }
 
 /// File of a checkpoint whose hash is its digest.
 fn weights_file(tuning: Tuning) -> &'static str {
     match tuning {
-        Tuning::Lora => "adapter_model.safetensors",
-        Tuning::Full => "model.safetensors",
-    }
-}
-
-fn method(spec: &RunSpec) -> Method {
-    let hyper = &spec.hyper;
-    match spec.tuning {
-        Tuning::Full => Method::Full,
-        Tuning::Lora => Method::Lora(LoraConfig {
-            r: hyper.lora_rank,
-            alpha: hyper.lora_alpha,
-            dropout: hyper.lora_dropout,
-            target_modules: hyper.lora_target.clone(),
-            ..LoraConfig::default()
-        }),
+        Tuning::Lora => ADAPTER,
+        Tuning::Full | Tuning::Freeze => WHOLE_MODEL,
     }
 }
 
@@ -159,10 +307,14 @@ fn method(spec: &RunSpec) -> Method {
 fn schedule(hyper: &Hyper, total: u64) -> Schedule {
     let kind = match hyper.lr_scheduler_type.as_str() {
         "linear" => ScheduleKind::Linear,
-        "constant" => ScheduleKind::Constant,
+        "constant" | "constant_with_warmup" => ScheduleKind::Constant,
+        "cosine_with_restarts" => {
+            ScheduleKind::CosineWithRestarts { cycles: u32::try_from(hyper.lr_num_cycles).unwrap_or(1) }
+        }
+        "polynomial" => ScheduleKind::Polynomial { power: hyper.lr_power, end: hyper.lr_end },
         _ => ScheduleKind::Cosine,
     };
-    let warmup_steps = (hyper.warmup_ratio * total as f64).ceil() as u64;
+    let warmup_steps = hyper.warmup(total);
     Schedule { kind, learning_rate: hyper.learning_rate, warmup_steps, total_steps: total }
 }
 
@@ -186,7 +338,8 @@ pub fn check_memory(spec: &RunSpec, longest_row: usize) -> Result<(), Problem> {
     let config = facts::read_config(Path::new(&spec.model.folder))?;
     let hyper = &spec.hyper;
     let rows = hyper.per_device_train_batch_size;
-    let cost = cost::estimate(&config, &method(spec), rows, longest_row, hyper.gradient_accumulation_steps);
+    let method = start::method_for(spec, config.num_hidden_layers)?;
+    let cost = cost::estimate(&config, &method, rows, longest_row, hyper.gradient_accumulation_steps);
     let machine = memory::of_machine();
     if machine == 0 || cost.total_bytes() <= machine {
         return Ok(());
@@ -215,5 +368,21 @@ mod tests {
         assert_eq!(schedule.rate(2), hyper.learning_rate);
         hyper.lr_scheduler_type = "constant".to_owned();
         assert_eq!(super::schedule(&hyper, 40).rate(39), hyper.learning_rate);
+        assert_eq!(super::schedule(&hyper, 40).rate(0), hyper.learning_rate, "no warm-up");
+        hyper.lr_scheduler_type = "cosine_with_restarts".to_owned();
+        hyper.lr_num_cycles = 2;
+        hyper.warmup_ratio = 0.0;
+        let restarts = super::schedule(&hyper, 40);
+        assert!(restarts.rate(19) < 0.1 * hyper.learning_rate && restarts.rate(20) == hyper.learning_rate);
+    }
+
+    #[test]
+    fn measurements_of_batches_of_any_size_add_up() {
+        let mut measured = Measured::default();
+        assert_eq!(measured.loss(), None);
+        let metrics = |x| BTreeMap::from([("accuracy".to_owned(), x)]);
+        measured.add(1.0, &metrics(1.0), 3);
+        measured.add(5.0, &metrics(0.0), 1);
+        assert_eq!((measured.loss(), measured.metrics()["accuracy"]), (Some(2.0), 0.75));
     }
 }

@@ -13,5 +13,7 @@ pub mod memory;
 pub mod output;
 pub mod problems;
 pub mod report;
+pub mod scores;
 pub mod signals;
 pub mod stages;
+pub mod trainer_files;

@@ -1,5 +1,6 @@
 //! What the worker says about its progress: events, speed and time left.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use contract::event::Kind;
@@ -21,7 +22,7 @@ pub struct Reporter {
 }
 
 /// One optimizer step, measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StepReport {
     /// Step, from 1.
     pub step: u64,
@@ -39,6 +40,8 @@ pub struct StepReport {
     pub tokens: u64,
     /// Seconds it took.
     pub seconds: f64,
+    /// Numbers of the stage.
+    pub metrics: BTreeMap<String, f64>,
 }
 
 impl Reporter {
@@ -76,11 +79,11 @@ impl Reporter {
         self.event(Kind::Preparing { phase: phase.to_owned() })
     }
 
-    /// Appends a step with speed and time left.
+    /// Appends a step with speed and time left; returns the seconds left.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn step(&mut self, made: &StepReport) -> Result<(), Error> {
+    pub fn step(&mut self, made: &StepReport) -> Result<f64, Error> {
         let mean = self.mean_seconds.map_or(made.seconds, |mean| mean + NEWEST * (made.seconds - mean));
         self.mean_seconds = Some(mean);
         self.step = made.step;
@@ -94,8 +97,19 @@ impl Reporter {
             tokens_per_second: made.tokens as f64 / made.seconds.max(1e-6),
             memory_bytes: memory::resident(),
             remaining_s: finite(left),
-        })
+            metrics: finite_only(&made.metrics),
+        })?;
+        Ok(left)
     }
+}
+
+/// Numbers that JSON can say.
+pub fn finite_only(metrics: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    metrics
+        .iter()
+        .filter(|(_, value)| value.is_finite())
+        .map(|(name, value)| (name.clone(), *value))
+        .collect()
 }
 
 /// `None` for NaN and infinity, which JSON cannot say.

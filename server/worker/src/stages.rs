@@ -1,26 +1,38 @@
-//! The training loop, the same for every stage: evaluate, save, step, report.
+//! The training loop, the same for every stage: evaluate, save, step, report. What differs stands in a [`Recipe`].
 
+mod answers;
+mod dpo;
+mod pairs;
+mod ppo;
+mod predict;
 pub mod pt;
+mod rm;
+mod rows;
 pub mod sft;
+mod text;
+mod training;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Stage;
-use corpus::{Encoded, Encoder, ModelTokenizer, Template};
-use model::train::Batch;
-use rundir::{Request, RunDir};
+use corpus::{Encoder, ModelTokenizer, Template};
+use rundir::RunDir;
 
-use crate::data::{Plan, TrainData};
-use crate::learner::{self, Learner};
-use crate::report::{Reporter, StepReport, finite};
+use crate::data::{TrainData, TrainRow};
+use crate::learner::{self, Learner, Made, Measured};
+use crate::report::Reporter;
 use crate::signals::Signals;
-use crate::{checkpoint, device};
+use crate::trainer_files::TrainerLog;
+use crate::{checkpoint, device, facts};
+use training::Loop;
+
+pub use predict::FILE as PREDICTIONS;
 
 /// How a run ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +55,72 @@ pub struct Job<'a> {
     pub report: &'a mut Reporter,
 }
 
+/// Numbers of rows, for the log.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    train: usize,
+    eval: usize,
+    dropped: u64,
+    cut: u64,
+    /// Tokens of the longest row.
+    longest: usize,
+}
+
+impl Facts {
+    fn of<T: TrainRow>(data: &TrainData<T>) -> Self {
+        Self {
+            train: data.train.len(),
+            eval: data.eval.len(),
+            dropped: data.dropped_rows,
+            cut: data.cut_rows,
+            longest: data.longest(),
+        }
+    }
+}
+
+/// What a stage may say after the last step.
+struct Finish<'a> {
+    run: &'a RunDir,
+    spec: &'a RunSpec,
+    report: &'a mut Reporter,
+    step: u64,
+}
+
+/// What one stage does differently.
+trait Recipe {
+    /// Numbers of its rows.
+    fn facts(&self) -> Facts;
+
+    /// Loads what it needs beside the model in training.
+    fn load(&mut self, _learner: &mut Learner) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Makes optimizer step `step` (from 1) over micro-batches of row numbers.
+    fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem>;
+
+    /// Measures the held-out rows.
+    fn evaluate(&self, learner: &Learner) -> Result<Measured, Problem>;
+
+    /// Adds numbers that follow from the measured loss.
+    fn extend(&self, _loss: Option<f64>, _metrics: &mut BTreeMap<String, f64>) {}
+
+    /// What is measured once, after the last step.
+    fn finish(
+        &mut self,
+        _learner: &Learner,
+        _end: &mut Finish<'_>,
+    ) -> Result<BTreeMap<String, f64>, Problem> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Puts what a checkpoint has to keep into its loop state.
+    fn state(&self, _state: &mut LoopState) {}
+
+    /// Takes it back.
+    fn restore(&mut self, _state: &LoopState) {}
+}
+
 /// Trains from the newest checkpoint, or from the start, to the end.
 ///
 /// # Errors
@@ -53,19 +131,26 @@ pub fn run(job: Job<'_>) -> Result<Ending, Problem> {
     if let Some(notice) = device.notice {
         report.log("info", notice)?;
     }
+    if let Some(problem) = rundir::chain::problems(spec).into_iter().next() {
+        return Err(problem);
+    }
     report.preparing("tokenizing")?;
-    let data = encode(spec)?;
-    let longest = data.train.iter().map(|row| row.input_ids.len()).max().unwrap_or(0);
-    learner::check_memory(spec, longest)?;
-    let total = spec.hyper.total_steps(data.train.len() as u64);
+    let newest = checkpoint::newest_sound(run, report)?;
+    let mut state = newest.as_ref().map(|newest| newest.manifest().loop_state.clone()).unwrap_or_default();
+    check_dataset(spec, &mut state)?;
+    let mut recipe = recipe(spec)?;
+    let rows = recipe.facts();
+    learner::check_memory(spec, rows.longest)?;
+    let total = spec.hyper.total_steps(rows.train as u64);
 
     report.preparing("loading_model")?;
     let mut learner = Learner::load(spec, total)?;
-    let mut state = LoopState::default();
+    recipe.load(&mut learner)?;
     let mut from_step = 0;
-    if let Some(newest) = checkpoint::newest_sound(run, report)? {
-        learner.restore(&newest)?;
-        (from_step, state) = (newest.step(), newest.manifest().loop_state.clone());
+    if let Some(newest) = &newest {
+        learner.restore(newest)?;
+        recipe.restore(&state);
+        from_step = newest.step();
     }
     report.step = from_step;
     let (total_params, trainable_params) = learner.counts();
@@ -75,43 +160,83 @@ pub fn run(job: Job<'_>) -> Result<Ending, Problem> {
         device: device.name.to_owned(),
         trainable_params,
         total_params,
-        train_rows: data.train.len() as u64,
-        eval_rows: data.eval.len() as u64,
-        dropped_rows: data.dropped_rows,
-        cut_rows: data.cut_rows,
+        train_rows: rows.train as u64,
+        eval_rows: rows.eval as u64,
+        dropped_rows: rows.dropped,
+        cut_rows: rows.cut,
         worker: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
+    report.log("info", trainable_line(trainable_params, total_params))?;
+    merged_line(spec, report)?;
+    let log = TrainerLog::open(run.path(), from_step, total)?;
     let elapsed_before = state.elapsed_s;
-    Loop { run, spec, signals, report, data, learner, state, total, elapsed_before }.go(from_step)
+    Loop { run, spec, signals, report, recipe, learner, state, log, rows, total, elapsed_before }
+        .go(from_step)
 }
 
-/// Rows as the trainer sees them, split, in the order of the file.
-///
-/// # Errors
-/// A broken file, template or tokenizer; or no row that can teach.
-pub fn encode(spec: &RunSpec) -> Result<TrainData, Problem> {
+/// How many weights learn, in the original's words (S-107).
+fn trainable_line(trainable: u64, all: u64) -> String {
+    let share = 100.0 * trainable as f64 / all.max(1) as f64;
+    format!("trainable params: {trainable} || all params: {all} || trainable%: {share:.4}")
+}
+
+/// Says what was merged, and that a chain goes on (S-124).
+fn merged_line(spec: &RunSpec, report: &mut Reporter) -> Result<(), Problem> {
+    match spec.merged_adapters() {
+        0 => {}
+        count => report.log("info", format!("Merged {count} model checkpoint(s)."))?,
+    }
+    Ok(())
+}
+
+/// A run reads the rows it was launched on, or says that they have changed.
+fn check_dataset(spec: &RunSpec, state: &mut LoopState) -> Result<(), Problem> {
+    let found = facts::file_digest(Path::new(&spec.dataset.file))?;
+    let known = [spec.dataset.sha256.as_str(), state.dataset_sha256.as_str()];
+    if known.iter().any(|known| !known.is_empty() && *known != found) {
+        return Err(Problem::new(
+            "dataset.changed",
+            format!(
+                "The file of dataset \"{}\" is not the one this run was started with.",
+                spec.dataset.name
+            ),
+        )
+        .field("dataset")
+        .hint("Put the former file back, or launch a new run on the new one."));
+    }
+    state.dataset_sha256 = found;
+    Ok(())
+}
+
+fn encoder(spec: &RunSpec) -> Result<Encoder, Problem> {
     let tokenizer = Arc::new(ModelTokenizer::load(Path::new(&spec.model.folder))?);
-    let encoder = Encoder {
+    Ok(Encoder {
         template: Template::resolve(&spec.template, &tokenizer)?,
         stage: spec.stage,
         behaviour: contract::dataset::Behaviour::Corrected,
         max_source_length: spec.hyper.max_source_length,
         max_target_length: spec.hyper.max_target_length,
         system: Some(spec.system.clone()).filter(|system| !system.is_empty()),
-        tokenizer: Arc::clone(&tokenizer),
-    };
-    let data = match spec.stage {
-        Stage::Sft => sft::data(spec, &encoder)?,
-        Stage::Pt => pt::data(spec, &encoder)?,
-        Stage::Rm | Stage::Ppo | Stage::Dpo => {
-            return Err(Problem::new(
-                "train.unknown_stage",
-                format!("This worker cannot run the stage {}.", spec.stage.key()),
-            )
-            .hint("Choose fine-tuning (sft) or pre-training (pt)."));
-        }
-    };
-    Ok(TrainData { pad_id: tokenizer.pad_id(), ..data })
+        tokenizer,
+    })
+}
+
+fn recipe(spec: &RunSpec) -> Result<Box<dyn Recipe>, Problem> {
+    let encoder = encoder(spec)?;
+    Ok(match spec.stage {
+        Stage::Pt | Stage::Sft => Box::new(text::encode(spec, encoder)?),
+        Stage::Rm => Box::new(rm::encode(spec, &encoder)?),
+        Stage::Dpo => Box::new(dpo::encode(spec, &encoder)?),
+        Stage::Ppo => Box::new(ppo::encode(spec, encoder)?),
+    })
+}
+
+/// Rows of pt or sft as the trainer sees them, split, in the order of the file.
+///
+/// # Errors
+/// A broken file, template or tokenizer; or no row that can teach.
+pub fn encode(spec: &RunSpec) -> Result<TrainData, Problem> {
+    Ok(text::encode(spec, encoder(spec)?)?.into_data())
 }
 
 fn no_usable_rows(first: Option<(u64, String)>) -> Problem {
@@ -124,101 +249,16 @@ fn no_usable_rows(first: Option<(u64, String)>) -> Problem {
     .hint("Choose which columns hold the question and the answer.")
 }
 
-struct Loop<'a> {
-    run: &'a RunDir,
-    spec: &'a RunSpec,
-    signals: &'a Signals,
-    report: &'a mut Reporter,
-    data: TrainData,
-    learner: Learner,
-    state: LoopState,
-    total: u64,
-    elapsed_before: f64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Loop<'_> {
-    fn go(mut self, from_step: u64) -> Result<Ending, Problem> {
-        let hyper = &self.spec.hyper;
-        let (eval_every, save_every) = (hyper.eval_every(self.total), hyper.save_every(self.total));
-        let control = self.run.control();
-        let mut plan = Plan::new(self.data.train.len(), hyper);
-        if from_step == 0 {
-            self.evaluate(0)?;
-        }
-        if self.stop_asked()? {
-            if self.run.checkpoint(from_step)?.is_none() {
-                self.save(from_step, None, &plan)?;
-            }
-            return Ok(Ending::Stopped);
-        }
-        for step in from_step + 1..=self.total {
-            self.step(step, &mut plan)?;
-            let (last, stop) = (step == self.total, self.stop_asked()?);
-            let wished = control.take(Request::Checkpoint)?;
-            let save = last || stop || wished || step.is_multiple_of(save_every);
-            // A checkpoint is worth measuring, but somebody who asked for a stop is not kept waiting.
-            let measure = last || step.is_multiple_of(eval_every) || (save && !stop);
-            let eval_loss = if measure { self.evaluate(step)? } else { None };
-            if save {
-                self.save(step, eval_loss, &plan)?;
-            }
-            if stop && !last {
-                return Ok(Ending::Stopped);
-            }
-        }
-        Ok(Ending::Finished)
-    }
-
-    fn step(&mut self, step: u64, plan: &mut Plan) -> Result<(), Problem> {
-        let began = Instant::now();
-        let batches: Vec<Batch> =
-            plan.micro_batches(step).iter().map(|rows| self.train_batch(rows)).collect();
-        let made = self.learner.step(step, &batches)?;
-        self.report.step(&StepReport {
-            step,
-            total: self.total,
-            loss: made.loss,
-            learning_rate: made.learning_rate,
-            grad_norm: made.grad_norm,
-            epoch: plan.epoch_after(step),
-            tokens: made.tokens,
-            seconds: began.elapsed().as_secs_f64(),
-        })?;
-        if made.loss.is_finite() && made.grad_norm.is_finite() {
-            return Ok(());
-        }
-        Err(Problem::new(
-            "train.not_finite",
-            format!("At step {step} the loss became infinite or no number at all."),
-        )
-        .field("learning_rate")
-        .hint("Lower the learning rate or clip gradients, and launch again; the last checkpoint is kept."))
-    }
-
-    fn train_batch(&self, rows: &[u32]) -> Batch {
-        let rows: Vec<Encoded> = rows.iter().map(|row| self.data.train[*row as usize].clone()).collect();
-        learner::batch(&rows, self.data.pad_id)
-    }
-
-    /// Measures the held-out rows, if there are any, and reports.
-    fn evaluate(&mut self, step: u64) -> Result<Option<f64>, Problem> {
-        if self.data.eval.is_empty() {
-            return Ok(None);
-        }
-        let size = self.spec.hyper.per_device_train_batch_size.max(1);
-        let batches = self.data.eval.chunks(size).map(|rows| learner::batch(rows, self.data.pad_id));
-        let eval_loss = finite(self.learner.evaluate(batches)?);
-        self.report.event(Kind::Eval { step, eval_loss })?;
-        Ok(eval_loss)
-    }
-
-    fn save(&mut self, step: u64, eval_loss: Option<f64>, plan: &Plan) -> Result<(), Problem> {
-        self.state.micro_batches = plan.micro_batches_after(step);
-        self.state.elapsed_s = self.elapsed_before + self.report.seconds();
-        checkpoint::save(self.run, self.spec, &self.learner, &mut self.state, self.report, (step, eval_loss))
-    }
-
-    fn stop_asked(&self) -> Result<bool, Problem> {
-        Ok(self.run.control().take(Request::Stop)? || self.signals.stop_asked())
+    #[test]
+    fn s_107_the_share_that_learns_has_four_digits() {
+        assert_eq!(
+            trainable_line(4_194_304, 6_742_609_920),
+            "trainable params: 4194304 || all params: 6742609920 || trainable%: 0.0622"
+        );
+        assert!(trainable_line(0, 0).ends_with("0.0000"));
     }
 }

@@ -87,6 +87,7 @@ fn Goal(form: Form) -> impl IntoView {
     let tunings = [
         (Tuning::Lora, w.tuning_lora, w.tuning_lora_text),
         (Tuning::Full, w.tuning_full, w.tuning_full_text),
+        (Tuning::Freeze, w.tuning_freeze, w.tuning_freeze_text),
     ]
     .map(|(tuning, name, text)| {
         let on = move || form.tuning() == tuning;
@@ -199,7 +200,7 @@ fn Size(form: Form) -> impl IntoView {
                         form.change(|draft| draft.name = typed);
                     }/>
             </Field>
-            <Section form groups=&[Group::Size, Group::Lora]/>
+            <Section form groups=&[Group::Size, Group::Lora, Group::Preference]/>
         </section>
         <details class="card fold expert">
             <summary>{w.expert}" "<span class="tiny">{w.expert_text}</span></summary>

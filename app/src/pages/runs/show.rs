@@ -61,6 +61,7 @@ fn explanation(w: &Words, run: &RunView, feed: &Feed) -> String {
     let tuning = match run.summary.tuning {
         contract::Tuning::Lora => w.runs.lora.to_owned(),
         contract::Tuning::Full => w.runs.tuning_full.to_lowercase(),
+        contract::Tuning::Freeze => w.runs.tuning_freeze.to_lowercase(),
     };
     let what = match &feed.setup {
         Some(setup) => format!("{} ({})", run.summary.dataset_name, rows(w.lang, setup.train_rows)),

@@ -290,6 +290,17 @@ impl<B: Kernels> Trainer<B> {
         norm
     }
 
+    /// Throws the gathered gradients away.
+    pub fn forget_gradients(&mut self) {
+        self.grads = Grads::default();
+        self.micro = 0;
+    }
+
+    /// Updates made so far.
+    pub fn updates(&self) -> u64 {
+        self.optimizer.steps()
+    }
+
     /// One whole step over several micro-batches.
     pub fn step(
         &mut self,
@@ -382,3 +393,6 @@ impl<B: Kernels> Trainer<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

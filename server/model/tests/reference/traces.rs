@@ -210,9 +210,7 @@ fn traces(root: &Path, kinds: &[&str]) -> Vec<(PathBuf, Value)> {
 fn reference_s_168_reward_model_traces() {
     let root = reference();
     for (folder, case) in traces(&root, &["rm"]) {
-        run_pairs(&folder, &case, &root, |_, _| {
-            (losses::reward::WANTS, Box::new(|rows| losses::reward::judge(rows)))
-        });
+        run_pairs(&folder, &case, &root, |_, _| (losses::reward::WANTS, Box::new(losses::reward::judge)));
     }
 }
 

@@ -45,7 +45,7 @@ impl Speaker {
         let tokenizer_folder = whole.filter(|path| path.join("tokenizer.json").exists()).unwrap_or(folder);
         let tokenizer = ModelTokenizer::load(tokenizer_folder)?;
         let mut stop = model.config.eos_token_ids.clone();
-        stop.extend(generation_eos(source));
+        stop.extend(facts::generation_eos(source));
         Ok(Self { model, tokenizer, digest, stop })
     }
 
@@ -123,17 +123,6 @@ fn digest_of(folder: &Path) -> Result<String, Problem> {
     let facts = json::<ModelFacts>(&folder.join(facts::FILE)).map(|facts| facts.digest);
     let manifest = || json::<Manifest>(&folder.join("manifest.json")).map(|manifest| manifest.digest);
     facts.or_else(manifest).map_or_else(|| facts::digest(folder), Ok)
-}
-
-fn generation_eos(folder: &Path) -> Vec<u32> {
-    let Some(config) = json::<serde_json::Value>(&folder.join("generation_config.json")) else {
-        return Vec::new();
-    };
-    let ids = match &config["eos_token_id"] {
-        serde_json::Value::Array(ids) => ids.clone(),
-        one => vec![one.clone()],
-    };
-    ids.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Option<T> {

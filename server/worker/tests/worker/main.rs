@@ -2,8 +2,11 @@
 
 #![expect(clippy::expect_used, reason = "a helper of a test fails the test by panicking")]
 
+mod chain;
 mod generate;
 mod import;
 mod reference;
+mod resume;
+mod scores;
 mod support;
 mod train;

@@ -10,7 +10,7 @@ use contract::dataset::{DataFormat, FileKind, Mapping};
 use contract::event::{Event, Kind, What};
 use contract::ids::{DatasetId, ModelId, RunId};
 use contract::params::Hyper;
-use contract::spec::{DatasetRef, ModelRef, RunSpec};
+use contract::spec::{CheckpointRef, DatasetRef, ModelRef, RunSpec};
 use contract::stage::{Stage, Tuning};
 use rundir::RunDir;
 
@@ -48,6 +48,24 @@ pub(crate) fn dataset(folder: &Path) -> PathBuf {
     path
 }
 
+/// The same questions with a right and a wrong answer.
+pub(crate) fn pairs(folder: &Path) -> PathBuf {
+    let mut lines = String::new();
+    for (index, (thing, colour)) in THINGS.iter().zip(COLOURS).enumerate() {
+        let wrong = COLOURS[(index + 3) % COLOURS.len()];
+        for question in ["What colour is the", "Tell me the colour of the"] {
+            let row = serde_json::json!({
+                "instruction": format!("{question} {thing}?"), "chosen": format!("The {thing} is {colour}."),
+                "rejected": format!("It may be {wrong}, who knows, or {thing}."),
+            });
+            lines.push_str(&format!("{row}\n"));
+        }
+    }
+    let path = folder.join("pairs.jsonl");
+    std::fs::write(&path, lines).expect("written");
+    path
+}
+
 /// A model with random weights, made once by the binary.
 pub(crate) fn model() -> &'static Path {
     static MODEL: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
@@ -70,13 +88,26 @@ pub(crate) fn text(output: &Output) -> String {
 
 /// A specification with some values other than the defaults.
 pub(crate) fn spec(folder: &Path, tuning: Tuning, values: &[(&str, &str)]) -> RunSpec {
+    spec_of(Stage::Sft, folder, tuning, values)
+}
+
+/// The same of any stage; pairs for rm and dpo.
+pub(crate) fn spec_of(stage: Stage, folder: &Path, tuning: Tuning, values: &[(&str, &str)]) -> RunSpec {
+    let (file, mapping) = if stage.wants_pairs() {
+        let chosen = Some("chosen".to_owned());
+        let rejected = Some("rejected".to_owned());
+        let prompt = Some("instruction".to_owned());
+        (pairs(folder), Mapping { prompt, chosen, rejected, ..Mapping::empty(DataFormat::Pairs) })
+    } else {
+        (dataset(folder), mapping())
+    };
     let values: BTreeMap<String, String> =
         values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     RunSpec {
         format: contract::spec::FORMAT,
         run: RunId("r1".to_owned()),
         name: "kettle".to_owned(),
-        stage: Stage::Sft,
+        stage,
         tuning,
         model: ModelRef {
             id: ModelId("m1".to_owned()),
@@ -87,14 +118,16 @@ pub(crate) fn spec(folder: &Path, tuning: Tuning, values: &[(&str, &str)]) -> Ru
         dataset: DatasetRef {
             id: DatasetId("d1".to_owned()),
             name: "kettle".to_owned(),
-            file: dataset(folder).to_string_lossy().into_owned(),
+            file: file.to_string_lossy().into_owned(),
             kind: FileKind::Jsonl,
-            mapping: mapping(),
+            mapping,
             sha256: String::new(),
         },
         template: "model".to_owned(),
         system: String::new(),
-        hyper: Hyper::read(&values, Stage::Sft, tuning).expect("valid"),
+        hyper: Hyper::read(&values, stage, tuning).expect("valid"),
+        adapters: Vec::new(),
+        reward_model: None,
     }
 }
 
@@ -144,4 +177,33 @@ pub(crate) fn losses(events: &[Kind]) -> Vec<(u64, f64)> {
         _ => None,
     };
     events.iter().filter_map(step).collect()
+}
+
+/// A finished checkpoint of a run, as another run starts from it.
+pub(crate) fn reference(run: &RunDir) -> CheckpointRef {
+    let checkpoint = run.checkpoints().expect("lists").into_iter().next().expect("a checkpoint");
+    CheckpointRef {
+        run: RunId("earlier".to_owned()),
+        name: "earlier".to_owned(),
+        step: checkpoint.step(),
+        folder: checkpoint.path().to_string_lossy().into_owned(),
+        digest: checkpoint.manifest().digest.clone(),
+    }
+}
+
+/// Runs a specification to its end.
+pub(crate) fn complete(place: &Path, name: &str, spec: &RunSpec) -> RunDir {
+    let run = RunDir::create(&place.join(name), spec).expect("created");
+    let ended = finish(start(&run));
+    assert!(ended.status.success(), "{name}: {}\n{:?}", text(&ended), events(&run, 1).last());
+    run
+}
+
+/// A number of the stage, step by step.
+pub(crate) fn metric(events: &[Kind], name: &str) -> Vec<f64> {
+    let of = |kind: &Kind| match kind {
+        Kind::Step { metrics, .. } => metrics.get(name).copied(),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
 }

@@ -36,7 +36,7 @@ fn a_model_from_scratch_learns_and_is_saved() {
     let started = at(|kind| {
         matches!(kind, Kind::Started { train_rows: 21, eval_rows: 3, from_step: 0, total_steps: 24, .. })
     });
-    let before = at(|kind| matches!(kind, Kind::Eval { step: 0, eval_loss: Some(_) }));
+    let before = at(|kind| matches!(kind, Kind::Eval { step: 0, eval_loss: Some(_), .. }));
     let first = at(|kind| matches!(kind, Kind::Step { step: 1, .. }));
     assert!(started < before && before < first, "the base is measured before it changes");
     let losses = losses(&events);

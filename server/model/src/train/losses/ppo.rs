@@ -158,8 +158,8 @@ pub fn loss(config: &PpoConfig, rollout: &Rollout, log_probs: &[Vec<f64>], value
         *sum /= count;
     }
     result.total = result.policy + config.value_weight * result.value;
-    // Not `>`: a ratio that is no number must not count either.
-    result.skipped = !(result.mean_ratio <= config.ratio_limit);
+    // A ratio that is no number must not count either.
+    result.skipped = result.mean_ratio.is_nan() || result.mean_ratio > config.ratio_limit;
     if result.skipped {
         result.total = 0.0;
         result.d_log_probs.iter_mut().chain(&mut result.d_values).flatten().for_each(|x| *x = 0.0);

@@ -1,0 +1,232 @@
+//! Whether the checkpoints a run starts from fit its base and one another, from manifests, configurations and file
+//! headers alone: milliseconds, nothing large is read (S-105, S-123).
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use contract::checkpoint::Manifest;
+use contract::problem::Problem;
+use contract::spec::{CheckpointRef, RunSpec};
+use contract::stage::Tuning;
+use serde_json::Value;
+
+use crate::files;
+
+/// File of a value head within a checkpoint (S-131).
+pub const VALUE_HEAD: &str = "value_head.safetensors";
+/// File of an adapter's weights.
+pub const ADAPTER: &str = "adapter_model.safetensors";
+/// File of an adapter's shape.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// File of whole weights.
+pub const WHOLE_MODEL: &str = "model.safetensors";
+/// Longest safetensors header believed, bytes.
+const MAX_HEADER: u64 = 64 << 20;
+
+/// Every way in which the checkpoints of a specification do not fit; empty when they do.
+pub fn problems(spec: &RunSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let width = hidden_size(Path::new(&spec.model.folder));
+    if spec.tuning != Tuning::Lora && spec.adapters.len() > 1 {
+        problems.push(
+            Problem::new("form.one_checkpoint", "Only LoRA tuning accepts multiple checkpoints.")
+                .field("adapters"),
+        );
+    }
+    for (at, checkpoint) in spec.adapters.iter().enumerate() {
+        let before = &spec.adapters[..at];
+        if let Err(problem) = link(spec, before, checkpoint, width) {
+            problems.push(problem.field("adapters"));
+        }
+    }
+    if spec.stage == contract::Stage::Ppo {
+        let reward = spec.reward_model.as_ref().ok_or_else(|| {
+            Problem::new("form.no_reward_model", "A PPO run needs a reward model.")
+                .hint("Train one (stage rm) on the model you start from, then choose it here.")
+        });
+        if let Err(problem) = reward.and_then(|reward| reward_fits(spec, reward, width)) {
+            problems.push(problem.field("reward_model"));
+        }
+    }
+    problems
+}
+
+fn title(checkpoint: &CheckpointRef) -> String {
+    format!("The checkpoint of step {} of \"{}\"", checkpoint.step, checkpoint.name)
+}
+
+fn manifest(checkpoint: &CheckpointRef) -> Result<Manifest, Problem> {
+    files::read_json(&Path::new(&checkpoint.folder).join("manifest.json")).map_err(|_| {
+        Problem::new("chain.gone", format!("{} is not there any more.", title(checkpoint)))
+            .hint("Choose another checkpoint.")
+    })
+}
+
+/// Checks one link of the chain against the base and the links before it.
+fn link(
+    spec: &RunSpec,
+    before: &[CheckpointRef],
+    checkpoint: &CheckpointRef,
+    width: Option<u64>,
+) -> Result<(), Problem> {
+    let folder = Path::new(&checkpoint.folder);
+    let manifest = manifest(checkpoint)?;
+    let adapter = folder.join(ADAPTER_CONFIG).is_file() && folder.join(ADAPTER).is_file();
+    if !adapter {
+        let whole = folder.join(WHOLE_MODEL).is_file();
+        if whole && before.is_empty() {
+            return whole_fits(checkpoint, width);
+        }
+        let problem = Problem::new("chain.not_lora", format!("{} is not a LoRA adapter.", title(checkpoint)));
+        return Err(if whole {
+            problem.hint("It is a whole model: put it first, or start from it alone.")
+        } else {
+            problem.hint("The given checkpoint may be not a LoRA checkpoint; choose another one.")
+        });
+    }
+    if spec.tuning != Tuning::Lora {
+        return Err(Problem::new(
+            "chain.adapter_for_full",
+            format!("{} is an adapter, but every weight is to be tuned.", title(checkpoint)),
+        )
+        .hint("Choose an adapter (lora), or start from a checkpoint of a full run."));
+    }
+    same_base(spec, checkpoint, &manifest)?;
+    merged_before(before, checkpoint, &manifest)?;
+    adapter_fits(folder, checkpoint, width)
+}
+
+fn same_base(spec: &RunSpec, checkpoint: &CheckpointRef, manifest: &Manifest) -> Result<(), Problem> {
+    let base = manifest.lineage.as_ref().map_or("", |lineage| lineage.base.as_str());
+    if base.is_empty() || spec.model.digest.is_empty() || base == spec.model.digest {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "chain.other_base",
+        format!("{} was trained on another base model than {}.", title(checkpoint), spec.model.name),
+    )
+    .hint("Choose the model it was trained on."))
+}
+
+/// An adapter fits only on what was merged into the base when it was trained.
+fn merged_before(
+    before: &[CheckpointRef],
+    checkpoint: &CheckpointRef,
+    manifest: &Manifest,
+) -> Result<(), Problem> {
+    let Some(lineage) = &manifest.lineage else { return Ok(()) };
+    if lineage.merged.iter().eq(before.iter().map(|link| &link.digest)) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "chain.order",
+        format!("{} was trained on top of other checkpoints than those before it.", title(checkpoint)),
+    )
+    .hint("List the checkpoints in the order they were trained, each with what it was started from."))
+}
+
+fn whole_fits(checkpoint: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
+    match (hidden_size(Path::new(&checkpoint.folder)), width) {
+        (Some(found), Some(width)) if found != width => Err(Problem::new(
+            "chain.shape",
+            format!("{} is {found} wide, the model {width}.", title(checkpoint)),
+        )
+        .hint("Choose the model it was trained on.")),
+        _ => Ok(()),
+    }
+}
+
+/// Compares the shapes in the adapter's header with the width of the model.
+fn adapter_fits(folder: &Path, checkpoint: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
+    let broken = || {
+        Problem::new("chain.broken", format!("The adapter of {} cannot be read.", title(checkpoint)))
+            .hint("Choose another checkpoint.")
+    };
+    let config: Value = files::read_json(&folder.join(ADAPTER_CONFIG)).map_err(|_| broken())?;
+    if config.get("peft_type").and_then(Value::as_str).is_some_and(|kind| kind != "LORA") {
+        return Err(broken());
+    }
+    let shapes = header(&folder.join(ADAPTER)).ok_or_else(broken)?;
+    let Some(width) = width else { return Ok(()) };
+    // The query projection reads the hidden state, so A is as wide as the model.
+    let wrong = shapes.iter().find_map(|(name, shape)| {
+        let reads = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"];
+        let a = name.strip_suffix(".lora_A.weight")?;
+        let inner = *shape.get(1)?;
+        (reads.iter().any(|module| a.ends_with(module)) && inner != width).then_some(inner)
+    });
+    match wrong {
+        Some(found) => Err(Problem::new(
+            "chain.shape",
+            format!("{} is made for a model {found} wide; this one is {width} wide.", title(checkpoint)),
+        )
+        .hint("Choose the model it was trained on.")),
+        None => Ok(()),
+    }
+}
+
+fn reward_fits(spec: &RunSpec, reward: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
+    let folder = Path::new(&reward.folder);
+    let manifest = manifest(reward)?;
+    let (Some(head), true) = (header(&folder.join(VALUE_HEAD)), folder.join(ADAPTER_CONFIG).is_file()) else {
+        return Err(Problem::new(
+            "reward.no_head",
+            format!("{} is no reward model: it has no value head.", title(reward)),
+        )
+        .hint("Choose a checkpoint of a run with stage rm."));
+    };
+    same_base(spec, reward, &manifest)?;
+    let weight = head.iter().find(|(name, _)| name.ends_with("summary.weight"));
+    let found = weight.and_then(|(_, shape)| shape.last().copied());
+    if found.is_none() || width.is_some_and(|width| found != Some(width)) {
+        return Err(Problem::new(
+            "reward.head_width",
+            format!("The value head of {} does not fit a model of this width.", title(reward)),
+        )
+        .hint("Choose a reward model of the same base model."));
+    }
+    same_backbone(spec, reward, &manifest)?;
+    adapter_fits(folder, reward, width)
+}
+
+/// Policy and reward model share one backbone (S-200): what was merged into it must be the same.
+fn same_backbone(spec: &RunSpec, reward: &CheckpointRef, manifest: &Manifest) -> Result<(), Problem> {
+    let Some(lineage) = &manifest.lineage else { return Ok(()) };
+    let merged = spec.adapters.iter().take(spec.merged_adapters()).map(|link| &link.digest);
+    if lineage.merged.iter().eq(merged) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "reward.other_backbone",
+        format!("{} was trained on top of other checkpoints than this run starts from.", title(reward)),
+    )
+    .hint("Start both from the same checkpoint, and let this run begin a new adapter instead of going on with it."))
+}
+
+fn hidden_size(folder: &Path) -> Option<u64> {
+    let config: Value = files::read_json(&folder.join("config.json")).ok()?;
+    config.get("hidden_size").or_else(|| config.get("n_embd"))?.as_u64()
+}
+
+/// Shapes of the tensors of a safetensors file, from its header.
+fn header(path: &Path) -> Option<BTreeMap<String, Vec<u64>>> {
+    let mut file = std::fs::File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    let size = file.metadata().ok()?.len();
+    if length > MAX_HEADER || length + 8 > size {
+        return None;
+    }
+    let mut text = vec![0; usize::try_from(length).ok()?];
+    file.read_exact(&mut text).ok()?;
+    let header: BTreeMap<String, Value> = serde_json::from_slice(&text).ok()?;
+    let shape = |value: &Value| -> Option<Vec<u64>> {
+        value.get("shape")?.as_array()?.iter().map(Value::as_u64).collect()
+    };
+    Some(header.iter().filter_map(|(name, value)| Some((name.clone(), shape(value)?))).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What a run starts from: base, merged checkpoints, adapter and value head (S-099, S-104, S-124, S-125).
+
+use std::path::Path;
+
+use contract::problem::Problem;
+use contract::spec::RunSpec;
+use contract::stage::{Stage, Tuning};
+use model::lora::LoraConfig;
+use model::train::{Method, ValueHead, freeze_patterns};
+use model::{CausalLm, Cpu};
+use rundir::chain::{self, ADAPTER_CONFIG, VALUE_HEAD};
+
+use crate::problems::of_model;
+
+/// A model ready to be tuned.
+pub(super) struct Start {
+    /// With the adapter that goes on, if one does.
+    pub(super) model: CausalLm<Cpu>,
+    /// The same without an adapter, sharing its weights; for ppo.
+    pub(super) backbone: Option<CausalLm<Cpu>>,
+    /// Whether the last checkpoint's adapter is trained further.
+    pub(super) continues: bool,
+}
+
+/// Loads the base (or the whole model that stands first in the chain) and merges the chain.
+pub(super) fn load(spec: &RunSpec) -> Result<Start, Problem> {
+    if let Some(problem) = chain::problems(spec).into_iter().next() {
+        return Err(problem);
+    }
+    let whole = |folder: &str| !Path::new(folder).join(ADAPTER_CONFIG).is_file();
+    let first = spec.adapters.first().filter(|first| whole(&first.folder));
+    let base = first.map_or(&spec.model.folder, |first| &first.folder);
+    let mut model = CausalLm::<Cpu>::open(Path::new(base), &Default::default()).map_err(of_model)?;
+    let merged = if spec.tuning == Tuning::Lora { spec.merged_adapters() } else { spec.adapters.len() };
+    let mut continues = false;
+    for (at, link) in spec.adapters.iter().enumerate().skip(usize::from(first.is_some())) {
+        model.load_adapter(Path::new(&link.folder)).map_err(of_model)?;
+        if at < merged {
+            model.merge_adapter();
+        } else {
+            continues = true;
+        }
+    }
+    let backbone = (spec.stage == Stage::Ppo).then(|| {
+        let mut backbone = model.clone();
+        backbone.remove_adapter();
+        backbone
+    });
+    Ok(Start { model, backbone, continues })
+}
+
+/// What learns.
+pub(super) fn method(spec: &RunSpec, model: &CausalLm<Cpu>) -> Result<Method, Problem> {
+    method_for(spec, model.config.num_hidden_layers)
+}
+
+/// What learns in a model of some blocks.
+pub(super) fn method_for(spec: &RunSpec, layers: usize) -> Result<Method, Problem> {
+    let hyper = &spec.hyper;
+    Ok(match spec.tuning {
+        Tuning::Full => Method::Full,
+        Tuning::Freeze => {
+            let patterns = freeze_patterns(layers, hyper.num_layer_trainable, &hyper.name_module_trainable);
+            Method::Freeze(patterns.map_err(|error| of_model(error).field("num_layer_trainable"))?)
+        }
+        Tuning::Lora => Method::Lora(LoraConfig {
+            r: hyper.lora_rank,
+            alpha: hyper.lora_alpha,
+            dropout: hyper.lora_dropout,
+            target_modules: hyper.lora_target.clone(),
+            use_rslora: hyper.use_rslora,
+            use_dora: hyper.use_dora,
+            modules_to_save: hyper.modules_to_save.clone(),
+            ..LoraConfig::default()
+        }),
+    })
+}
+
+/// The value head of rm and ppo: the one of the adapter that goes on, else a fresh one.
+pub(super) fn head(spec: &RunSpec, continues: bool, width: usize) -> Result<Option<ValueHead<Cpu>>, Problem> {
+    if !spec.stage.has_value_head() {
+        return Ok(None);
+    }
+    // Old and new values of ppo are to differ by what was learnt, not by chance.
+    let dropout = if spec.stage == Stage::Rm { spec.hyper.value_head_dropout as f32 } else { 0.0 };
+    let kept =
+        spec.adapters.last().filter(|_| continues).map(|last| Path::new(&last.folder).join(VALUE_HEAD));
+    let device = Default::default();
+    match kept.filter(|path| path.is_file()) {
+        Some(path) => ValueHead::load(&path, "", width, dropout, &device).map(Some).map_err(of_model),
+        None => Ok(Some(ValueHead::fresh(width, dropout, spec.hyper.seed, &device))),
+    }
+}

@@ -1,0 +1,222 @@
+//! Files the original toolkit leaves beside its checkpoints, kept for scripts that read them (S-041, S-161, S-185).
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use contract::problem::Problem;
+use contract::spec::RunSpec;
+use serde_json::{Value, json};
+
+use crate::problems::of_file;
+use crate::report::{StepReport, finite};
+
+/// One line a step and a measurement.
+pub const LOG: &str = "trainer_log.jsonl";
+/// The same as one document, with best step and length of the run.
+pub const STATE: &str = "trainer_state.json";
+/// How the run was set.
+pub const ARGS: &str = "finetuning_args.json";
+/// How it ended.
+pub const RESULTS: [&str; 2] = ["train_results.json", "all_results.json"];
+
+/// `trainer_log.jsonl` at the root of a run.
+#[derive(Debug)]
+pub struct TrainerLog {
+    path: PathBuf,
+    total: u64,
+}
+
+impl TrainerLog {
+    /// Goes on after `from_step`: lines of later steps, which a killed worker left, are dropped; earlier ones always
+    /// stay (the original deleted the whole file, S-180).
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open(run: &Path, from_step: u64, total: u64) -> Result<Self, Problem> {
+        let log = Self { path: run.join(LOG), total };
+        let kept: String = log
+            .lines()
+            .iter()
+            .filter(|line| step_of(line) <= from_step)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        rundir::write_atomically(&log.path, kept.as_bytes())?;
+        Ok(log)
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn append(&self, line: &Value) -> Result<(), Problem> {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&self.path)
+            .map_err(|why| of_file(&self.path, "write", &why))?;
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|why| of_file(&self.path, "write", &why))
+    }
+
+    /// Adds a step.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn step(&self, made: &StepReport, elapsed_s: f64, remaining_s: f64) -> Result<(), Problem> {
+        let percentage = if self.total == 0 { 100.0 } else { 100.0 * made.step as f64 / self.total as f64 };
+        let mut line = json!({
+            "current_steps": made.step, "total_steps": self.total, "loss": finite(made.loss),
+            "learning_rate": made.learning_rate, "epoch": made.epoch, "grad_norm": finite(made.grad_norm),
+            "percentage": (percentage * 100.0).round() / 100.0, "elapsed_time": clock(elapsed_s),
+            "remaining_time": clock(remaining_s), "tokens_per_second": made.tokens as f64 / made.seconds.max(1e-6),
+        });
+        for (name, value) in &made.metrics {
+            line[name] = json!(finite(*value));
+        }
+        self.append(&line)
+    }
+
+    /// Adds a measurement.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn eval(&self, step: u64, loss: Option<f64>, metrics: &BTreeMap<String, f64>) -> Result<(), Problem> {
+        let mut line = json!({ "current_steps": step, "total_steps": self.total, "eval_loss": loss });
+        for (name, value) in metrics {
+            line[format!("eval_{name}")] = json!(finite(*value));
+        }
+        self.append(&line)
+    }
+
+    /// `trainer_state.json` as it stands after `step`.
+    pub fn state(&self, spec: &RunSpec, step: u64, best: Option<(u64, f64)>) -> Value {
+        let history: Vec<Value> =
+            self.lines().into_iter().filter(|line| step_of(line) <= step).map(history).collect();
+        json!({
+            "best_metric": best.map(|(_, loss)| loss),
+            "best_model_checkpoint": best.map(|(step, _)| format!("checkpoints/step-{step:08}")),
+            "global_step": step, "max_steps": self.total, "num_train_epochs": spec.hyper.num_train_epochs,
+            "train_batch_size": spec.hyper.per_device_train_batch_size, "log_history": history,
+        })
+    }
+}
+
+fn step_of(line: &Value) -> u64 {
+    line.get("current_steps").and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// A log line as transformers writes it.
+fn history(mut line: Value) -> Value {
+    if let Some(fields) = line.as_object_mut() {
+        let step = fields.remove("current_steps");
+        for name in ["total_steps", "percentage", "elapsed_time", "remaining_time"] {
+            fields.remove(name);
+        }
+        fields.insert("step".to_owned(), step.unwrap_or_default());
+    }
+    line
+}
+
+/// Seconds as `H:MM:SS`.
+fn clock(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+}
+
+/// `finetuning_args.json`: every setting, sorted by name (S-041).
+///
+/// # Errors
+/// When the settings cannot be written as JSON.
+pub fn args(spec: &RunSpec) -> Result<Vec<u8>, Problem> {
+    let broken =
+        |why: serde_json::Error| Problem::new("run.args", format!("The settings cannot be written: {why}."));
+    let hyper = serde_json::to_value(&spec.hyper).map_err(broken)?;
+    let mut sorted: BTreeMap<String, Value> =
+        hyper.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
+    sorted.insert("stage".to_owned(), json!(spec.stage.key()));
+    sorted.insert("finetuning_type".to_owned(), json!(spec.tuning.key()));
+    pretty(&sorted).map_err(broken)
+}
+
+/// JSON with an indent of two and a line break at the end.
+///
+/// # Errors
+/// When a value cannot be JSON.
+pub fn pretty<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Writes `train_results.json` and `all_results.json` at the root of a run (S-161).
+///
+/// # Errors
+/// When the disk refuses.
+pub fn results(run: &Path, results: &BTreeMap<String, f64>) -> Result<(), Problem> {
+    let numbers: BTreeMap<&String, Option<f64>> =
+        results.iter().map(|(name, x)| (name, finite(*x))).collect();
+    let text = pretty(&numbers).map_err(|why| Problem::new("run.results", format!("{why}.")))?;
+    for name in RESULTS {
+        rundir::write_atomically(&run.join(name), &text)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(step: u64) -> StepReport {
+        StepReport {
+            step,
+            total: 3,
+            loss: 1.5,
+            learning_rate: 1e-4,
+            grad_norm: f64::NAN,
+            epoch: 0.5,
+            tokens: 10,
+            seconds: 2.0,
+            metrics: BTreeMap::from([("reward".to_owned(), 0.25)]),
+        }
+    }
+
+    #[test]
+    fn s_180_a_resumed_run_keeps_its_log_up_to_its_checkpoint() {
+        let place = tempfile::tempdir().expect("a folder");
+        let log = TrainerLog::open(place.path(), 0, 3).expect("opened");
+        for step in 1..=3 {
+            log.step(&made(step), 3661.0, 5.0).expect("written");
+        }
+        let log = TrainerLog::open(place.path(), 2, 3).expect("opened");
+        assert_eq!(log.lines().iter().map(step_of).collect::<Vec<_>>(), [1, 2]);
+        log.step(&made(3), 1.0, 0.0).expect("written");
+        assert_eq!(log.lines().len(), 3);
+    }
+
+    #[test]
+    fn s_185_a_line_has_the_originals_fields() {
+        let place = tempfile::tempdir().expect("a folder");
+        let log = TrainerLog::open(place.path(), 0, 3).expect("opened");
+        log.step(&made(1), 3661.0, 59.9).expect("written");
+        let line = &log.lines()[0];
+        assert_eq!(
+            (line["elapsed_time"].as_str(), line["remaining_time"].as_str()),
+            (Some("1:01:01"), Some("0:00:59"))
+        );
+        assert_eq!((line["percentage"].as_f64(), line["reward"].as_f64()), (Some(33.33), Some(0.25)));
+        assert!(line["grad_norm"].is_null(), "JSON has no NaN");
+        let empty = TrainerLog { total: 0, ..log };
+        empty.step(&made(2), 0.0, 0.0).expect("written");
+        assert_eq!(empty.lines()[1]["percentage"], 100.0);
+    }
+
+    #[test]
+    fn s_041_arguments_are_sorted_and_indented_by_two() {
+        let spec_hyper = contract::params::Hyper::default();
+        let text = pretty(&BTreeMap::from([("b", 1), ("a", 2)])).expect("JSON");
+        assert_eq!(String::from_utf8_lossy(&text), "{\n  \"a\": 2,\n  \"b\": 1\n}\n");
+        assert!(serde_json::to_value(&spec_hyper).expect("JSON")["lora_rank"] == 8);
+    }
+}

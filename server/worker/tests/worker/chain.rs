@@ -1,0 +1,184 @@
+//! Stages one after another: sft, then rm and dpo on top of it, then ppo with the reward model.
+
+use contract::event::Kind;
+use contract::spec::RunSpec;
+use contract::stage::{Stage, Tuning};
+use rundir::RunDir;
+
+use crate::support::{complete, events, finish, metric, reference, spec_of, start, text};
+
+const SHORT: [(&str, &str); 6] = [
+    ("max_source_length", "48"),
+    ("max_target_length", "8"),
+    ("per_device_train_batch_size", "4"),
+    ("lora_rank", "4"),
+    ("save_steps", "100"),
+    ("max_steps", "6"),
+];
+
+fn of(stage: Stage, place: &tempfile::TempDir, more: &[(&str, &str)]) -> RunSpec {
+    let values: Vec<_> = SHORT.iter().chain(more).copied().collect();
+    spec_of(stage, place.path(), Tuning::Lora, &values)
+}
+
+fn failure(run: &RunDir) -> String {
+    match events(run, 1).last() {
+        Some(Kind::Failed { problem, .. }) => problem.code.clone(),
+        other => panic!("did not fail: {other:?}"),
+    }
+}
+
+#[test]
+fn s_124_s_200_sft_then_rm_then_ppo_on_one_backbone() {
+    let place = tempfile::tempdir().expect("a folder");
+    let sft = complete(place.path(), "sft", &of(Stage::Sft, &place, &[]));
+    let mut spec =
+        of(Stage::Rm, &place, &[("max_steps", "12"), ("learning_rate", "3e-3"), ("dev_ratio", "0.2")]);
+    spec.adapters = vec![reference(&sft)];
+    let rm = complete(place.path(), "rm", &spec);
+    let said = events(&rm, 1);
+    assert!(
+        said.iter()
+            .any(|kind| matches!(kind, Kind::Log { text, .. } if text == "Merged 1 model checkpoint(s)."))
+    );
+    let accuracies = metric(&said, "accuracy");
+    assert!(accuracies.len() == 12 && accuracies[9..].iter().sum::<f64>() > 2.0, "{accuracies:?}");
+    assert!(
+        said.iter()
+            .any(|kind| matches!(kind, Kind::Eval { metrics, .. } if metrics.contains_key("accuracy")))
+    );
+    let saved = rm.checkpoint(12).expect("lists").expect("saved");
+    let lineage = saved.manifest().lineage.clone().expect("written");
+    assert!(lineage.value_head && lineage.merged == [reference(&sft).digest]);
+    for name in
+        ["value_head.safetensors", "adapter_config.json", "finetuning_args.json", "trainer_state.json"]
+    {
+        assert!(saved.path().join(name).is_file(), "{name}");
+    }
+
+    let mut spec = of(Stage::Ppo, &place, &[("ppo_epochs", "2"), ("max_steps", "4")]);
+    spec.adapters = vec![reference(&sft)];
+    spec.reward_model = Some(reference(&rm));
+    let ppo = complete(place.path(), "ppo", &spec);
+    let said = events(&ppo, 1);
+    for name in ["reward", "kl", "beta", "clip_fraction", "response_length", "entropy", "value_loss"] {
+        assert_eq!(metric(&said, name).len(), 4, "{name}");
+    }
+    assert!(metric(&said, "kl")[0].abs() < 1e-3, "a fresh adapter is the SFT model itself");
+    assert!(metric(&said, "response_length").iter().all(|length| (2.0..=8.0).contains(length)));
+    assert_eq!(said.iter().filter(|kind| matches!(kind, Kind::Sample { .. })).count(), 4);
+    let saved = ppo.checkpoint(4).expect("lists").expect("saved");
+    assert!(saved.path().join("value_head.safetensors").is_file(), "S-215: adapter and value head");
+    assert_eq!(saved.manifest().loop_state.updates, Some(8), "two passes a step");
+}
+
+#[test]
+fn dpo_learns_pairs_against_the_model_it_starts_from() {
+    let place = tempfile::tempdir().expect("a folder");
+    let run = complete(
+        place.path(),
+        "dpo",
+        &of(Stage::Dpo, &place, &[("max_steps", "10"), ("learning_rate", "3e-3"), ("dev_ratio", "0")]),
+    );
+    let said = events(&run, 1);
+    let margins = metric(&said, "margin");
+    assert!(margins[0].abs() < 1e-4 && margins[9] > 0.05, "{margins:?}");
+    let losses = crate::support::losses(&said);
+    assert!((losses[0].1 - std::f64::consts::LN_2).abs() < 1e-4 && losses[9].1 < losses[0].1, "{losses:?}");
+}
+
+#[test]
+fn s_021_an_adapter_is_trained_further_or_merged_as_asked() {
+    let place = tempfile::tempdir().expect("a folder");
+    let first = complete(place.path(), "first", &of(Stage::Sft, &place, &[("learning_rate", "3e-3")]));
+    let last = |run: &RunDir| crate::support::losses(&events(run, 1));
+    let mut spec = of(Stage::Sft, &place, &[("warmup_ratio", "0"), ("learning_rate", "1e-9")]);
+    spec.adapters = vec![reference(&first)];
+    let further = complete(place.path(), "further", &spec);
+    assert_eq!(
+        further
+            .checkpoint(6)
+            .expect("lists")
+            .expect("saved")
+            .manifest()
+            .lineage
+            .clone()
+            .expect("there")
+            .merged
+            .len(),
+        0
+    );
+    spec.hyper.resume_lora_training = false;
+    let merged = complete(place.path(), "merged", &spec);
+    assert_eq!(
+        merged
+            .checkpoint(6)
+            .expect("lists")
+            .expect("saved")
+            .manifest()
+            .lineage
+            .clone()
+            .expect("there")
+            .merged
+            .len(),
+        1
+    );
+    for ((_, a), (_, b)) in last(&further).iter().zip(last(&merged)) {
+        assert!((a - b).abs() < 1e-3, "both begin where the first ended: {a} {b}");
+    }
+    assert!(last(&further)[0].1 < last(&first)[0].1 - 0.05, "not from the base");
+}
+
+#[test]
+fn s_105_a_wrong_reward_model_is_refused_before_anything_is_loaded() {
+    let place = tempfile::tempdir().expect("a folder");
+    let sft = complete(place.path(), "sft", &of(Stage::Sft, &place, &[]));
+    let mut spec = of(Stage::Ppo, &place, &[]);
+    spec.adapters = vec![reference(&sft)];
+    spec.reward_model = Some(reference(&sft));
+    let run = RunDir::create(&place.path().join("ppo"), &spec).expect("created");
+    let ended = finish(start(&run));
+    assert!(!ended.status.success(), "{}", text(&ended));
+    assert_eq!(failure(&run), "reward.no_head");
+    let loading = |kind: &Kind| matches!(kind, Kind::Preparing { phase } if phase == "loading_model");
+    assert!(!events(&run, 1).iter().any(loading));
+}
+
+#[test]
+fn s_163_answers_are_measured_and_written() {
+    let place = tempfile::tempdir().expect("a folder");
+    let values = [("predict_with_generate", "true"), ("dev_ratio", "0.2"), ("predict_temperature", "0")];
+    let run = complete(place.path(), "sft", &of(Stage::Sft, &place, &values));
+    let said = events(&run, 1);
+    let measured = said.iter().find_map(|kind| match kind {
+        Kind::Eval { metrics, .. } if metrics.contains_key("rouge-l") => Some(metrics.clone()),
+        _ => None,
+    });
+    assert!(measured.expect("measured").values().all(|score| (0.0..=100.0).contains(score)));
+    let text = std::fs::read_to_string(run.path().join("generated_predictions.jsonl")).expect("written");
+    assert_eq!(text.lines().count(), 5, "a fifth of 24 rows, rounded up");
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert!(row["label"].as_str().is_some_and(|label| label.starts_with("The ")), "{row}");
+        assert!(row["predict"].is_string() && row["prompt"].is_string());
+    }
+    for name in ["trainer_log.jsonl", "trainer_state.json", "train_results.json", "all_results.json"] {
+        assert!(run.path().join(name).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn s_161_a_freeze_run_changes_only_its_blocks() {
+    let place = tempfile::tempdir().expect("a folder");
+    let values: Vec<_> = SHORT.iter().chain(&[("num_layer_trainable", "1")]).copied().collect();
+    let spec = spec_of(Stage::Sft, place.path(), Tuning::Freeze, &values);
+    let run = complete(place.path(), "freeze", &spec);
+    let said = events(&run, 1);
+    let Some(Kind::Started { trainable_params, .. }) =
+        said.iter().find(|kind| matches!(kind, Kind::Started { .. })).cloned()
+    else {
+        panic!("not started")
+    };
+    assert_eq!(trainable_params, 3 * 128 * 344, "one feed-forward part");
+    assert!(run.checkpoint(6).expect("lists").expect("saved").path().join("model.safetensors").is_file());
+}
