@@ -309,16 +309,35 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Feeds the next tokens of one sequence; returns their normed hidden states `[ids, d]`.
     pub fn forward_cached(&self, ids: &[u32], cache: &mut KvCache<B>, mode: Mode) -> Mat<B> {
-        let start = cache.len as u32;
-        let positions: Vec<u32> = (start..start + ids.len() as u32).collect();
-        let rotaries = self.ropes.at(&positions, cache.capacity);
-        let mut x = self.looked_up(ids, &positions, mode);
-        let fore = self.fore(&rotaries, &[], mode);
-        for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
-            x = layer.forward_cached(x, &fore, cache);
+        self.feed(ids, &[Segment { start: 0, len: ids.len() }], &mut [cache], mode)
+    }
+
+    /// Feeds the next tokens of several sequences, one segment and one cache for each.
+    fn feed(&self, ids: &[u32], segments: &[Segment], caches: &mut [&mut KvCache<B>], mode: Mode) -> Mat<B> {
+        let mut positions = Vec::with_capacity(ids.len());
+        for (segment, cache) in segments.iter().zip(caches.iter()) {
+            positions.extend(cache.len as u32..(cache.len + segment.len) as u32);
         }
-        cache.len += ids.len();
+        let reach = caches.iter().map(|cache| cache.capacity.max(cache.len)).max().unwrap_or(0);
+        let rotaries = self.ropes.at(&positions, reach);
+        let mut x = self.looked_up(ids, &positions, mode);
+        let fore = self.fore(&rotaries, segments, mode);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let mut caches: Vec<&mut B::Cache> = caches.iter_mut().map(|cache| &mut cache.layers[i]).collect();
+            x = layer.forward_cached(x, &fore, &mut caches);
+        }
+        for (segment, cache) in segments.iter().zip(caches) {
+            cache.len += segment.len;
+        }
         self.norm.forward(&x, self.eps())
+    }
+
+    /// Feeds one token to each of several sequences; returns the logits after each.
+    pub fn next_logits_of(&self, ids: &[u32], caches: &mut [&mut KvCache<B>], mode: Mode) -> Vec<Vec<f32>> {
+        let segments: Vec<Segment> = (0..ids.len()).map(|start| Segment { start, len: 1 }).collect();
+        let hidden = self.feed(ids, &segments, caches, mode);
+        let logits = B::to_host(&self.logits_in(&hidden, mode));
+        logits.chunks(self.config.vocab_size).map(<[f32]>::to_vec).collect()
     }
 
     /// Feeds the next tokens of one sequence; returns the logits after the last of them.

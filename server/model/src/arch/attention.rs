@@ -107,9 +107,21 @@ impl<B: Kernels> Attention<B> {
         (out, AttentionKept { qkv, plain, state, inner })
     }
 
-    pub(crate) fn forward_cached(&self, h: &Mat<B>, fore: &Fore, cache: &mut B::Cache) -> Mat<B> {
-        let ([q, k, v], ..) = self.meet(h, fore);
-        let out = B::attention_cached(&q, &k, &v, self.heads(fore.heads), cache);
+    /// Over what the caches hold: one segment and one cache for each sequence.
+    pub(crate) fn forward_cached(&self, h: &Mat<B>, fore: &Fore, caches: &mut [&mut B::Cache]) -> Mat<B> {
+        let (qkv, ..) = self.meet(h, fore);
+        let heads = self.heads(fore.heads);
+        let alone = caches.len() == 1;
+        let outs = fore.segments.iter().zip(caches).map(|(segment, cache)| {
+            let rows = segment.start..segment.start + segment.len;
+            let part = |all: &Mat<B>| match alone {
+                true => all.clone(),
+                false => all.clone().slice([rows.clone(), 0..all.dims()[1]]),
+            };
+            let [q, k, v] = qkv.each_ref().map(part);
+            B::attention_cached(&q, &k, &v, heads, cache)
+        });
+        let out = Tensor::cat(outs.collect(), 0);
         self.output.forward(&out, fore.mode).0
     }
 

@@ -107,9 +107,9 @@ impl<B: Kernels> Layer<B> {
         (middle.clone() + y, LayerState { x, attention, attended, middle, feed, fed })
     }
 
-    pub(crate) fn forward_cached(&self, x: Mat<B>, fore: &Fore, cache: &mut B::Cache) -> Mat<B> {
+    pub(crate) fn forward_cached(&self, x: Mat<B>, fore: &Fore, caches: &mut [&mut B::Cache]) -> Mat<B> {
         let h = self.attention_norm.forward(&x, fore.eps);
-        let y = self.attention.forward_cached(&h, fore, cache);
+        let y = self.attention.forward_cached(&h, fore, caches);
         let middle = x + normed_after(self.after_attention.as_ref(), y, fore.eps).0;
         let h = self.feed_norm.forward(&middle, fore.eps);
         let y = self.feed.forward(&h, fore).0;
