@@ -53,17 +53,21 @@ fn s_188_the_prompt_of_a_left_padded_batch_is_cut_off() {
 
 #[test]
 fn s_191_scores_that_are_no_numbers_fail_their_row_only() {
+    let (healthy, greedy) = (model(), SamplingConfig::greedy(3));
+    let said = Generator::new(&healthy, vec![]).generate(&[1, 2], &greedy, |_| ControlFlow::Continue(()));
+    let said = said.unwrap().0;
+    let bad = (4..40).find(|token| !said.contains(token)).unwrap();
     for value in [f32::NAN, f32::INFINITY] {
-        let model = spoilt(9, value);
+        let model = spoilt(bad as usize, value);
         let generator = Generator::new(&model, vec![]);
         let rows = generator
-            .generate_rows(&[vec![1, 2], vec![3, 9]], &SamplingConfig::greedy(3), |_, _| ControlFlow::Continue(()))
+            .generate_rows(&[vec![1, 2], vec![3, bad]], &greedy, |_, _| ControlFlow::Continue(()))
             .unwrap();
         assert_eq!((rows[0].tokens.len(), &rows[0].finish), (3, &Ok(Finish::Length)));
         let error = rows[1].finish.clone().unwrap_err();
         assert!(rows[1].tokens.is_empty() && error.code == "generation.scores", "{error}");
         assert!(error.to_string().contains("new token 1"), "{error}");
-        let beams = generator.beam_search(&[3, 9], &BeamConfig::default()).unwrap_err();
+        let beams = generator.beam_search(&[3, bad], &BeamConfig::default()).unwrap_err();
         assert_eq!(beams.code, "generation.scores");
     }
 }
