@@ -21,8 +21,8 @@ mod qwen3;
 mod rope;
 
 use crate::config::ModelConfig;
-use crate::kernels::{CrossEntropy, Heads, Kernels, Mat, Segment, Targets, Want};
 use crate::error::{ModelError, Result};
+use crate::kernels::{CrossEntropy, Heads, Kernels, Mat, Segment, Targets, Want};
 use crate::lora::LoraConfig;
 use crate::rng::splitmix;
 use crate::train::{Batch, Grads, Packed};
@@ -30,9 +30,9 @@ pub use backward::Upstream;
 pub(crate) use files::transposed;
 use layer::Fore;
 pub(crate) use layer::{Layer, LayerState};
+pub use linear::{Linear, LoraPart, Magnitude};
 use norm::Norm;
 use rope::{Ropes, Rotaries};
-pub use linear::{Linear, LoraPart, Magnitude};
 
 /// A named tensor of a model.
 #[derive(Clone, Debug)]
@@ -212,13 +212,17 @@ impl<B: Kernels> CausalLm<B> {
         if self.positions.is_none() || batch.t <= most {
             return Ok(());
         }
-        let long = batch.attention_mask.chunks(batch.t).position(|row| {
-            row.iter().filter(|real| **real != 0).count() > most
-        });
+        let long = batch
+            .attention_mask
+            .chunks(batch.t)
+            .position(|row| row.iter().filter(|real| **real != 0).count() > most);
         match long {
             Some(row) => Err(ModelError::new(
                 "batch.too_long",
-                format!("Row {} of the batch is longer than the {most} positions this model has learned.", row + 1),
+                format!(
+                    "Row {} of the batch is longer than the {most} positions this model has learned.",
+                    row + 1
+                ),
             )
             .hint("Choose a shorter cut-off.")),
             None => Ok(()),
@@ -323,7 +327,8 @@ impl<B: Kernels> CausalLm<B> {
         let mut x = self.looked_up(ids, &positions, mode);
         let fore = self.fore(&rotaries, segments, mode);
         for (i, layer) in self.layers.iter().enumerate() {
-            let mut caches: Vec<&mut B::Cache> = caches.iter_mut().map(|cache| &mut cache.layers[i]).collect();
+            let mut caches: Vec<&mut B::Cache> =
+                caches.iter_mut().map(|cache| &mut cache.layers[i]).collect();
             x = layer.forward_cached(x, &fore, &mut caches);
         }
         for (segment, cache) in segments.iter().zip(caches) {

@@ -195,7 +195,8 @@ impl ModelConfig {
         let (d, inner) = (self.hidden_size, self.intermediate_size);
         let (wide, narrow) = (self.query_width(), self.key_width());
         let mut all = Vec::with_capacity(7);
-        let qkv: &[usize] = if family.qkv.len() == 1 { &[wide + 2 * narrow] } else { &[wide, narrow, narrow] };
+        let qkv: &[usize] =
+            if family.qkv.len() == 1 { &[wide + 2 * narrow] } else { &[wide, narrow, narrow] };
         for (name, outer) in family.qkv.iter().zip(qkv) {
             all.push(LinearShape { name, outer: *outer, inner: d, bias: self.qkv_bias });
         }
@@ -262,7 +263,8 @@ impl ModelConfig {
         family.transposed
             && name.starts_with(family.layers)
             && self.linears().iter().any(|linear| {
-                name.strip_suffix(".weight").is_some_and(|module| module.ends_with(&format!(".{}", linear.name)))
+                name.strip_suffix(".weight")
+                    .is_some_and(|module| module.ends_with(&format!(".{}", linear.name)))
             })
     }
 

@@ -76,7 +76,9 @@ fn check_scores(logits: &[f32], step: usize) -> Result<()> {
             "generation.scores",
             format!("The model's scores for new token {} are not numbers ({score}).", step + 1),
         )
-        .hint("Its weights have diverged: take an earlier checkpoint, or train with a smaller learning rate.")),
+        .hint(
+            "Its weights have diverged: take an earlier checkpoint, or train with a smaller learning rate.",
+        )),
     }
 }
 

@@ -162,7 +162,8 @@ impl LoraConfig {
             _ => return Err(fail("\"target_modules\" is missing".into())),
         };
         // Right for GPT-2, whose files hold linear maps transposed; A and B are the same either way.
-        let turned = targets.iter().all(|name| name.rsplit('.').next().is_some_and(|last| last.starts_with("c_")));
+        let turned =
+            targets.iter().all(|name| name.rsplit('.').next().is_some_and(|last| last.starts_with("c_")));
         if get("fan_in_fan_out") == Some(&json!(true)) && !turned {
             return Err(fail("\"fan_in_fan_out\" is set, which is not supported".into()));
         }

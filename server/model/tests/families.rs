@@ -24,10 +24,12 @@ fn tiny() -> Vec<(String, ModelConfig)> {
             "query_pre_attn_scalar": 3, "sliding_window_pattern": 2, "attention_bias": kind == "qwen3",
             "initializer_range": 0.2 })
     };
-    let mut all: Vec<(String, Value)> = SUPPORTED.iter().map(|kind| ((*kind).to_owned(), base(kind))).collect();
+    let mut all: Vec<(String, Value)> =
+        SUPPORTED.iter().map(|kind| ((*kind).to_owned(), base(kind))).collect();
     let mut long = base("phi3");
     long["original_max_position_embeddings"] = json!(4);
-    long["rope_scaling"] = json!({ "type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0] });
+    long["rope_scaling"] =
+        json!({ "type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0] });
     all.push(("phi3 longrope".to_owned(), long));
     let read = |value: &Value| ModelConfig::from_json(value.to_string().as_bytes()).unwrap();
     all.iter().map(|(name, value)| (name.clone(), read(value))).collect()
@@ -80,7 +82,10 @@ fn check_slopes(name: &str, model: &CausalLm<Cpu>) -> usize {
             loss(&moved)
         };
         let slope = (moved(1.0) - moved(-1.0)) / (2.0 * step);
-        assert!((slope - length).abs() <= 0.03 * length + 2e-3, "{name} {tensor}: slope {slope}, gradient {length}");
+        assert!(
+            (slope - length).abs() <= 0.03 * length + 2e-3,
+            "{name} {tensor}: slope {slope}, gradient {length}"
+        );
         checked += 1;
     }
     checked
@@ -93,7 +98,10 @@ fn gradients_agree_with_finite_differences() {
         model.set_trainable(|_| true);
         let tensors = config.tensors().len();
         let checked = check_slopes(&name, &model);
-        assert!(checked * 10 >= tensors * 8, "{name}: only {checked} of {tensors} gradients were large enough");
+        assert!(
+            checked * 10 >= tensors * 8,
+            "{name}: only {checked} of {tensors} gradients were large enough"
+        );
     }
 }
 
@@ -119,7 +127,9 @@ fn all_linear_resolves_from_the_model_and_its_gradients_pass_a_frozen_base() {
         let mut again = model.clone();
         again.load_adapter(folder.path()).unwrap();
         model.merge_adapter();
-        for other in [again.batch_logits(&batch(), Mode::default()), model.batch_logits(&batch(), Mode::default())] {
+        for other in
+            [again.batch_logits(&batch(), Mode::default()), model.batch_logits(&batch(), Mode::default())]
+        {
             let apart = before.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart < 2e-4 && places > 0, "{name}: {apart}");
         }
@@ -145,8 +155,9 @@ fn every_family_learns_is_saved_and_decodes_as_it_reads() {
             continue;
         }
         let generator = Generator::new(&model, vec![]);
-        let (tokens, _) =
-            generator.generate(&[1, 5, 9], &SamplingConfig::greedy(5), |_| ControlFlow::Continue(())).unwrap();
+        let (tokens, _) = generator
+            .generate(&[1, 5, 9], &SamplingConfig::greedy(5), |_| ControlFlow::Continue(()))
+            .unwrap();
         let whole: Vec<u32> = [1, 5, 9].into_iter().chain(tokens.iter().copied()).collect();
         let batch = Batch::from_rows(&[(whole.clone(), vec![-100; whole.len()])], 0);
         let logits = model.batch_logits(&batch, Mode::default());

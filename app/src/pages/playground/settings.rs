@@ -94,7 +94,8 @@ fn Stops(settings: RwSignal<GenerationSettings>) -> impl IntoView {
     let error = error_of(settings, "stop");
     let value = RwSignal::new(settings.get_untracked().stop.join("\n"));
     Effect::new(move || {
-        let stop = value.with(|text| text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect());
+        let stop =
+            value.with(|text| text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect());
         settings.update(|s| s.stop = stop);
     });
     view! {

@@ -53,7 +53,7 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
         "gpt2" => None,
         "llama" => Some(sentencepiece::parts(source)?),
         other => {
-        return Err(Problem::new(
+            return Err(Problem::new(
             "tokenizer.gguf_unsupported",
             format!(
                 "This GGUF file has a tokenizer of kind “{other}”; Burnish reads “gpt2” (byte-level BPE) and “llama” (SentencePiece)."

@@ -135,8 +135,7 @@ impl<B: Kernels> Attention<B> {
     ) -> Option<Mat<B>> {
         let AttentionKept { qkv, plain, state, mut inner } = kept;
         let (fore, out_inner) = (back.fore, inner.pop().flatten());
-        let d_out =
-            self.output.backward(&state.out, out_inner.as_ref(), dy, fore.mode, back.grads, true)?;
+        let d_out = self.output.backward(&state.out, out_inner.as_ref(), dy, fore.mode, back.grads, true)?;
         let heads = self.heads(fore.heads);
         let [mut dq, mut dk, dv] =
             B::attention_backward(qkv.each_ref(), &state, &d_out, heads, fore.segments);

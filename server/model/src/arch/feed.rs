@@ -32,7 +32,9 @@ impl<B: Kernels> Feed<B> {
         match (parts, self.activation) {
             ([gate, up], Activation::Silu) => B::swiglu(gate, up),
             ([gate, up], Activation::GeluTanh) => ops::gelu::<B>(gate) * up.clone(),
-            (plain, Activation::Silu) => plain[0].clone() * burn::tensor::activation::sigmoid(plain[0].clone()),
+            (plain, Activation::Silu) => {
+                plain[0].clone() * burn::tensor::activation::sigmoid(plain[0].clone())
+            }
             (plain, Activation::GeluTanh) => ops::gelu::<B>(&plain[0]),
         }
     }
@@ -75,8 +77,7 @@ impl<B: Kernels> Feed<B> {
         let out_inner = inner.pop().flatten();
         // Computed anew: it is as large as gate and up.
         let act = self.activate(&parts);
-        let d_act =
-            self.down.backward(&act, out_inner.as_ref(), dy, back.fore.mode, back.grads, true)?;
+        let d_act = self.down.backward(&act, out_inner.as_ref(), dy, back.fore.mode, back.grads, true)?;
         let d_parts = self.activate_backward(&parts, &d_act);
         project_backward(&self.up, h, &inner, d_parts, back)
     }

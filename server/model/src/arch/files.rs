@@ -41,7 +41,11 @@ pub(super) fn read(
         .hint("config.json and the weights belong to different models."));
     }
     let values = weights.read(stored)?;
-    Ok(if wanted == shape && !config.is_transposed(name) { values } else { transposed(&values, wanted[0], wanted[1]) })
+    Ok(if wanted == shape && !config.is_transposed(name) {
+        values
+    } else {
+        transposed(&values, wanted[0], wanted[1])
+    })
 }
 
 /// Values of a tensor as files hold them.

@@ -58,7 +58,8 @@ impl<B: Kernels> Builder<'_, B> {
             linears.push_back(self.linear(at(shape.name), shape.outer, shape.inner, shape.bias)?);
         }
         let mut take = |count: usize| linears.drain(..count).collect::<Vec<_>>();
-        let (qkv, mut output, up, mut down) = (take(family.qkv.len()), take(1), take(family.up.len()), take(1));
+        let (qkv, mut output, up, mut down) =
+            (take(family.qkv.len()), take(1), take(family.up.len()), take(1));
         let mut wide = |name: Option<&str>| name.map(|name| self.norm(&at(name), d)).transpose();
         let (after_attention, after_feed) = (wide(names.after_attention)?, wide(names.after_feed)?);
         let head_norms = match names.heads {

@@ -51,8 +51,7 @@ impl<B: Kernels> Norm<B> {
         let (folded, d_folded) = (self.folded(x), self.folded(dy));
         let dx = match &self.bias {
             Some(bias) => {
-                let [dx, dw, db] =
-                    ops::layer_norm_backward::<B>(&folded, &self.weight.value, eps, &d_folded);
+                let [dx, dw, db] = ops::layer_norm_backward::<B>(&folded, &self.weight.value, eps, &d_folded);
                 if self.weight.trainable {
                     grads.add(&self.weight.name, dw);
                 }

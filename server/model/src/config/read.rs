@@ -84,7 +84,11 @@ impl ModelConfig {
         match fields.text("hidden_act") {
             Some(act) if !family.activations.contains(&act) => Err(ModelError::new(
                 "config.hidden_act",
-                format!("config.json: {} \"{}\" is not supported.", fields.own_name("hidden_act"), short(act)),
+                format!(
+                    "config.json: {} \"{}\" is not supported.",
+                    fields.own_name("hidden_act"),
+                    short(act)
+                ),
             )
             .hint(format!("Supported: {}.", family.activations.join(", ")))),
             _ => Ok(()),

@@ -55,8 +55,9 @@ pub(crate) fn rope_fields<'a>(fields: &Fields<'a>, layer_type: &str) -> Result<O
 pub(super) fn rope_scaling(fields: &Fields, config: &ModelConfig) -> Result<RopeScaling> {
     let Some(inner) = rope_fields(fields, "full_attention")? else { return Ok(RopeScaling::None) };
     let kind = inner.text("rope_type").or_else(|| inner.text("type")).unwrap_or("default");
-    let lacks =
-        |name: &str| ModelError::new("config.missing", format!("config.json: rope_scaling lacks \"{name}\"."));
+    let lacks = |name: &str| {
+        ModelError::new("config.missing", format!("config.json: rope_scaling lacks \"{name}\"."))
+    };
     let need = |name: &str| inner.number(name)?.ok_or_else(|| lacks(name));
     match kind {
         "default" => Ok(RopeScaling::None),

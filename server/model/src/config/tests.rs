@@ -75,7 +75,9 @@ fn longrope_divides_each_frequency_and_changes_beyond_the_original_context() {
     let (short, long) = (config.rope_frequencies(), config.long_frequencies().unwrap());
     assert_eq!([short[0], short[1]], [plain[0], plain[1] / 2.0]);
     assert_eq!([long[0], long[1]], [plain[0] / 4.0, plain[1] / 8.0]);
-    let RopeScaling::LongRope { original, attention_factor, .. } = config.rope_scaling else { panic!("longrope") };
+    let RopeScaling::LongRope { original, attention_factor, .. } = config.rope_scaling else {
+        panic!("longrope")
+    };
     assert!(original == 16.0 && (attention_factor - 1.5f64.sqrt()).abs() < 1e-12);
     value["rope_scaling"]["long_factor"] = json!([1.0]);
     assert!(read(&value).unwrap_err().to_string().contains("long_factor"));

@@ -111,13 +111,8 @@ impl<B: Kernels> Generator<'_, B> {
     pub fn beam_search(&self, prompt: &[u32], config: &BeamConfig) -> Result<Vec<Beamed>> {
         config.check()?;
         let first = self.start(prompt, config.max_new_tokens, 0)?;
-        let mut search = Search {
-            config,
-            sums: vec![0.0],
-            beams: vec![first],
-            finished: Vec::new(),
-            stop: &self.stop,
-        };
+        let mut search =
+            Search { config, sums: vec![0.0], beams: vec![first], finished: Vec::new(), stop: &self.stop };
         let room = search.beams[0].room;
         for made in 0..room {
             let mut rows: Vec<_> = search.beams.iter_mut().collect();
@@ -161,7 +156,12 @@ impl<B: Kernels> Search<'_, B> {
         let keep = wide * 2.max(1 + self.stop.len());
         let candidates: Vec<Candidate> = best(&all, keep)
             .into_iter()
-            .map(|(beam, token, sum)| Candidate { beam, token, sum, ends: last || self.stop.contains(&token) })
+            .map(|(beam, token, sum)| Candidate {
+                beam,
+                token,
+                sum,
+                ends: last || self.stop.contains(&token),
+            })
             .collect();
         // Only what stands among the best may finish.
         for candidate in candidates.iter().take(wide).filter(|candidate| candidate.ends) {
@@ -210,7 +210,8 @@ impl<B: Kernels> Search<'_, B> {
         for candidate in going {
             uses[candidate.beam] -= 1;
             let slot = &mut old[candidate.beam];
-            let beam = if uses[candidate.beam] == 0 { slot.take() } else { slot.as_ref().map(Sequence::copy) };
+            let beam =
+                if uses[candidate.beam] == 0 { slot.take() } else { slot.as_ref().map(Sequence::copy) };
             let Some(mut beam) = beam else { continue };
             beam.history.push(candidate.token);
             self.beams.push(beam);

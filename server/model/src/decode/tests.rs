@@ -5,12 +5,24 @@ use crate::Cpu;
 use crate::config::ModelConfig;
 
 fn model() -> CausalLm<Cpu> {
-    let config = ModelConfig { vocab_size: 40, max_position_embeddings: 64, initializer_range: 0.3, ..ModelConfig::default() };
+    let config = ModelConfig {
+        vocab_size: 40,
+        max_position_embeddings: 64,
+        initializer_range: 0.3,
+        ..ModelConfig::default()
+    };
     CausalLm::init_random(config, 5, &Default::default()).unwrap()
 }
 
 fn drawn(seed: u64) -> SamplingConfig {
-    SamplingConfig { temperature: 1.0, top_k: 0, top_p: 1.0, seed, max_new_tokens: 12, ..SamplingConfig::default() }
+    SamplingConfig {
+        temperature: 1.0,
+        top_k: 0,
+        top_p: 1.0,
+        seed,
+        max_new_tokens: 12,
+        ..SamplingConfig::default()
+    }
 }
 
 /// The model with one embedding row spoilt: scores after (and of) this token are no numbers.
@@ -35,7 +47,8 @@ fn rows_of_a_batch_do_not_see_each_other() {
         let together = generator.generate_rows(&prompts, &config, |_, _| ControlFlow::Continue(())).unwrap();
         for (i, (prompt, row)) in prompts.iter().zip(&together).enumerate() {
             let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
-            let alone = generator.generate(prompt, &SamplingConfig { seed, ..config }, |_| ControlFlow::Continue(()));
+            let alone =
+                generator.generate(prompt, &SamplingConfig { seed, ..config }, |_| ControlFlow::Continue(()));
             assert_eq!(alone.unwrap(), (row.tokens.clone(), row.finish.clone().unwrap()));
         }
     }
@@ -82,14 +95,18 @@ fn s_042_the_seed_decides_the_draw_and_room_is_kept() {
     let long: Vec<u32> = (0..60).map(|i| i % 40).collect();
     let (tokens, finish) = generator.generate(&long, &drawn(1), |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((tokens.len(), finish), (4, Finish::Length));
-    assert_eq!(generator.generate(&[], &drawn(1), |_| ControlFlow::Continue(())).unwrap_err().code, "generation.prompt");
+    assert_eq!(
+        generator.generate(&[], &drawn(1), |_| ControlFlow::Continue(())).unwrap_err().code,
+        "generation.prompt"
+    );
 }
 
 #[test]
 fn one_beam_is_greedy_and_more_beams_are_never_less_likely() {
     let model = model();
     let generator = Generator::new(&model, vec![]);
-    let greedy = generator.generate(&[1, 2], &SamplingConfig::greedy(8), |_| ControlFlow::Continue(())).unwrap().0;
+    let greedy =
+        generator.generate(&[1, 2], &SamplingConfig::greedy(8), |_| ControlFlow::Continue(())).unwrap().0;
     let beams = |num_beams| {
         let config = BeamConfig { num_beams, max_new_tokens: 8, ..BeamConfig::default() };
         generator.beam_search(&[1, 2], &config).unwrap().remove(0)

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use super::write::{write_file, write_streamed};
 use super::{Bytes, TensorSource};
-use crate::arch::transposed;
 use crate::arch::family::NormKind;
+use crate::arch::transposed;
 use crate::config::{Architecture, ModelConfig};
 use crate::error::{ModelError, Result};
 pub use quant::BlockFormat;
@@ -188,7 +188,16 @@ impl Gguf {
             {
                 return Err(broken(format!("Tensor \"{}\": rows do not divide into heads.", raw.name)));
             }
-            tensors.push(GgufTensor { file_name: raw.name, name, shape, format, start, heads, turned, less_one });
+            tensors.push(GgufTensor {
+                file_name: raw.name,
+                name,
+                shape,
+                format,
+                start,
+                heads,
+                turned,
+                less_one,
+            });
         }
         Ok(Self { bytes, metadata: header.metadata, tensors, config })
     }

@@ -101,18 +101,31 @@ mod tests {
             token_types.push(6);
         }
         let mut scores = vec![0.0; tokens.len()];
-        for (piece, score) in [("▁", -9.0), ("a", -9.0), ("b", -9.0), ("▁a", -1.0), ("ab", -2.0), ("▁ab", -3.0), ("bb", -4.0)] {
+        for (piece, score) in
+            [("▁", -9.0), ("a", -9.0), ("b", -9.0), ("▁a", -1.0), ("ab", -2.0), ("▁ab", -3.0), ("bb", -4.0)]
+        {
             tokens.push(piece.to_owned());
             token_types.push(1);
             scores.push(score);
         }
         let model = "llama".to_owned();
-        GgufTokenizer { model, tokens, token_types, scores, bos: Some(1), eos: Some(2), unk: Some(0), add_bos: true, ..GgufTokenizer::default() }
+        GgufTokenizer {
+            model,
+            tokens,
+            token_types,
+            scores,
+            bos: Some(1),
+            eos: Some(2),
+            unk: Some(0),
+            add_bos: true,
+            ..GgufTokenizer::default()
+        }
     }
 
     fn build(source: &GgufTokenizer) -> ModelTokenizer {
         let files = files_from_gguf(source).unwrap();
-        ModelTokenizer::from_bytes(&files.tokenizer_json, Some(&files.tokenizer_config_json), None, None).unwrap()
+        ModelTokenizer::from_bytes(&files.tokenizer_json, Some(&files.tokenizer_config_json), None, None)
+            .unwrap()
     }
 
     fn pieces(tokenizer: &ModelTokenizer, text: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Tensor names: llama.cpp's on the left, transformers' on the right, per family.
 
-use crate::config::Architecture;
 use crate::arch::family::of;
+use crate::config::Architecture;
 
 /// Parts of a layer of a family.
 fn parts(architecture: Architecture) -> &'static [(&'static str, &'static str)] {
@@ -50,7 +50,9 @@ pub(super) fn transformers_name(architecture: Architecture, name: &str) -> Optio
     match name {
         "token_embd.weight" => return Some(family.embed.to_owned()),
         "position_embd.weight" => return family.positions.map(str::to_owned),
-        "output.weight" => return (architecture != Architecture::Gpt2).then(|| crate::config::HEAD.to_owned()),
+        "output.weight" => {
+            return (architecture != Architecture::Gpt2).then(|| crate::config::HEAD.to_owned());
+        }
         _ => {}
     }
     if let Some(kind) = name.strip_prefix("output_norm.") {

@@ -161,7 +161,10 @@ fn scaling(meta: &Meta, config: &ModelConfig, factors: Factors) -> Result<RopeSc
         ("linear", Some(factor)) => Ok(RopeScaling::Linear { factor }),
         (other, _) => Err(ModelError::new(
             "config.rope_scaling",
-            format!("The GGUF file stretches positions by \"{}\", which is not supported.", other.chars().take(60).collect::<String>()),
+            format!(
+                "The GGUF file stretches positions by \"{}\", which is not supported.",
+                other.chars().take(60).collect::<String>()
+            ),
         )
         .hint("Import the same model as a Hugging Face folder.")),
     }
