@@ -40,6 +40,8 @@ fn chinese(problem: &Problem) -> Option<String> {
             Some(Kind::Float { min, max }) => format!("{label}应在 {min} 和 {max} 之间。"),
             _ => return None,
         },
+        "generation.beams_draw" => "束搜索不抽样:请选择贪心,或只用一束。".to_owned(),
+        "generation.stop" => "停止文本最多 8 段,每段 1 到 100 个字符。".to_owned(),
         "form.unknown_choice" | "form.missing" => format!("请选择{label}。"),
         "form.empty" => format!("{label}至少选一项。"),
         "form.too_long" => format!("{label}最多 120 个字。"),

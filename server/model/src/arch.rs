@@ -1,18 +1,38 @@
-//! Decoder-only language models. Llama and Qwen2 share one code path: they differ in biases only.
+//! Decoder-only language models. All families share one code path; one file per family holds what differs.
 
+mod attention;
 mod backward;
+pub(crate) mod family;
+mod feed;
+mod files;
+mod gemma2;
+mod gemma3;
+mod gpt2;
 mod layer;
 mod linear;
+mod llama;
 mod load;
+mod mistral;
+mod norm;
+mod ops;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod rope;
 
 use crate::config::ModelConfig;
-use crate::kernels::{Heads, Kernels, Mat, Rotary};
+use crate::error::{ModelError, Result};
+use crate::kernels::{CrossEntropy, Heads, Kernels, Mat, Segment, Targets, Want};
 use crate::lora::LoraConfig;
 use crate::rng::splitmix;
 use crate::train::{Batch, Grads, Packed};
 pub use backward::Upstream;
+pub(crate) use files::transposed;
+use layer::Fore;
 pub(crate) use layer::{Layer, LayerState};
 pub use linear::{Linear, LoraPart, Magnitude};
+use norm::Norm;
+use rope::{Ropes, Rotaries};
 
 /// A named tensor of a model.
 #[derive(Clone, Debug)]
@@ -47,14 +67,16 @@ pub struct CausalLm<B: Kernels> {
     pub config: ModelConfig,
     pub(crate) device: B::Device,
     pub(crate) embed: Param<B>,
+    /// Learned positions (GPT-2).
+    pub(crate) positions: Option<Param<B>>,
     pub(crate) layers: Vec<Layer<B>>,
-    pub(crate) norm: Param<B>,
+    pub(crate) norm: Norm<B>,
     /// `None` when tied to the embedding.
     pub(crate) head: Option<Param<B>>,
     pub(crate) adapter: Option<LoraConfig>,
     /// Whole copies of tensors that the adapter brings along.
     pub(crate) saved: SavedModules<B>,
-    pub(crate) frequencies: Vec<f32>,
+    pub(crate) ropes: Ropes,
 }
 
 /// Tensors an adapter replaces as a whole (PEFT's `modules_to_save`); unused while the adapter is off.
@@ -78,7 +100,7 @@ enum Kept<B: Kernels> {
 pub struct Pass<B: Kernels> {
     packed: Packed,
     mode: Mode,
-    rotary: Rotary,
+    rotaries: Rotaries,
     states: Vec<Kept<B>>,
     /// After the last layer, before the final norm, `[tokens, d]`.
     x: Mat<B>,
@@ -122,6 +144,9 @@ impl<B: Kernels> CausalLm<B> {
             query: self.config.num_attention_heads,
             key: self.config.num_key_value_heads,
             dim: self.config.head_dim,
+            scale: self.config.score_scale() as f32,
+            softcap: self.config.attention_softcap.unwrap_or(0.0) as f32,
+            window: 0,
         }
     }
 
@@ -140,9 +165,73 @@ impl<B: Kernels> CausalLm<B> {
         self.saved.embed.as_ref().filter(|_| !mode.without_adapter).unwrap_or(&self.embed)
     }
 
+    /// What embeddings are multiplied by.
+    fn embedding_scale(&self) -> f32 {
+        if self.config.architecture.family().scaled_embedding {
+            (self.config.hidden_size as f32).sqrt()
+        } else {
+            1.0
+        }
+    }
+
+    /// Embeddings of tokens, with their positions where those are learned.
+    fn looked_up(&self, ids: &[u32], positions: &[u32], mode: Mode) -> Mat<B> {
+        let mut x = B::gather_rows(&self.embed_param(mode).value, ids);
+        let scale = self.embedding_scale();
+        if scale != 1.0 {
+            x = x.mul_scalar(scale);
+        }
+        match &self.positions {
+            Some(table) => x + B::gather_rows(&table.value, positions),
+            None => x,
+        }
+    }
+
+    fn fore<'a>(&self, rotaries: &'a Rotaries, segments: &'a [Segment], mode: Mode) -> Fore<'a> {
+        Fore { heads: self.heads(), eps: self.eps(), rotaries, segments, mode }
+    }
+
+    /// Cross-entropy of `hidden head^T`, over bent logits where the family bends them.
+    pub(crate) fn cross_entropy(
+        &self,
+        hidden: &Mat<B>,
+        head: &Mat<B>,
+        targets: &Targets,
+        want: Want,
+    ) -> CrossEntropy<B> {
+        match self.config.final_softcap {
+            Some(cap) => ops::capped_cross_entropy(hidden, head, targets, want, cap as f32),
+            None => B::cross_entropy(hidden, head, targets, want),
+        }
+    }
+
+    /// Checks a batch against this model; names the row that is wrong.
+    pub fn check(&self, batch: &Batch) -> Result<()> {
+        batch.check(self.config.vocab_size)?;
+        let most = self.config.max_position_embeddings;
+        if self.positions.is_none() || batch.t <= most {
+            return Ok(());
+        }
+        let long = batch
+            .attention_mask
+            .chunks(batch.t)
+            .position(|row| row.iter().filter(|real| **real != 0).count() > most);
+        match long {
+            Some(row) => Err(ModelError::new(
+                "batch.too_long",
+                format!(
+                    "Row {} of the batch is longer than the {most} positions this model has learned.",
+                    row + 1
+                ),
+            )
+            .hint("Choose a shorter cut-off.")),
+            None => Ok(()),
+        }
+    }
+
     /// Embeddings of a packed batch, with noise where training asks for it.
     fn embedded(&self, packed: &Packed, mode: Mode) -> Mat<B> {
-        let x = B::gather_rows(&self.embed_param(mode).value, &packed.ids);
+        let x = self.looked_up(&packed.ids, &packed.positions, mode);
         match mode.dropout {
             Some(seed) if mode.noise > 0.0 => {
                 let noise = neftune(&packed.segments, x.dims()[1], mode.noise, seed);
@@ -165,26 +254,28 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Runs the layers over a packed batch, keeping what the way back needs.
     pub fn begin(&self, packed: Packed, mode: Mode) -> Pass<B> {
-        let rotary = Rotary::new(&packed.positions, &self.frequencies);
+        let rotaries = self.ropes.at(&packed.positions, longest(&packed.segments));
         let mut x = self.embedded(&packed, mode);
         let mut states = Vec::with_capacity(self.layers.len());
+        let fore = self.fore(&rotaries, &packed.segments, mode);
         for layer in &self.layers {
             let input = mode.recompute.then(|| x.clone());
-            let (next, state) = layer.forward(x, self.heads(), self.eps(), &rotary, &packed.segments, mode);
+            let (next, state) = layer.forward(x, &fore);
             states.push(input.map_or_else(|| Kept::State(Box::new(state)), Kept::Input));
             x = next;
         }
-        Pass { packed, mode, rotary, states, x }
+        Pass { packed, mode, rotaries, states, x }
     }
 
     /// Hidden states `[tokens, d]` of a packed batch after `layers` layers; after all of them, normed.
     pub fn hidden(&self, packed: &Packed, layers: usize, mode: Mode) -> Mat<B> {
-        let rotary = Rotary::new(&packed.positions, &self.frequencies);
+        let rotaries = self.ropes.at(&packed.positions, longest(&packed.segments));
         let mut x = self.embedded(packed, mode);
+        let fore = self.fore(&rotaries, &packed.segments, mode);
         for layer in self.layers.iter().take(layers) {
-            x = layer.forward(x, self.heads(), self.eps(), &rotary, &packed.segments, mode).0;
+            x = layer.forward(x, &fore).0;
         }
-        if layers < self.layers.len() { x } else { B::rms_norm(&x, &self.norm.value, self.eps()) }
+        if layers < self.layers.len() { x } else { self.norm.forward(&x, self.eps()) }
     }
 
     /// `hidden head^T`: logits `[tokens, vocab]`.
@@ -194,7 +285,11 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Logits `[tokens, vocab]` with the output matrix of a mode.
     pub fn logits_in(&self, hidden: &Mat<B>, mode: Mode) -> Mat<B> {
-        B::affine(hidden, &self.head_param(mode).value, None)
+        let logits = B::affine(hidden, &self.head_param(mode).value, None);
+        match self.config.final_softcap {
+            Some(cap) => ops::softcap::<B>(logits, cap as f32),
+            None => logits,
+        }
     }
 
     /// Logits of a whole batch on the host, `[b, t, vocab]` flat, zeros at padding.
@@ -218,15 +313,36 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Feeds the next tokens of one sequence; returns their normed hidden states `[ids, d]`.
     pub fn forward_cached(&self, ids: &[u32], cache: &mut KvCache<B>, mode: Mode) -> Mat<B> {
-        let start = cache.len as u32;
-        let positions: Vec<u32> = (start..start + ids.len() as u32).collect();
-        let rotary = Rotary::new(&positions, &self.frequencies);
-        let mut x = B::gather_rows(&self.embed_param(mode).value, ids);
-        for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
-            x = layer.forward_cached(x, self.heads(), self.eps(), &rotary, cache, mode);
+        self.feed(ids, &[Segment { start: 0, len: ids.len() }], &mut [cache], mode)
+    }
+
+    /// Feeds the next tokens of several sequences, one segment and one cache for each.
+    fn feed(&self, ids: &[u32], segments: &[Segment], caches: &mut [&mut KvCache<B>], mode: Mode) -> Mat<B> {
+        let mut positions = Vec::with_capacity(ids.len());
+        for (segment, cache) in segments.iter().zip(caches.iter()) {
+            positions.extend(cache.len as u32..(cache.len + segment.len) as u32);
         }
-        cache.len += ids.len();
-        B::rms_norm(&x, &self.norm.value, self.eps())
+        let reach = caches.iter().map(|cache| cache.capacity.max(cache.len)).max().unwrap_or(0);
+        let rotaries = self.ropes.at(&positions, reach);
+        let mut x = self.looked_up(ids, &positions, mode);
+        let fore = self.fore(&rotaries, segments, mode);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let mut caches: Vec<&mut B::Cache> =
+                caches.iter_mut().map(|cache| &mut cache.layers[i]).collect();
+            x = layer.forward_cached(x, &fore, &mut caches);
+        }
+        for (segment, cache) in segments.iter().zip(caches) {
+            cache.len += segment.len;
+        }
+        self.norm.forward(&x, self.eps())
+    }
+
+    /// Feeds one token to each of several sequences; returns the logits after each.
+    pub fn next_logits_of(&self, ids: &[u32], caches: &mut [&mut KvCache<B>], mode: Mode) -> Vec<Vec<f32>> {
+        let segments: Vec<Segment> = (0..ids.len()).map(|start| Segment { start, len: 1 }).collect();
+        let hidden = self.feed(ids, &segments, caches, mode);
+        let logits = B::to_host(&self.logits_in(&hidden, mode));
+        logits.chunks(self.config.vocab_size).map(<[f32]>::to_vec).collect()
     }
 
     /// Feeds the next tokens of one sequence; returns the logits after the last of them.
@@ -239,10 +355,11 @@ impl<B: Kernels> CausalLm<B> {
     /// Visits every tensor: base weights in file order, then adapters.
     pub fn visit(&self, mut see: impl FnMut(&Param<B>)) {
         see(&self.embed);
+        self.positions.iter().for_each(&mut see);
         for layer in &self.layers {
             layer.params().into_iter().for_each(&mut see);
         }
-        see(&self.norm);
+        self.norm.params().for_each(&mut see);
         self.head.iter().for_each(&mut see);
         for linear in self.layers.iter().flat_map(Layer::linears) {
             linear.lora.iter().flat_map(LoraPart::params).for_each(&mut see);
@@ -253,16 +370,16 @@ impl<B: Kernels> CausalLm<B> {
     /// Visits every tensor and lets it be changed.
     pub fn visit_mut(&mut self, mut see: impl FnMut(&mut Param<B>)) {
         see(&mut self.embed);
+        self.positions.iter_mut().for_each(&mut see);
         for layer in &mut self.layers {
-            see(&mut layer.input_norm);
-            see(&mut layer.post_norm);
+            layer.norms_mut().flat_map(Norm::params_mut).for_each(&mut see);
             for linear in layer.linears_mut() {
                 see(&mut linear.weight);
                 linear.bias.iter_mut().for_each(&mut see);
                 linear.lora.iter_mut().flat_map(LoraPart::params_mut).for_each(&mut see);
             }
         }
-        see(&mut self.norm);
+        self.norm.params_mut().for_each(&mut see);
         self.head.iter_mut().for_each(&mut see);
         self.saved.head.iter_mut().chain(&mut self.saved.embed).for_each(&mut see);
     }
@@ -290,8 +407,13 @@ impl<B: Kernels> CausalLm<B> {
     }
 }
 
+/// Tokens of the longest row.
+fn longest(segments: &[Segment]) -> usize {
+    segments.iter().map(|segment| segment.len).max().unwrap_or(0)
+}
+
 /// Uniform noise within `strength / sqrt(length x width)` of each row, a hash of seed, place and element.
-fn neftune(segments: &[crate::kernels::Segment], width: usize, strength: f32, seed: u64) -> Vec<f32> {
+fn neftune(segments: &[Segment], width: usize, strength: f32, seed: u64) -> Vec<f32> {
     let tokens: usize = segments.iter().map(|segment| segment.len).sum();
     let mut noise = Vec::with_capacity(tokens * width);
     for segment in segments {
@@ -308,7 +430,6 @@ fn neftune(segments: &[crate::kernels::Segment], width: usize, strength: f32, se
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Segment;
 
     #[test]
     fn neftune_noise_is_bounded_by_length_and_the_same_for_a_seed() {

@@ -1,45 +1,64 @@
 //! The shape of a model, read from a Hugging Face `config.json`.
 
-use serde_json::{Map, Value, json};
+mod fields;
+mod read;
+mod rope;
+mod write;
 
-use crate::error::{ModelError, Result};
+pub use rope::RopeScaling;
 
-/// Architectures this package can run.
-pub const SUPPORTED: [&str; 2] = ["llama", "qwen2"];
+pub(crate) use fields::{Fields, wrong};
+pub(crate) use rope::rope_fields;
 
-/// Largest value accepted for any dimension of a model.
-const MAX_DIM: u64 = 1 << 24;
+use crate::arch::family::{self, Family};
+
+/// Architectures this package can run, as `model_type` spells them.
+pub const SUPPORTED: [&str; 8] =
+    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "gpt2"];
 
 /// Which family a model belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Architecture {
     /// `LlamaForCausalLM`.
+    #[default]
     Llama,
+    /// `MistralForCausalLM`: as Llama, with a sliding window.
+    Mistral,
     /// `Qwen2ForCausalLM`: as Llama, with biases on q, k and v.
     Qwen2,
+    /// `Qwen3ForCausalLM`: as Llama, with norms on the heads of q and k.
+    Qwen3,
+    /// `Gemma2ForCausalLM`: soft caps, four norms a layer, every other layer with a window.
+    Gemma2,
+    /// `Gemma3ForCausalLM`, text only: norms on q and k, two rotary bases.
+    Gemma3,
+    /// `Phi3ForCausalLM`: one matrix for q, k and v, one for gate and up.
+    Phi3,
+    /// `GPT2LMHeadModel`: layer norms, learned positions, biases everywhere.
+    Gpt2,
 }
 
-/// How rotary frequencies are stretched for contexts longer than the original one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RopeScaling {
-    /// Unchanged.
-    None,
-    /// All frequencies divided by the factor.
-    Linear {
-        /// How many times longer the context becomes.
-        factor: f64,
-    },
-    /// Llama 3.1's rule: low frequencies divided, high ones kept, those between blended.
-    Llama3 {
-        /// How many times longer the context becomes.
-        factor: f64,
-        /// Wave lengths above `original / low_freq_factor` are stretched.
-        low_freq_factor: f64,
-        /// Wave lengths below `original / high_freq_factor` stay.
-        high_freq_factor: f64,
-        /// Context length before stretching, tokens.
-        original: f64,
-    },
+impl Architecture {
+    /// All of them, in the order of [`SUPPORTED`].
+    pub const ALL: [Self; 8] = [
+        Self::Llama,
+        Self::Mistral,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::Gemma2,
+        Self::Gemma3,
+        Self::Phi3,
+        Self::Gpt2,
+    ];
+
+    /// As `model_type` spells it.
+    pub fn name(self) -> &'static str {
+        self.family().model_type
+    }
+
+    pub(crate) fn family(self) -> &'static Family {
+        family::of(self)
+    }
 }
 
 /// Shape and constants of a decoder-only model. Sizes are element counts.
@@ -61,10 +80,12 @@ pub struct ModelConfig {
     pub num_key_value_heads: usize,
     /// Width of one head; even.
     pub head_dim: usize,
-    /// Added to the mean square before the root.
+    /// Added to the mean square (or variance) before the root.
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// Base in layers with a window, where it differs (Gemma 3).
+    pub rope_local_theta: Option<f64>,
     /// Stretching of the rotary frequencies.
     pub rope_scaling: RopeScaling,
     /// Whether the output matrix is the embedding.
@@ -75,6 +96,16 @@ pub struct ModelConfig {
     pub output_bias: bool,
     /// Biases in the feed-forward part (Llama's `mlp_bias`).
     pub mlp_bias: bool,
+    /// Scores are divided by the root of this; the head size when absent (Gemma).
+    pub query_pre_attn_scalar: Option<f64>,
+    /// Scores are bent to stay within plus and minus this (Gemma 2).
+    pub attention_softcap: Option<f64>,
+    /// Logits are bent to stay within plus and minus this (Gemma 2).
+    pub final_softcap: Option<f64>,
+    /// A token sees itself and the tokens before it, this many together, in layers with a window.
+    pub sliding_window: Option<usize>,
+    /// Per layer: whether it has the window.
+    pub windowed: Vec<bool>,
     /// Longest sequence the model was trained for, tokens.
     pub max_position_embeddings: usize,
     /// Number format the weights were stored in (`torch_dtype` or `dtype`).
@@ -89,228 +120,55 @@ pub struct ModelConfig {
     pub initializer_range: f64,
 }
 
-struct Fields<'a>(&'a Map<String, Value>);
-
-impl Fields<'_> {
-    fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
-    }
-
-    fn size(&self, name: &str) -> Result<Option<usize>> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        match value.as_u64() {
-            Some(n) if (1..=MAX_DIM).contains(&n) => Ok(Some(n as usize)),
-            _ => Err(wrong(name, value, "a whole number between 1 and 16777216")),
+impl Default for ModelConfig {
+    /// A tiny Llama: a start for `..Default::default()`.
+    fn default() -> Self {
+        Self {
+            architecture: Architecture::Llama,
+            vocab_size: 256,
+            hidden_size: 64,
+            intermediate_size: 128,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 4,
+            head_dim: 16,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            rope_local_theta: None,
+            rope_scaling: RopeScaling::None,
+            tie_word_embeddings: false,
+            qkv_bias: false,
+            output_bias: false,
+            mlp_bias: false,
+            query_pre_attn_scalar: None,
+            attention_softcap: None,
+            final_softcap: None,
+            sliding_window: None,
+            windowed: Vec::new(),
+            max_position_embeddings: 2048,
+            dtype: None,
+            bos_token_id: None,
+            eos_token_ids: Vec::new(),
+            pad_token_id: None,
+            initializer_range: 0.02,
         }
     }
-
-    fn need(&self, name: &str) -> Result<usize> {
-        self.size(name)?.ok_or_else(|| {
-            ModelError::new("config.missing", format!("config.json lacks \"{name}\"."))
-                .hint("Take the config.json that was published with the weights.")
-        })
-    }
-
-    fn number(&self, name: &str) -> Result<Option<f64>> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        match value.as_f64() {
-            Some(n) if n.is_finite() && n > 0.0 => Ok(Some(n)),
-            _ => Err(wrong(name, value, "a number above 0")),
-        }
-    }
-
-    fn flag(&self, name: &str) -> Result<Option<bool>> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        value.as_bool().map(Some).ok_or_else(|| wrong(name, value, "true or false"))
-    }
-
-    fn ids(&self, name: &str) -> Result<Vec<u32>> {
-        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
-        let one = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
-        match value {
-            Value::Array(list) => list.iter().map(one).collect::<Option<Vec<u32>>>(),
-            other => one(other).map(|id| vec![id]),
-        }
-        .ok_or_else(|| wrong(name, value, "a token id or a list of them"))
-    }
 }
 
-fn wrong(name: &str, value: &Value, expected: &str) -> ModelError {
-    let mut shown = value.to_string();
-    if shown.chars().count() > 60 {
-        shown = shown.chars().take(60).collect::<String>() + "…";
-    }
-    ModelError::new("config.value", format!("config.json: \"{name}\" is {shown}; expected {expected}."))
-}
-
-fn architecture(fields: &Fields) -> Result<Architecture> {
-    let name = fields.get("model_type").and_then(Value::as_str).unwrap_or("unknown");
-    match name {
-        "llama" => Ok(Architecture::Llama),
-        "qwen2" => Ok(Architecture::Qwen2),
-        other => Err(ModelError::new(
-            "config.architecture",
-            format!("config.json: model_type is \"{}\", which Burnish cannot run.", short(other)),
-        )
-        .hint(format!("Supported: {}.", SUPPORTED.join(", ")))),
-    }
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(60).collect()
-}
-
-fn rope_scaling(fields: &Fields) -> Result<RopeScaling> {
-    let value = fields.get("rope_scaling").or_else(|| fields.get("rope_parameters"));
-    let Some(value) = value else { return Ok(RopeScaling::None) };
-    let map = value.as_object().ok_or_else(|| wrong("rope_scaling", value, "an object or null"))?;
-    let inner = Fields(map);
-    let kind =
-        inner.get("rope_type").or_else(|| inner.get("type")).and_then(Value::as_str).unwrap_or("default");
-    let need = |name: &str| {
-        inner.number(name)?.ok_or_else(|| {
-            ModelError::new("config.missing", format!("config.json: rope_scaling lacks \"{name}\"."))
-        })
-    };
-    match kind {
-        "default" => Ok(RopeScaling::None),
-        "linear" => Ok(RopeScaling::Linear { factor: need("factor")? }),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: need("factor")?,
-            low_freq_factor: need("low_freq_factor")?,
-            high_freq_factor: need("high_freq_factor")?,
-            original: need("original_max_position_embeddings")?,
-        }),
-        other => Err(ModelError::new(
-            "config.rope_scaling",
-            format!("config.json: rope_scaling of type \"{}\" is not supported.", short(other)),
-        )
-        .hint("Supported: default, linear, llama3.")),
-    }
+/// A linear map of every layer: name within the layer, output and input width, bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearShape {
+    /// For example `self_attn.q_proj`.
+    pub name: &'static str,
+    /// Output width.
+    pub outer: usize,
+    /// Input width.
+    pub inner: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
 }
 
 impl ModelConfig {
-    /// Reads a `config.json`. Fails with the name of the field that is missing, wrong or not supported.
-    pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| ModelError::new("config.json", format!("config.json is not JSON: {error}.")))?;
-        let map = value
-            .as_object()
-            .ok_or_else(|| ModelError::new("config.json", "config.json must hold one object."))?;
-        Self::from_map(&Fields(map))
-    }
-
-    fn from_map(fields: &Fields) -> Result<Self> {
-        let architecture = architecture(fields)?;
-        let hidden_size = fields.need("hidden_size")?;
-        let heads = fields.need("num_attention_heads")?;
-        let bias = fields.flag("attention_bias")?.unwrap_or(false);
-        let head_dim = fields.size("head_dim")?.unwrap_or(hidden_size / heads);
-        let rope = fields.get("rope_parameters").and_then(Value::as_object);
-        let theta = match (fields.number("rope_theta")?, rope) {
-            (Some(theta), _) => Some(theta),
-            (None, Some(map)) => Fields(map).number("rope_theta")?,
-            (None, None) => None,
-        };
-        let config = Self {
-            architecture,
-            vocab_size: fields.need("vocab_size")?,
-            hidden_size,
-            intermediate_size: fields.need("intermediate_size")?,
-            num_hidden_layers: fields.need("num_hidden_layers")?,
-            num_attention_heads: heads,
-            num_key_value_heads: fields.size("num_key_value_heads")?.unwrap_or(heads),
-            head_dim,
-            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
-            rope_theta: theta.unwrap_or(10_000.0),
-            rope_scaling: rope_scaling(fields)?,
-            tie_word_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(false),
-            qkv_bias: architecture == Architecture::Qwen2 || bias,
-            output_bias: architecture == Architecture::Llama && bias,
-            mlp_bias: fields.flag("mlp_bias")?.unwrap_or(false),
-            max_position_embeddings: fields.size("max_position_embeddings")?.unwrap_or(2048),
-            dtype: fields
-                .get("torch_dtype")
-                .or_else(|| fields.get("dtype"))
-                .and_then(Value::as_str)
-                .map(short),
-            bos_token_id: fields.ids("bos_token_id")?.first().copied(),
-            eos_token_ids: fields.ids("eos_token_id")?,
-            pad_token_id: fields.ids("pad_token_id")?.first().copied(),
-            initializer_range: fields.number("initializer_range")?.unwrap_or(0.02),
-        };
-        config.check(fields)?;
-        Ok(config)
-    }
-
-    fn check(&self, fields: &Fields) -> Result<()> {
-        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
-            return Err(ModelError::new(
-                "config.heads",
-                format!(
-                    "config.json: num_attention_heads ({}) must be a multiple of num_key_value_heads ({}).",
-                    self.num_attention_heads, self.num_key_value_heads
-                ),
-            ));
-        }
-        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
-            return Err(ModelError::new(
-                "config.heads",
-                "config.json: the head size must be even and above 0.",
-            ));
-        }
-        if let Some(act) = fields.get("hidden_act").and_then(Value::as_str)
-            && act != "silu"
-        {
-            return Err(ModelError::new(
-                "config.hidden_act",
-                format!("config.json: hidden_act \"{}\" is not supported.", short(act)),
-            )
-            .hint("Supported: silu."));
-        }
-        if fields.flag("use_sliding_window")?.unwrap_or(false) {
-            return Err(ModelError::new(
-                "config.sliding_window",
-                "config.json: use_sliding_window is true; sliding windows are not supported.",
-            ));
-        }
-        Ok(())
-    }
-
-    /// The same as a `config.json` that transformers reads.
-    pub fn to_json(&self) -> Value {
-        let (class, kind) = match self.architecture {
-            Architecture::Llama => ("LlamaForCausalLM", "llama"),
-            Architecture::Qwen2 => ("Qwen2ForCausalLM", "qwen2"),
-        };
-        let scaling = match self.rope_scaling {
-            RopeScaling::None => Value::Null,
-            RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
-            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original } => json!({
-                "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor, "original_max_position_embeddings": original as u64,
-            }),
-        };
-        let eos = match self.eos_token_ids.as_slice() {
-            [] => Value::Null,
-            [one] => json!(one),
-            many => json!(many),
-        };
-        json!({
-            "architectures": [class], "model_type": kind, "vocab_size": self.vocab_size,
-            "hidden_size": self.hidden_size, "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.num_hidden_layers, "num_attention_heads": self.num_attention_heads,
-            "num_key_value_heads": self.num_key_value_heads, "head_dim": self.head_dim, "hidden_act": "silu",
-            "rms_norm_eps": self.rms_norm_eps, "rope_theta": self.rope_theta, "rope_scaling": scaling,
-            "tie_word_embeddings": self.tie_word_embeddings,
-            "attention_bias": self.architecture == Architecture::Llama && self.qkv_bias,
-            "mlp_bias": self.mlp_bias, "max_position_embeddings": self.max_position_embeddings,
-            "initializer_range": self.initializer_range,
-            "torch_dtype": self.dtype.as_deref().unwrap_or("float32"),
-            "bos_token_id": self.bos_token_id, "eos_token_id": eos, "pad_token_id": self.pad_token_id,
-        })
-    }
-
     /// Width of all query heads together.
     pub fn query_width(&self) -> usize {
         self.num_attention_heads * self.head_dim
@@ -321,73 +179,103 @@ impl ModelConfig {
         self.num_key_value_heads * self.head_dim
     }
 
-    /// Rotary frequencies, one per pair of elements of a head: radians per position.
-    pub fn rope_frequencies(&self) -> Vec<f32> {
-        let d = self.head_dim as f64;
-        (0..self.head_dim / 2)
-            .map(|i| {
-                let plain = 1.0 / self.rope_theta.powf(2.0 * i as f64 / d);
-                stretch(plain, self.rope_scaling) as f32
-            })
-            .collect()
+    /// Factor on the scores of attention.
+    pub fn score_scale(&self) -> f64 {
+        1.0 / self.query_pre_attn_scalar.unwrap_or(self.head_dim as f64).sqrt()
     }
-}
 
-fn stretch(frequency: f64, scaling: RopeScaling) -> f64 {
-    match scaling {
-        RopeScaling::None => frequency,
-        RopeScaling::Linear { factor } => frequency / factor,
-        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original } => {
-            let wavelength = std::f64::consts::TAU / frequency;
-            if wavelength > original / low_freq_factor {
-                frequency / factor
-            } else if wavelength < original / high_freq_factor {
-                frequency
-            } else {
-                let smooth = (original / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                (1.0 - smooth) * frequency / factor + smooth * frequency
+    /// How many tokens a token of this layer sees, itself included; `None`: all before it.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.sliding_window.filter(|_| self.windowed.get(layer).copied().unwrap_or(false))
+    }
+
+    /// The linear maps of a layer, in order.
+    pub fn linears(&self) -> Vec<LinearShape> {
+        let family = self.architecture.family();
+        let (d, inner) = (self.hidden_size, self.intermediate_size);
+        let (wide, narrow) = (self.query_width(), self.key_width());
+        let mut all = Vec::with_capacity(7);
+        let qkv: &[usize] =
+            if family.qkv.len() == 1 { &[wide + 2 * narrow] } else { &[wide, narrow, narrow] };
+        for (name, outer) in family.qkv.iter().zip(qkv) {
+            all.push(LinearShape { name, outer: *outer, inner: d, bias: self.qkv_bias });
+        }
+        all.push(LinearShape { name: family.output, outer: d, inner: wide, bias: self.output_bias });
+        let fused = if family.gated && family.up.len() == 1 { 2 } else { 1 };
+        for name in family.up {
+            all.push(LinearShape { name, outer: fused * inner, inner: d, bias: self.mlp_bias });
+        }
+        all.push(LinearShape { name: family.down, outer: d, inner, bias: self.mlp_bias });
+        all
+    }
+
+    /// Names an adapter may target, for example `q_proj`.
+    pub fn linear_names(&self) -> Vec<&'static str> {
+        let mut names: Vec<&str> = Vec::new();
+        for linear in self.linears() {
+            let last = linear.name.rsplit('.').next().unwrap_or(linear.name);
+            if !names.contains(&last) {
+                names.push(last);
             }
         }
+        names
+    }
+
+    /// Name and shape of every tensor as they stand in a file.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let family = self.architecture.family();
+        let d = self.hidden_size;
+        let mut all = vec![(family.embed.to_owned(), vec![self.vocab_size, d])];
+        all.extend(family.positions.map(|name| (name.to_owned(), vec![self.max_position_embeddings, d])));
+        let norm = |all: &mut Vec<_>, name: String, width: usize| {
+            all.push((format!("{name}.weight"), vec![width]));
+            if family.norm == family::NormKind::Layer {
+                all.push((format!("{name}.bias"), vec![width]));
+            }
+        };
+        for layer in 0..self.num_hidden_layers {
+            let at = |part: &str| format!("{}.{layer}.{part}", family.layers);
+            for name in family.norms.all() {
+                norm(&mut all, at(name), d);
+            }
+            for name in family.norms.heads.iter().flatten() {
+                norm(&mut all, at(name), self.head_dim);
+            }
+            for linear in self.linears() {
+                let shape = [linear.outer, linear.inner];
+                let shape = if family.transposed { vec![shape[1], shape[0]] } else { shape.to_vec() };
+                all.push((at(&format!("{}.weight", linear.name)), shape));
+                if linear.bias {
+                    all.push((at(&format!("{}.bias", linear.name)), vec![linear.outer]));
+                }
+            }
+        }
+        norm(&mut all, family.final_norm.to_owned(), d);
+        if !self.tie_word_embeddings {
+            all.push((HEAD.to_owned(), vec![self.vocab_size, d]));
+        }
+        all
+    }
+
+    /// Whether files hold this tensor as `[in, out]`.
+    pub(crate) fn is_transposed(&self, name: &str) -> bool {
+        let family = self.architecture.family();
+        family.transposed
+            && name.starts_with(family.layers)
+            && self.linears().iter().any(|linear| {
+                name.strip_suffix(".weight")
+                    .is_some_and(|module| module.ends_with(&format!(".{}", linear.name)))
+            })
+    }
+
+    /// What the names of layers begin with, for example `model.layers`.
+    pub fn layers_prefix(&self) -> &'static str {
+        self.architecture.family().layers
     }
 }
+
+/// Name of the output matrix where it is not the embedding.
+pub(crate) const HEAD: &str = "lm_head.weight";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn base() -> Value {
-        json!({ "model_type": "qwen2", "vocab_size": 32, "hidden_size": 8, "intermediate_size": 16,
-            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "dtype": "bfloat16",
-            "eos_token_id": [3, 4] })
-    }
-
-    fn read(value: &Value) -> Result<ModelConfig> {
-        ModelConfig::from_json(value.to_string().as_bytes())
-    }
-
-    #[test]
-    fn survives_a_round_trip() {
-        let config = read(&base()).unwrap();
-        assert_eq!((config.head_dim, config.qkv_bias, config.output_bias), (4, true, false));
-        assert_eq!(config.eos_token_ids, [3, 4]);
-        assert_eq!(read(&config.to_json()).unwrap(), config);
-    }
-
-    #[test]
-    fn names_what_is_wrong() {
-        let mut value = base();
-        value["model_type"] = json!("mamba");
-        let error = read(&value).unwrap_err().to_string();
-        assert!(error.contains("mamba") && error.contains("llama, qwen2"), "{error}");
-        let mut value = base();
-        value["hidden_size"] = json!(-1);
-        assert!(read(&value).unwrap_err().to_string().contains("hidden_size"));
-        let mut value = base();
-        value["num_key_value_heads"] = json!(3);
-        assert_eq!(read(&value).unwrap_err().code, "config.heads");
-        value = base();
-        value["rope_scaling"] = json!({ "type": "yarn", "factor": 2.0 });
-        assert!(read(&value).unwrap_err().to_string().contains("yarn"));
-        assert_eq!(ModelConfig::from_json(b"[").unwrap_err().code, "config.json");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Parameters, FLOPs and memory of a run before it is started. Estimates, f32 throughout.
 
 use crate::config::ModelConfig;
-use crate::lora::{LoraConfig, TARGETS};
+use crate::lora::LoraConfig;
 use crate::train::Method;
 
 /// What training would take.
@@ -28,49 +28,28 @@ impl Cost {
     }
 }
 
-/// Output and input width of a linear map.
-fn linear_shape(config: &ModelConfig, target: &str) -> (u64, u64) {
-    let (d, wide, narrow) = (config.hidden_size, config.query_width(), config.key_width());
-    let inner = config.intermediate_size;
-    let (outer, inner) = match target {
-        "q_proj" => (wide, d),
-        "k_proj" | "v_proj" => (narrow, d),
-        "o_proj" => (d, wide),
-        "down_proj" => (d, inner),
-        _ => (inner, d),
-    };
-    (outer as u64, inner as u64)
-}
-
+/// Weights of the linear maps of one layer.
 fn linear_parameters(config: &ModelConfig) -> u64 {
-    TARGETS.iter().map(|target| linear_shape(config, target)).map(|(outer, inner)| outer * inner).sum()
+    config.linears().iter().map(|linear| (linear.outer * linear.inner) as u64).sum()
 }
 
 /// Values in a model.
 pub fn parameters(config: &ModelConfig) -> u64 {
-    let (d, vocab) = (config.hidden_size as u64, config.vocab_size as u64);
-    let (wide, narrow, inner) =
-        (config.query_width() as u64, config.key_width() as u64, config.intermediate_size as u64);
-    let bias = u64::from(config.qkv_bias) * (wide + 2 * narrow)
-        + u64::from(config.output_bias) * d
-        + u64::from(config.mlp_bias) * (2 * inner + d);
-    let layer = linear_parameters(config) + bias + 2 * d;
-    let tables = if config.tie_word_embeddings { 1 } else { 2 };
-    config.num_hidden_layers as u64 * layer + tables * vocab * d + d
+    config.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
 
 /// Values in an adapter.
 pub fn lora_parameters(config: &ModelConfig, lora: &LoraConfig) -> u64 {
     let everything = lora.target_modules.iter().any(|name| name == "all-linear");
     let layers = lora.layers_to_transform.as_ref().map_or(config.num_hidden_layers, Vec::len) as u64;
-    let on = |target: &&&str| everything || lora.target_modules.iter().any(|name| name.ends_with(**target));
-    let per_layer: u64 = TARGETS
+    let ends = |name: &str, pattern: &str| name.rsplit('.').next() == pattern.rsplit('.').next();
+    let per_layer: u64 = config
+        .linears()
         .iter()
-        .filter(on)
-        .map(|target| {
-            let (outer, inner) = linear_shape(config, target);
-            let r = lora.rank_pattern.get(*target).copied().unwrap_or(lora.r) as u64;
-            r * (outer + inner)
+        .filter(|linear| everything || lora.target_modules.iter().any(|target| ends(linear.name, target)))
+        .map(|linear| {
+            let own = lora.rank_pattern.iter().find(|(pattern, _)| ends(linear.name, pattern));
+            (own.map_or(lora.r, |(_, r)| *r) * (linear.outer + linear.inner)) as u64
         })
         .sum();
     layers * per_layer

@@ -1,12 +1,21 @@
-//! Decoding one sequence token by token.
+//! The one decode loop: token by token, several sequences at a time, greedy, drawn or by beams.
+//!
+//! Sequences are never padded: each has a cache of its own, and one pass feeds the newest token of all of them. The
+//! playground, evaluation, PPO and the browser go through [`Generator`].
+
+mod beam;
+mod stop;
 
 use std::ops::ControlFlow;
 
-use crate::arch::{CausalLm, Mode};
+use crate::arch::{CausalLm, KvCache, Mode};
 use crate::error::{ModelError, Result};
 use crate::kernels::Kernels;
-use crate::rng::Rng;
+use crate::rng::{Rng, splitmix};
 use crate::sample::{SamplingConfig, choose};
+use crate::train::Batch;
+pub use beam::{BeamConfig, Beamed, EarlyStopping};
+pub use stop::StopText;
 
 /// Prompt tokens fed at a time.
 const PROMPT_PIECE: usize = 256;
@@ -22,11 +31,55 @@ pub enum Finish {
     Cancelled,
 }
 
+/// What became of one row of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// New tokens.
+    pub tokens: Vec<u32>,
+    /// Why it ended, or what went wrong with this row alone (S-191).
+    pub finish: Result<Finish>,
+}
+
+/// A sequence on its way.
+struct Sequence<B: Kernels> {
+    history: Vec<u32>,
+    prompt: usize,
+    cache: KvCache<B>,
+    room: usize,
+    rng: Rng,
+    finish: Option<Result<Finish>>,
+}
+
+impl<B: Kernels> Sequence<B> {
+    fn newest(&self) -> u32 {
+        self.history.last().copied().unwrap_or(0)
+    }
+
+    fn into_generated(mut self) -> Generated {
+        let tokens = self.history.split_off(self.prompt);
+        Generated { tokens, finish: self.finish.unwrap_or(Ok(Finish::Length)) }
+    }
+}
+
 /// Draws tokens from a model.
 pub struct Generator<'a, B: Kernels> {
     model: &'a CausalLm<B>,
     stop: Vec<u32>,
     mode: Mode,
+}
+
+/// Scores that are no numbers end a row instead of turning into some token (S-191).
+fn check_scores(logits: &[f32], step: usize) -> Result<()> {
+    match logits.iter().find(|score| !score.is_finite()) {
+        None => Ok(()),
+        Some(score) => Err(ModelError::new(
+            "generation.scores",
+            format!("The model's scores for new token {} are not numbers ({score}).", step + 1),
+        )
+        .hint(
+            "Its weights have diverged: take an earlier checkpoint, or train with a smaller learning rate.",
+        )),
+    }
 }
 
 impl<'a, B: Kernels> Generator<'a, B> {
@@ -43,38 +96,103 @@ impl<'a, B: Kernels> Generator<'a, B> {
     }
 
     /// Generates after a prompt; each token is handed to `on_token` as it comes, which may break off. Returns all
-    /// new tokens. Fails on an empty prompt, an unknown token, a prompt longer than the context or a wrong setting.
+    /// new tokens. Fails on an empty prompt, an unknown token, a prompt longer than the context, a wrong setting, or
+    /// scores that are no numbers.
     pub fn generate(
         &self,
         prompt: &[u32],
         config: &SamplingConfig,
         mut on_token: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<(Vec<u32>, Finish)> {
+        let mut rows = self.generate_rows(&[prompt.to_vec()], config, |_, token| on_token(token))?;
+        let row = rows.remove(0);
+        row.finish.map(|finish| (row.tokens, finish))
+    }
+
+    /// Generates after each row of a padded batch (S-188: prompts are cut off); see [`Generator::generate_rows`].
+    pub fn generate_batch(&self, batch: &Batch, config: &SamplingConfig) -> Result<Vec<Generated>> {
+        batch.check(self.model.config.vocab_size)?;
+        let row = |row: usize| {
+            let places = row * batch.t..(row + 1) * batch.t;
+            let real = places.filter(|i| batch.attention_mask[*i] != 0);
+            real.map(|i| batch.input_ids[i] as u32).collect::<Vec<u32>>()
+        };
+        let prompts: Vec<Vec<u32>> = (0..batch.b).map(row).collect();
+        self.generate_rows(&prompts, config, |_, _| ControlFlow::Continue(()))
+    }
+
+    /// Generates after several prompts at a time; `on_token` gets row and token and may break that row off. A row
+    /// gives the same tokens whatever stands beside it. Fails when a prompt or a setting is wrong; a row whose scores
+    /// are no numbers fails alone.
+    pub fn generate_rows(
+        &self,
+        prompts: &[Vec<u32>],
+        config: &SamplingConfig,
+        mut on_token: impl FnMut(usize, u32) -> ControlFlow<()>,
+    ) -> Result<Vec<Generated>> {
         config.check()?;
+        let mut rows = Vec::with_capacity(prompts.len());
+        for (i, prompt) in prompts.iter().enumerate() {
+            let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
+            rows.push(self.start(prompt, config.max_new_tokens, seed)?);
+        }
+        loop {
+            let active: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].finish.is_none()).collect();
+            if active.is_empty() {
+                return Ok(rows.into_iter().map(Sequence::into_generated).collect());
+            }
+            let mut going: Vec<&mut Sequence<B>> =
+                rows.iter_mut().filter(|row| row.finish.is_none()).collect();
+            let scores = self.step(&mut going);
+            for ((row, index), mut scores) in going.into_iter().zip(active).zip(scores) {
+                row.finish = self.advance(row, &mut scores, config, |token| on_token(index, token));
+            }
+        }
+    }
+
+    /// The next token of a row; why the row ends, if it does.
+    fn advance(
+        &self,
+        row: &mut Sequence<B>,
+        scores: &mut [f32],
+        config: &SamplingConfig,
+        on_token: impl FnOnce(u32) -> ControlFlow<()>,
+    ) -> Option<Result<Finish>> {
+        let made = row.history.len() - row.prompt;
+        if let Err(error) = check_scores(scores, made) {
+            return Some(Err(error));
+        }
+        let token = choose(scores, &row.history, config, &mut row.rng);
+        row.history.push(token);
+        let answer = on_token(token);
+        if self.stop.contains(&token) {
+            Some(Ok(Finish::Stop))
+        } else if answer.is_break() {
+            Some(Ok(Finish::Cancelled))
+        } else {
+            (made + 1 >= row.room).then_some(Ok(Finish::Length))
+        }
+    }
+
+    /// Scores after the newest token of each sequence.
+    fn step(&self, rows: &mut [&mut Sequence<B>]) -> Vec<Vec<f32>> {
+        let ids: Vec<u32> = rows.iter().map(|row| row.newest()).collect();
+        let mut caches: Vec<&mut KvCache<B>> = rows.iter_mut().map(|row| &mut row.cache).collect();
+        self.model.next_logits_of(&ids, &mut caches, self.mode)
+    }
+
+    /// A sequence that has read its prompt but for the last token.
+    fn start(&self, prompt: &[u32], max_new_tokens: usize, seed: u64) -> Result<Sequence<B>> {
         let context = self.model.config.max_position_embeddings;
         self.check_prompt(prompt, context)?;
-        let room = config.max_new_tokens.min(context - prompt.len());
+        let room = max_new_tokens.min(context - prompt.len());
         let mut cache = self.model.new_cache(prompt.len() + room);
-        let (body, last) = prompt.split_at(prompt.len() - 1);
-        for piece in body.chunks(PROMPT_PIECE) {
+        for piece in prompt[..prompt.len() - 1].chunks(PROMPT_PIECE) {
             self.model.forward_cached(piece, &mut cache, self.mode);
         }
-        let mut history = prompt.to_vec();
-        let mut rng = Rng::new(config.seed);
-        let mut next = last[0];
-        for _ in 0..room {
-            let mut logits = self.model.next_logits(&[next], &mut cache, self.mode);
-            next = choose(&mut logits, &history, config, &mut rng);
-            history.push(next);
-            let answer = on_token(next);
-            if self.stop.contains(&next) {
-                return Ok((history.split_off(prompt.len()), Finish::Stop));
-            }
-            if answer.is_break() {
-                return Ok((history.split_off(prompt.len()), Finish::Cancelled));
-            }
-        }
-        Ok((history.split_off(prompt.len()), Finish::Length))
+        let finish = (room == 0).then_some(Ok(Finish::Length));
+        let (history, rng) = (prompt.to_vec(), Rng::new(seed));
+        Ok(Sequence { history, prompt: prompt.len(), cache, room, rng, finish })
     }
 
     fn check_prompt(&self, prompt: &[u32], context: usize) -> Result<()> {
@@ -94,3 +212,6 @@ impl<'a, B: Kernels> Generator<'a, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

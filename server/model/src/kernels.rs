@@ -30,6 +30,19 @@ pub struct Heads {
     pub key: usize,
     /// Width of a head.
     pub dim: usize,
+    /// Factor on the scores.
+    pub scale: f32,
+    /// Scores become `softcap tanh(score / softcap)`; 0: they stay.
+    pub softcap: f32,
+    /// A query sees itself and the keys before it, this many together; 0: all before it.
+    pub window: usize,
+}
+
+impl Heads {
+    /// First key that the query at this place sees.
+    pub fn first_key(self, place: usize) -> usize {
+        if self.window == 0 { 0 } else { (place + 1).saturating_sub(self.window) }
+    }
 }
 
 /// Cosines and sines of rotary positions, `[tokens, head_dim / 2]` each, on the host.

@@ -14,7 +14,20 @@ use crate::weights::write::write_file;
 use crate::weights::{HostTensor, TensorSource, Weights, write_safetensors};
 
 /// Linear maps an adapter can sit on.
-pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+pub const TARGETS: [&str; 12] = [
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+    "qkv_proj",
+    "gate_up_proj",
+    "c_attn",
+    "c_proj",
+    "c_fc",
+];
 
 /// What PEFT puts before the names of an adapter's tensors.
 pub(crate) const PREFIX: &str = "base_model.model.";
@@ -71,7 +84,8 @@ fn matches(module: &str, pattern: &str) -> bool {
 }
 
 fn layer_of(module: &str) -> Option<usize> {
-    module.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()
+    let rest = module.strip_prefix("model.layers.").or_else(|| module.strip_prefix("transformer.h."))?;
+    rest.split('.').next()?.parse().ok()
 }
 
 impl LoraConfig {
@@ -127,7 +141,7 @@ impl LoraConfig {
         if let Some(kind) = get("peft_type").and_then(Value::as_str).filter(|kind| *kind != "LORA") {
             return Err(fail(format!("peft_type \"{kind}\" is not supported, only LORA")));
         }
-        for name in ["fan_in_fan_out", "lora_bias", "use_qalora", "layer_replication", "target_parameters"] {
+        for name in ["lora_bias", "use_qalora", "layer_replication", "target_parameters"] {
             let set = get(name).is_some_and(|value| *value != json!(false) && *value != json!([]));
             if set {
                 return Err(fail(format!("\"{name}\" is set, which is not supported")));
@@ -147,6 +161,12 @@ impl LoraConfig {
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             _ => return Err(fail("\"target_modules\" is missing".into())),
         };
+        // Right for GPT-2, whose files hold linear maps transposed; A and B are the same either way.
+        let turned =
+            targets.iter().all(|name| name.rsplit('.').next().is_some_and(|last| last.starts_with("c_")));
+        if get("fan_in_fan_out") == Some(&json!(true)) && !turned {
+            return Err(fail("\"fan_in_fan_out\" is set, which is not supported".into()));
+        }
         let map = |name: &str| get(name).and_then(Value::as_object).cloned().unwrap_or_default();
         let layers = get("layers_to_transform").map(|value| match value {
             Value::Array(list) => list.iter().filter_map(Value::as_u64).map(|n| n as usize).collect(),
@@ -255,13 +275,18 @@ impl<B: Kernels> CausalLm<B> {
             }
         }
         if !found {
-            return Err(ModelError::new("lora.config", "The adapter sits on no linear map of this model."));
+            return Err(ModelError::new("lora.config", "The adapter sits on no linear map of this model.")
+                .hint(format!("Its linear maps are {}.", self.config.linear_names().join(", "))));
         }
         for module in &config.modules_to_save {
             let saved = self.saved_module(module, values)?;
             if module == "lm_head" { self.saved.head = Some(saved) } else { self.saved.embed = Some(saved) }
         }
-        self.adapter = Some(config.clone());
+        let mut config = config.clone();
+        if config.target_modules.iter().any(|name| name == "all-linear") {
+            config.target_modules = self.config.linear_names().into_iter().map(str::to_owned).collect();
+        }
+        self.adapter = Some(config);
         Ok(())
     }
 
@@ -269,7 +294,7 @@ impl<B: Kernels> CausalLm<B> {
     fn saved_module(&self, module: &str, values: Values) -> Result<Param<B>> {
         let (name, base) = match module {
             "lm_head" => ("lm_head.weight", self.head.as_ref().unwrap_or(&self.embed)),
-            _ => ("model.embed_tokens.weight", &self.embed),
+            _ => (self.embed.name.as_str(), &self.embed),
         };
         let (name, shape) = (format!("{PREFIX}{name}"), base.shape.clone());
         Ok(match values(&name, &shape)? {
@@ -323,7 +348,9 @@ impl<B: Kernels> CausalLm<B> {
         };
         std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
         write_safetensors(&folder.join("adapter_model.safetensors"), &self.adapter_tensors())?;
-        write_file(&folder.join("adapter_config.json"), format!("{:#}\n", config.to_json(base)).as_bytes())
+        let mut json = config.to_json(base);
+        json["fan_in_fan_out"] = json!(self.config.architecture.family().transposed);
+        write_file(&folder.join("adapter_config.json"), format!("{json:#}\n").as_bytes())
     }
 
     /// Takes the adapter away; the base stays as it was.

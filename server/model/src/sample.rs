@@ -72,7 +72,8 @@ pub fn filter(logits: &mut [f32], history: &[u32], config: &SamplingConfig) {
     keep_min_p(logits, config.min_p);
 }
 
-fn penalise(logits: &mut [f32], history: &[u32], penalty: f32) {
+/// Repetition penalty: what occurred becomes less likely (penalty above 1).
+pub(crate) fn penalise(logits: &mut [f32], history: &[u32], penalty: f32) {
     if penalty == 1.0 {
         return;
     }
@@ -103,6 +104,14 @@ pub fn softmax(logits: &[f32]) -> Vec<f32> {
     let total: f32 = p.iter().sum();
     p.iter_mut().for_each(|x| *x /= total);
     p
+}
+
+/// Logarithms of the probabilities of logits.
+pub fn log_softmax(logits: &[f32]) -> Vec<f32> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = logits.iter().map(|x| (x - top).exp()).sum();
+    let norm = top + total.ln();
+    logits.iter().map(|x| x - norm).collect()
 }
 
 /// As transformers: sorted upwards, tokens go while the sum of their probabilities stays within `1 - p`.

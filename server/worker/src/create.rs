@@ -8,7 +8,6 @@ use contract::problem::Problem;
 use corpus::conversation::{Conversation, text_of};
 use corpus::source::{self, Row};
 use corpus::{ModelTokenizer, TokenizerFiles};
-use model::config::{Architecture, RopeScaling};
 use model::{CausalLm, Cpu, ModelConfig};
 use serde_json::json;
 
@@ -53,7 +52,6 @@ pub fn create(target: &Path, size: &str, dataset: &Path, mapping: &str) -> Resul
 
 fn config(shape: ScratchShape, tokenizer: &ModelTokenizer) -> ModelConfig {
     ModelConfig {
-        architecture: Architecture::Llama,
         vocab_size: tokenizer.vocab_size(),
         hidden_size: shape.hidden_size,
         intermediate_size: shape.intermediate_size,
@@ -62,18 +60,13 @@ fn config(shape: ScratchShape, tokenizer: &ModelTokenizer) -> ModelConfig {
         num_key_value_heads: shape.kv_heads,
         head_dim: shape.hidden_size / shape.heads,
         rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
         tie_word_embeddings: true,
-        qkv_bias: false,
-        output_bias: false,
-        mlp_bias: false,
         max_position_embeddings: CONTEXT,
         dtype: Some("float32".to_owned()),
         bos_token_id: tokenizer.bos_id(),
         eos_token_ids: tokenizer.eos_id().into_iter().collect(),
         pad_token_id: Some(tokenizer.pad_id()),
-        initializer_range: 0.02,
+        ..ModelConfig::default()
     }
 }
 

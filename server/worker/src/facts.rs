@@ -8,7 +8,6 @@ use contract::model::ModelFacts;
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::ModelConfig;
-use model::config::Architecture;
 use model::weights::{TensorSource, Weights};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,10 +53,7 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
         .hint("Take tokenizer.json and config.json from the same model."));
     }
     Ok(ModelFacts {
-        architecture: match config.architecture {
-            Architecture::Llama => "llama".to_owned(),
-            Architecture::Qwen2 => "qwen2".to_owned(),
-        },
+        architecture: config.architecture.name().to_owned(),
         parameters,
         vocab_size: config.vocab_size as u64,
         layers: config.num_hidden_layers as u64,
@@ -84,8 +80,10 @@ pub fn read_config(folder: &Path) -> Result<ModelConfig, Problem> {
 /// Compares the header of the weights with what the configuration asks for; gives the number of weights.
 fn check_shapes(config: &ModelConfig, weights: &Weights) -> Result<u64, Problem> {
     let mut count = 0;
-    for (name, shape) in expected(config) {
-        match weights.shape(&name) {
+    for (name, shape) in config.tensors() {
+        // Some published folders leave out the first part of every name.
+        let bare = name.split_once('.').map_or(name.as_str(), |(_, bare)| bare);
+        match weights.shape(&name).or_else(|| weights.shape(bare)) {
             Some(found) if found == shape => count += shape.iter().product::<usize>() as u64,
             Some(found) => {
                 return Err(Problem::new(
@@ -102,40 +100,6 @@ fn check_shapes(config: &ModelConfig, weights: &Weights) -> Result<u64, Problem>
         }
     }
     Ok(count)
-}
-
-/// Names and shapes of every tensor a model of this configuration has.
-fn expected(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
-    let (d, wide, narrow) = (config.hidden_size, config.query_width(), config.key_width());
-    let inner = config.intermediate_size;
-    let linears = [
-        ("self_attn.q_proj", wide, d, config.qkv_bias),
-        ("self_attn.k_proj", narrow, d, config.qkv_bias),
-        ("self_attn.v_proj", narrow, d, config.qkv_bias),
-        ("self_attn.o_proj", d, wide, config.output_bias),
-        ("mlp.gate_proj", inner, d, config.mlp_bias),
-        ("mlp.up_proj", inner, d, config.mlp_bias),
-        ("mlp.down_proj", d, inner, config.mlp_bias),
-    ];
-    let mut tensors = vec![
-        ("model.embed_tokens.weight".to_owned(), vec![config.vocab_size, d]),
-        ("model.norm.weight".to_owned(), vec![d]),
-    ];
-    if !config.tie_word_embeddings {
-        tensors.push(("lm_head.weight".to_owned(), vec![config.vocab_size, d]));
-    }
-    for layer in 0..config.num_hidden_layers {
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
-            tensors.push((format!("model.layers.{layer}.{norm}.weight"), vec![d]));
-        }
-        for (part, rows, cols, bias) in linears {
-            tensors.push((format!("model.layers.{layer}.{part}.weight"), vec![rows, cols]));
-            if bias {
-                tensors.push((format!("model.layers.{layer}.{part}.bias"), vec![rows]));
-            }
-        }
-    }
-    tensors
 }
 
 /// SHA-256 of `model.safetensors`, or of the hex digests of all shards in order of their names.

@@ -1,14 +1,16 @@
 //! A tokenizer from the metadata of a GGUF file, written as Hugging Face files.
 
+mod sentencepiece;
+
 use contract::problem::Problem;
 use serde_json::{Map, Value, json};
 
 use super::TokenizerFiles;
 
 /// `tokenizer.ggml.*` of a GGUF file, as plain data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GgufTokenizer {
-    /// `tokenizer.ggml.model`, for example `gpt2`.
+    /// `tokenizer.ggml.model`: `gpt2` (byte-level BPE) or `llama` (SentencePiece).
     pub model: String,
     /// `tokenizer.ggml.pre`, for example `smollm`; empty where absent.
     pub pre: String,
@@ -16,8 +18,13 @@ pub struct GgufTokenizer {
     pub tokens: Vec<String>,
     /// `tokenizer.ggml.merges`, two parts with a space between.
     pub merges: Vec<String>,
-    /// `tokenizer.ggml.token_type`: 1 normal, 3 control (special), 4 user-defined; may be empty.
+    /// `tokenizer.ggml.token_type`: 1 normal, 2 unknown, 3 control (special), 4 user-defined, 6 byte; may
+    /// be empty with `gpt2`.
     pub token_types: Vec<i32>,
+    /// `tokenizer.ggml.scores`; needed with `llama`.
+    pub scores: Vec<f32>,
+    /// `tokenizer.ggml.add_space_prefix` is false (Gemma).
+    pub no_space_prefix: bool,
     /// `tokenizer.ggml.bos_token_id`.
     pub bos: Option<u32>,
     /// `tokenizer.ggml.eos_token_id`.
@@ -42,18 +49,20 @@ const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 /// `tokenizer.gguf_unsupported` for another kind than byte-level BPE or an unknown pre-tokenizer;
 /// `tokenizer.gguf_broken` for a merge without two parts or an id outside the vocabulary.
 pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem> {
-    if source.model != "gpt2" {
-        return Err(Problem::new(
+    let sentencepiece = match source.model.as_str() {
+        "gpt2" => None,
+        "llama" => Some(sentencepiece::parts(source)?),
+        other => {
+            return Err(Problem::new(
             "tokenizer.gguf_unsupported",
             format!(
-                "This GGUF file has a tokenizer of kind “{}”; Burnish reads “gpt2” (byte-level BPE).",
-                source.model
+                "This GGUF file has a tokenizer of kind “{other}”; Burnish reads “gpt2” (byte-level BPE) and “llama” (SentencePiece)."
             ),
         )
         .field("tokenizer.ggml.model")
         .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
-    }
-    let pre_tokenizer = pre_tokenizer(&source.pre)?;
+        }
+    };
     let token = |id: u32, field: &str| {
         source.tokens.get(id as usize).cloned().ok_or_else(|| {
             gguf_broken(format!("id {id} is outside the vocabulary of {}", source.tokens.len())).field(field)
@@ -61,9 +70,19 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     };
     let post_processor = match source.bos.filter(|_| source.add_bos) {
         Some(id) => bos_first(&token(id, "tokenizer.ggml.bos_token_id")?, id),
+        None if sentencepiece.is_some() => Value::Null,
         None => {
             json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true})
         }
+    };
+    let byte_level = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": regex});
+    let sentencepiece::Parts { model, pre_tokenizer, decoder } = match sentencepiece {
+        Some(parts) => parts,
+        None => sentencepiece::Parts {
+            model: bpe(source)?,
+            pre_tokenizer: pre_tokenizer(&source.pre)?,
+            decoder: byte_level(true),
+        },
     };
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null,
@@ -71,8 +90,8 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
         "normalizer": if source.pre == "qwen2" { json!({"type": "NFC"}) } else { Value::Null },
         "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-        "model": bpe(source)?,
+        "decoder": decoder,
+        "model": model,
     });
     let mut config = Map::new();
     config.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
@@ -130,11 +149,12 @@ fn bpe(source: &GgufTokenizer) -> Result<Value, Problem> {
 
 fn added_tokens(source: &GgufTokenizer) -> Vec<Value> {
     let kinds = source.token_types.iter().zip(&source.tokens).enumerate();
-    let added = kinds.filter(|(_, (kind, _))| matches!(kind, 3 | 4));
+    let unknown = source.model == "llama";
+    let added = kinds.filter(|(_, (kind, _))| matches!(kind, 3 | 4) || unknown && **kind == 2);
     added
         .map(|(id, (kind, token))| {
             json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": *kind == 3})
+                "normalized": false, "special": *kind != 4})
         })
         .collect()
 }

@@ -73,6 +73,8 @@ pub(crate) fn tokenizer(path: &Path) -> GgufTokenizer {
         tokens: serde_json::from_value(value("ggml.tokens")).unwrap(),
         merges: serde_json::from_value(value("ggml.merges")).unwrap(),
         token_types: serde_json::from_value(value("ggml.token_type")).unwrap(),
+        scores: serde_json::from_value(value("ggml.scores")).unwrap_or_default(),
+        no_space_prefix: value("ggml.add_space_prefix") == json!(false),
         bos: id("bos"),
         eos: id("eos"),
         unk: id("unknown"),

@@ -1,5 +1,6 @@
 use contract::chat::ChatMessage;
 use corpus::template::ChatTemplate;
+use corpus::tokenizer::gguf::{GgufTokenizer, files_from_gguf};
 use corpus::{ModelTokenizer, Template};
 use serde_json::Value;
 
@@ -78,4 +79,58 @@ fn reference_chat_cases() {
             }
         }
     });
+}
+
+/// A SentencePiece vocabulary as GGUF files hold it: pieces, scores and kinds, no list of merges.
+#[test]
+fn reference_a_sentencepiece_vocabulary_from_gguf_gives_the_same_ids() {
+    let mut ran = 0;
+    for folder in subfolders(&reference().join("tokenizers")) {
+        let whole = json(&folder.join("tokenizer.json"));
+        if whole["model"]["byte_fallback"] != Value::Bool(true) {
+            continue;
+        }
+        let vocab = whole["model"]["vocab"].as_object().unwrap();
+        let mut tokens = vec![String::new(); vocab.len()];
+        for (token, id) in vocab {
+            tokens[id.as_u64().unwrap() as usize] = token.clone();
+        }
+        let mut scores = vec![-1e6f32; tokens.len()];
+        for (rank, pair) in whole["model"]["merges"].as_array().unwrap().iter().enumerate() {
+            let joined: String = pair.as_array().unwrap().iter().map(text).collect();
+            scores[vocab[&joined].as_u64().unwrap() as usize] = -(rank as f32);
+        }
+        let special: Vec<&str> =
+            whole["added_tokens"].as_array().unwrap().iter().map(|token| text(&token["content"])).collect();
+        let kind = |token: &String| match token.as_str() {
+            "<unk>" => 2,
+            token if special.contains(&token) => 3,
+            token if token.starts_with("<0x") && token.ends_with('>') => 6,
+            _ => 1,
+        };
+        let document = json(&folder.join("encode_cases.json"));
+        let id = |key: &str| document[key].as_u64().map(|id| id as u32);
+        let source = GgufTokenizer {
+            model: "llama".to_owned(),
+            token_types: tokens.iter().map(kind).collect(),
+            unk: tokens.iter().position(|token| token == "<unk>").map(|at| at as u32),
+            tokens,
+            scores,
+            bos: id("bos_id"),
+            eos: id("eos_id"),
+            add_bos: true,
+            ..GgufTokenizer::default()
+        };
+        let files = files_from_gguf(&source).unwrap();
+        let config = Some(files.tokenizer_config_json.as_slice());
+        let tokenizer = ModelTokenizer::from_bytes(&files.tokenizer_json, config, None, None).unwrap();
+        for case in cases(&document) {
+            let input = text(&case["text"]);
+            let got = tokenizer.encode(input, true).unwrap();
+            assert_eq!(got, ids(&case["ids"]), "{input:?}");
+            assert_eq!(tokenizer.decode(&got, true), text(&case["decoded_skip_special"]));
+            ran += 1;
+        }
+    }
+    assert!(ran > 0, "no tokenizer with byte fallback");
 }

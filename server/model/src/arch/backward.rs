@@ -22,7 +22,7 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Normed last hidden states of a pass, `[tokens, d]`.
     pub fn final_hidden(&self, pass: &Pass<B>) -> Mat<B> {
-        B::rms_norm(&pass.x, &self.norm.value, self.eps())
+        self.norm.forward(&pass.x, self.eps())
     }
 
     /// Negative log-likelihoods of a packed batch's targets, given its normed hidden states `[tokens, d]`.
@@ -32,7 +32,7 @@ impl<B: Kernels> CausalLm<B> {
         }
         let chosen = B::gather_rows(hidden, &packed.target_rows);
         let targets = Targets { ids: packed.target_ids.clone(), weights: Vec::new() };
-        B::cross_entropy(&chosen, &self.head_param(mode).value, &targets, Want::Loss).nll
+        self.cross_entropy(&chosen, &self.head_param(mode).value, &targets, Want::Loss).nll
     }
 
     /// As [`CausalLm::backward`], with gradients entering at the output matrix, at the hidden states, or both.
@@ -45,9 +45,9 @@ impl<B: Kernels> CausalLm<B> {
             (Some(weights), None) => {
                 let rows = &pass.packed.target_rows;
                 let chosen = B::gather_rows(&pass.x, rows);
-                let normed = B::rms_norm(&chosen, &self.norm.value, self.eps());
+                let normed = self.norm.forward(&chosen, self.eps());
                 let (nll, d_hidden) = self.loss_backward(&pass, &normed, weights, &mut grads);
-                let d_chosen = self.last_norm_backward(&chosen, &d_hidden, &mut grads);
+                let d_chosen = self.norm.backward(&chosen, self.eps(), &d_hidden, &mut grads);
                 (nll, B::scatter_rows(&d_chosen, rows, pass.packed.ids.len()))
             }
             (weights, Some(mut d_hidden)) => {
@@ -59,7 +59,7 @@ impl<B: Kernels> CausalLm<B> {
                     d_hidden = d_hidden + B::scatter_rows(&more, rows, pass.packed.ids.len());
                     nll = losses;
                 }
-                (nll, self.last_norm_backward(&pass.x, &d_hidden, &mut grads))
+                (nll, self.norm.backward(&pass.x, self.eps(), &d_hidden, &mut grads))
             }
         };
         self.layers_backward(pass, dx, &mut grads);
@@ -77,44 +77,39 @@ impl<B: Kernels> CausalLm<B> {
         let targets = Targets { ids: pass.packed.target_ids.clone(), weights };
         let head = self.head_param(pass.mode);
         let want = if head.trainable { Want::HiddenAndHead } else { Want::Hidden };
-        let loss = B::cross_entropy(normed, &head.value, &targets, want);
+        let loss = self.cross_entropy(normed, &head.value, &targets, want);
         if let Some(d_head) = loss.d_head {
             grads.add(&head.name, d_head);
         }
         (loss.nll, loss.d_hidden.unwrap_or_else(|| normed.zeros_like()))
     }
 
-    /// Through the final norm.
-    fn last_norm_backward(&self, x: &Mat<B>, d_hidden: &Mat<B>, grads: &mut Grads<B>) -> Mat<B> {
-        let (dx, d_norm) =
-            B::rms_norm_backward(x, &self.norm.value, self.eps(), d_hidden, self.norm.trainable);
-        if let Some(d_norm) = d_norm {
-            grads.add(&self.norm.name, d_norm);
-        }
-        dx
-    }
-
     fn layers_backward(&self, pass: Pass<B>, mut dx: Mat<B>, grads: &mut Grads<B>) {
         let embed = self.embed_param(pass.mode);
         // Below the lowest trainable layer nothing is computed.
-        let lowest = if embed.trainable {
+        let positions = self.positions.as_ref().filter(|table| table.trainable);
+        let lowest = if embed.trainable || positions.is_some() {
             0
         } else {
             self.layers.iter().position(super::Layer::trains).unwrap_or(self.layers.len())
         };
-        let (heads, eps, mode) = (self.heads(), self.eps(), pass.mode);
-        let segments = &pass.packed.segments;
-        let mut back = Back { heads, eps, rotary: &pass.rotary, segments, mode, grads };
+        let fore = self.fore(&pass.rotaries, &pass.packed.segments, pass.mode);
+        let mut back = Back { fore, grads };
         for (layer, kept) in self.layers.iter().zip(pass.states).skip(lowest).rev() {
             let state = match kept {
                 Kept::State(state) => *state,
-                Kept::Input(x) => layer.forward(x, heads, eps, &pass.rotary, segments, mode).1,
+                Kept::Input(x) => layer.forward(x, &fore).1,
             };
             dx = layer.backward(state, dx, &mut back);
         }
+        if let Some(table) = positions {
+            let rows = self.config.max_position_embeddings;
+            grads.add(&table.name, B::scatter_rows(&dx, &pass.packed.positions, rows));
+        }
         if embed.trainable {
             let rows = self.config.vocab_size;
-            grads.add(&embed.name, B::scatter_rows(&dx, &pass.packed.ids, rows));
+            let d_rows = B::scatter_rows(&dx, &pass.packed.ids, rows);
+            grads.add(&embed.name, d_rows.mul_scalar(self.embedding_scale()));
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Building a model from files or from random numbers, and writing it back.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
-use super::{CausalLm, Layer, Linear, Param};
-use crate::config::ModelConfig;
+use super::attention::Attention;
+use super::family::NormKind;
+use super::feed::Feed;
+use super::{CausalLm, Layer, Linear, Norm, Param, Ropes, SavedModules, files};
+use crate::config::{HEAD, ModelConfig};
 use crate::error::{ModelError, Result};
 use crate::kernels::Kernels;
 use crate::rng::Rng;
@@ -35,21 +39,41 @@ impl<B: Kernels> Builder<'_, B> {
         Ok(Linear { weight, bias, lora: None, index: self.index })
     }
 
+    fn norm(&mut self, name: &str, width: usize) -> Result<Norm<B>> {
+        let kind = self.config.architecture.family().norm;
+        let weight = self.param(format!("{name}.weight"), &[width])?;
+        let bias = match kind {
+            NormKind::Layer => Some(self.param(format!("{name}.bias"), &[width])?),
+            _ => None,
+        };
+        Ok(Norm { kind, weight, bias })
+    }
+
     fn layer(&mut self, layer: usize) -> Result<Layer<B>> {
-        let c = self.config;
-        let (d, wide, narrow, inner) = (c.hidden_size, c.query_width(), c.key_width(), c.intermediate_size);
-        let (qkv, out, mlp) = (c.qkv_bias, c.output_bias, c.mlp_bias);
-        let at = |part: &str| format!("model.layers.{layer}.{part}");
+        let (config, family) = (self.config, self.config.architecture.family());
+        let (d, names) = (config.hidden_size, family.norms);
+        let at = |part: &str| format!("{}.{layer}.{part}", family.layers);
+        let mut linears = VecDeque::new();
+        for shape in config.linears() {
+            linears.push_back(self.linear(at(shape.name), shape.outer, shape.inner, shape.bias)?);
+        }
+        let mut take = |count: usize| linears.drain(..count).collect::<Vec<_>>();
+        let (qkv, mut output, up, mut down) =
+            (take(family.qkv.len()), take(1), take(family.up.len()), take(1));
+        let mut wide = |name: Option<&str>| name.map(|name| self.norm(&at(name), d)).transpose();
+        let (after_attention, after_feed) = (wide(names.after_attention)?, wide(names.after_feed)?);
+        let head_norms = match names.heads {
+            Some([q, k]) => Some([self.norm(&at(q), config.head_dim)?, self.norm(&at(k), config.head_dim)?]),
+            None => None,
+        };
+        let window = config.window(layer).unwrap_or(0);
         Ok(Layer {
-            input_norm: self.param(at("input_layernorm.weight"), &[d])?,
-            q: self.linear(at("self_attn.q_proj"), wide, d, qkv)?,
-            k: self.linear(at("self_attn.k_proj"), narrow, d, qkv)?,
-            v: self.linear(at("self_attn.v_proj"), narrow, d, qkv)?,
-            o: self.linear(at("self_attn.o_proj"), d, wide, out)?,
-            post_norm: self.param(at("post_attention_layernorm.weight"), &[d])?,
-            gate: self.linear(at("mlp.gate_proj"), inner, d, mlp)?,
-            up: self.linear(at("mlp.up_proj"), inner, d, mlp)?,
-            down: self.linear(at("mlp.down_proj"), d, inner, mlp)?,
+            attention_norm: self.norm(&at(names.before_attention), d)?,
+            attention: Attention { qkv, output: output.remove(0), head_norms, window },
+            after_attention,
+            feed_norm: self.norm(&at(names.before_feed), d)?,
+            feed: Feed { up, down: down.remove(0), gated: family.gated, activation: family.activation },
+            after_feed,
         })
     }
 }
@@ -57,40 +81,26 @@ impl<B: Kernels> Builder<'_, B> {
 impl<B: Kernels> CausalLm<B> {
     fn build(config: ModelConfig, device: &B::Device, values: Values) -> Result<Self> {
         let mut builder = Builder { config: &config, device, values, index: 0 };
-        let (vocab, d) = (config.vocab_size, config.hidden_size);
-        let embed = builder.param("model.embed_tokens.weight".into(), &[vocab, d])?;
+        let (vocab, d, family) = (config.vocab_size, config.hidden_size, config.architecture.family());
+        let embed = builder.param(family.embed.into(), &[vocab, d])?;
+        let positions = match family.positions {
+            Some(name) => Some(builder.param(name.into(), &[config.max_position_embeddings, d])?),
+            None => None,
+        };
         let layers = (0..config.num_hidden_layers).map(|i| builder.layer(i)).collect::<Result<Vec<_>>>()?;
-        let norm = builder.param("model.norm.weight".into(), &[d])?;
+        let norm = builder.norm(family.final_norm, d)?;
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(builder.param("lm_head.weight".into(), &[vocab, d])?),
+            false => Some(builder.param(HEAD.into(), &[vocab, d])?),
         };
-        let frequencies = config.rope_frequencies();
-        Ok(Self {
-            config,
-            device: device.clone(),
-            embed,
-            layers,
-            norm,
-            head,
-            adapter: None,
-            saved: Default::default(),
-            frequencies,
-        })
+        let (ropes, device, saved) = (Ropes::new(&config), device.clone(), SavedModules::default());
+        Ok(Self { config, device, embed, positions, layers, norm, head, adapter: None, saved, ropes })
     }
 
     /// Builds a model from weights. Fails with the tensor that is missing or has another shape.
     pub fn load(config: ModelConfig, weights: &dyn TensorSource, device: &B::Device) -> Result<Self> {
-        let mut values = |name: &str, shape: &[usize]| {
-            if let Some(found) = weights.shape(name).filter(|found| found != shape) {
-                return Err(ModelError::new(
-                    "weights.shape",
-                    format!("Tensor \"{name}\" has shape {found:?}, config.json asks for {shape:?}."),
-                )
-                .hint("config.json and the weights belong to different models."));
-            }
-            weights.read(name)
-        };
+        let of = config.clone();
+        let mut values = |name: &str, shape: &[usize]| files::read(&of, weights, name, shape);
         Self::build(config, device, &mut values)
     }
 
@@ -101,18 +111,19 @@ impl<B: Kernels> CausalLm<B> {
         Self::load(ModelConfig::from_json(&text)?, &Weights::open_folder(folder)?, device)
     }
 
-    /// A model with fresh weights: normal with the configuration's deviation, norms one, biases zero.
+    /// A model with fresh weights: normal with the configuration's deviation, norms neutral, biases zero.
     pub fn init_random(config: ModelConfig, seed: u64, device: &B::Device) -> Result<Self> {
         let mut rng = Rng::new(seed);
         let deviation = config.initializer_range;
+        let from_one = config.architecture.family().norm == NormKind::RmsFromOne;
+        let neutral = if from_one { 0.0 } else { 1.0 };
         let mut values = |name: &str, shape: &[usize]| {
             let count = shape.iter().product();
-            Ok(if name.ends_with("norm.weight") {
-                vec![1.0; count]
-            } else if name.ends_with(".bias") {
-                vec![0.0; count]
-            } else {
-                rng.normals(count, deviation)
+            Ok(match shape {
+                // Vectors are norms and biases.
+                [_] if name.ends_with(".weight") => vec![neutral; count],
+                [_] => vec![0.0; count],
+                _ => rng.normals(count, deviation),
             })
         };
         Self::build(config, device, &mut values)
@@ -127,8 +138,13 @@ impl<B: Kernels> CausalLm<B> {
                 params.push((param.name.clone(), param.shape.clone(), param.value.clone()));
             }
         });
-        let shapes: Vec<_> = params.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
-        let values = |i: usize| Ok(B::to_host(&params[i].2));
+        let shape_of = |name: &str, shape: &[usize]| files::file_shape(&self.config, name, shape);
+        let shapes: Vec<_> =
+            params.iter().map(|(name, shape, _)| (name.clone(), shape_of(name, shape))).collect();
+        let values = |i: usize| {
+            let (name, shape, value) = &params[i];
+            Ok(files::to_file(&self.config, name, shape, B::to_host(value)))
+        };
         write_streamed(&folder.join("model.safetensors"), &shapes, values)?;
         let mut config = self.config.clone();
         config.dtype = Some("float32".into());

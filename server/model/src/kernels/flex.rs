@@ -70,6 +70,7 @@ fn narrow_product(x: &[f32], w: &[f32], n: usize, inner: usize, outer: usize) ->
     out
 }
 
+#[cfg(feature = "threads")]
 fn one_thread() -> Option<&'static [rayon::ThreadPool; 2]> {
     static POOLS: std::sync::OnceLock<Option<[rayon::ThreadPool; 2]>> = std::sync::OnceLock::new();
     let build =
@@ -81,6 +82,9 @@ impl Kernels for Flex {
     type Cache = HostCache;
 
     fn pair<T: Send>(left: impl FnOnce() -> T + Send, right: impl FnOnce() -> T + Send) -> (T, T) {
+        #[cfg(not(feature = "threads"))]
+        return (left(), right());
+        #[cfg(feature = "threads")]
         match one_thread() {
             Some([a, b]) => std::thread::scope(|scope| {
                 let other = scope.spawn(|| b.install(right));
@@ -95,7 +99,7 @@ impl Kernels for Flex {
     }
 
     fn splits_batches() -> bool {
-        rayon::current_num_threads() > 1
+        cfg!(feature = "threads") && rayon::current_num_threads() > 1
     }
 
     fn affine(x: &Mat<Flex>, w: &Mat<Flex>, bias: Option<&Mat<Flex>>) -> Mat<Flex> {

@@ -37,7 +37,7 @@ pub struct AdamW<B: Kernels> {
 
 /// Whether weight decay applies to a tensor.
 pub(super) fn decays(name: &str) -> bool {
-    !name.ends_with(".bias") && !name.contains("norm.weight")
+    !name.ends_with(".bias") && !name.contains("norm.weight") && !name.contains(".ln_")
 }
 
 impl<B: Kernels> AdamW<B> {
@@ -150,6 +150,7 @@ mod tests {
     #[test]
     fn decay_spares_biases_and_norms() {
         assert!(decays("model.layers.0.mlp.up_proj.weight") && decays("x.lora_A.weight"));
+        assert!(!decays("transformer.h.0.ln_1.weight") && decays("transformer.h.0.attn.c_attn.weight"));
         assert!(
             !decays("model.norm.weight")
                 && !decays("a.q_proj.bias")

@@ -128,7 +128,7 @@ pub fn outputs<B: Kernels>(
     wants: Wants,
     mode: Mode,
 ) -> Result<Vec<Row>> {
-    batch.check(model.config.vocab_size)?;
+    model.check(batch)?;
     let packed = batch.pack();
     let hidden = model.hidden(&packed, model.config.num_hidden_layers, mode);
     let nll = if wants.log_probs { model.packed_nll(&packed, &hidden, mode) } else { Vec::new() };

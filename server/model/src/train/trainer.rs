@@ -166,7 +166,7 @@ impl<B: Kernels> Trainer<B> {
     /// Forward and backward over one micro-batch; every counted token weighs `token_weight` in the loss (see
     /// [`Normalisation::token_weights`]).
     pub fn micro_step(&mut self, batch: &Batch, token_weight: f64) -> Result<MicroLoss> {
-        batch.check(self.model.config.vocab_size)?;
+        self.model.check(batch)?;
         let mask = self.mask();
         let [left, right] = Self::sides(batch);
         let model = &self.model;
@@ -201,7 +201,7 @@ impl<B: Kernels> Trainer<B> {
         scale: f64,
         judge: impl FnOnce(&[Row]) -> Judged,
     ) -> Result<Judged> {
-        batch.check(self.model.config.vocab_size)?;
+        self.model.check(batch)?;
         let mask = self.mask();
         let [left, right] = Self::sides(batch);
         let this = &*self;
@@ -321,7 +321,7 @@ impl<B: Kernels> Trainer<B> {
 
     /// Sum of negative log-likelihoods and number of counted tokens, without dropout.
     pub fn eval_loss(&self, batch: &Batch) -> Result<(f64, usize)> {
-        batch.check(self.model.config.vocab_size)?;
+        self.model.check(batch)?;
         let nll = self.model.nll(&batch.pack(), Mode::default());
         Ok((nll.iter().map(|x| f64::from(*x)).sum(), nll.len()))
     }

@@ -1,15 +1,20 @@
-//! Reading GGUF (versions 2 and 3) of the Llama family. Every count and size is checked against the file's
+//! Reading GGUF (versions 2 and 3). Every count and size is checked against the file's
 //! length before memory is asked for.
 
+mod kquant;
+mod names;
 mod quant;
 mod reader;
+mod shape;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::write::{write_file, write_streamed};
 use super::{Bytes, TensorSource};
-use crate::config::{Architecture, ModelConfig, RopeScaling};
+use crate::arch::family::NormKind;
+use crate::arch::transposed;
+use crate::config::{Architecture, ModelConfig};
 use crate::error::{ModelError, Result};
 pub use quant::BlockFormat;
 use reader::Reader;
@@ -86,7 +91,7 @@ pub struct GgufTensor {
     pub file_name: String,
     /// Name as transformers spells it.
     pub name: String,
-    /// Outermost dimension first.
+    /// Outermost dimension first, as in the file.
     pub shape: Vec<usize>,
     /// How its numbers are stored.
     pub format: BlockFormat,
@@ -94,6 +99,21 @@ pub struct GgufTensor {
     start: u64,
     /// Interleaved rows of this many heads are put back in order.
     heads: Option<usize>,
+    /// Transformers keeps it with rows and columns swapped.
+    turned: bool,
+    /// The file holds one more than transformers does (Gemma's norms).
+    less_one: bool,
+}
+
+impl GgufTensor {
+    /// Shape as transformers keeps it.
+    fn transformers_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if self.turned {
+            shape.reverse();
+        }
+        shape
+    }
 }
 
 /// A GGUF file: metadata and the tensor table. Values are read when asked for.
@@ -138,16 +158,17 @@ impl Gguf {
     }
 
     fn assemble(bytes: Bytes, header: reader::Header, total: u64) -> Result<Self> {
-        let config = config(&header.metadata, &header.tensors)?;
+        let factors = |name: &str| table(&bytes, &header, total, name);
+        let config = shape::config(&header.metadata, &header.tensors, &factors)?;
         let mut tensors = Vec::with_capacity(header.tensors.len());
         for raw in header.tensors {
-            let Some(name) = transformers_name(&raw.name) else { continue };
+            let Some(name) = names::transformers_name(config.architecture, &raw.name) else { continue };
             let format = BlockFormat::from_code(raw.kind).ok_or_else(|| {
                 ModelError::new(
                     "gguf.format",
                     format!("Tensor \"{}\" has storage type {}.", raw.name, raw.kind),
                 )
-                .hint("F32, F16, BF16, Q8_0, Q4_0 and Q4_1 can be read.")
+                .hint("F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K can be read.")
             })?;
             let count: u64 = raw.shape.iter().product();
             let row = *raw.shape.first().unwrap_or(&1);
@@ -160,12 +181,23 @@ impl Gguf {
                 start.ok_or_else(|| broken(format!("Tensor \"{}\" lies outside the file.", raw.name)))?;
             let heads = heads_of(&raw.name, &config);
             let shape: Vec<usize> = raw.shape.iter().rev().map(|n| *n as usize).collect();
+            let turned = shape.len() == 2 && config.is_transposed(&name);
+            let less_one = shape.len() == 1 && config.architecture.family().norm == NormKind::RmsFromOne;
             if let Some(heads) = heads
                 && !shape[0].is_multiple_of(2 * heads)
             {
                 return Err(broken(format!("Tensor \"{}\": rows do not divide into heads.", raw.name)));
             }
-            tensors.push(GgufTensor { file_name: raw.name, name, shape, format, start, heads });
+            tensors.push(GgufTensor {
+                file_name: raw.name,
+                name,
+                shape,
+                format,
+                start,
+                heads,
+                turned,
+                less_one,
+            });
         }
         Ok(Self { bytes, metadata: header.metadata, tensors, config })
     }
@@ -185,12 +217,18 @@ impl Gguf {
         &self.tensors
     }
 
-    /// Values of a tensor as f32, rows in transformers' order.
+    /// Values of a tensor as f32, as transformers keeps them.
     pub fn dequantise(&self, tensor: &GgufTensor) -> Result<Vec<f32>> {
         let count: usize = tensor.shape.iter().product();
         let row = tensor.shape.last().copied().unwrap_or(1) as u64;
         let size = tensor.format.bytes(count as u64, row).unwrap_or(0) as usize;
-        let values = tensor.format.decode(&self.bytes.read(tensor.start, size)?);
+        let mut values = tensor.format.decode(&self.bytes.read(tensor.start, size)?);
+        if tensor.less_one {
+            values.iter_mut().for_each(|x| *x -= 1.0);
+        }
+        if tensor.turned {
+            return Ok(transposed(&values, tensor.shape[0], tensor.shape[1]));
+        }
         Ok(match tensor.heads {
             Some(heads) => unpermute(&values, heads, tensor.shape[0], count / tensor.shape[0].max(1)),
             None => values,
@@ -204,7 +242,7 @@ impl TensorSource for Gguf {
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.tensors.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.shape.clone())
+        self.tensors.iter().find(|tensor| tensor.name == name).map(GgufTensor::transformers_shape)
     }
 
     fn read(&self, name: &str) -> Result<Vec<f32>> {
@@ -241,96 +279,26 @@ fn heads_of(name: &str, config: &ModelConfig) -> Option<usize> {
     }
 }
 
-fn transformers_name(name: &str) -> Option<String> {
-    let top = match name {
-        "token_embd.weight" => Some("model.embed_tokens.weight"),
-        "output_norm.weight" => Some("model.norm.weight"),
-        "output.weight" => Some("lm_head.weight"),
-        _ => None,
+/// A small table of the file, read before the model's shape is known.
+fn table(bytes: &Bytes, header: &reader::Header, total: u64, name: &str) -> Result<Option<Vec<f64>>> {
+    let Some(raw) = header.tensors.iter().find(|tensor| tensor.name == name) else { return Ok(None) };
+    let count: u64 = raw.shape.iter().product();
+    let start = header.data.checked_add(raw.offset);
+    let whole = start.filter(|start| start.checked_add(4 * count).is_some_and(|end| end <= total));
+    let (Some(start), 0, 1..=4096) = (whole, raw.kind, count) else {
+        return Err(broken(format!("Tensor \"{name}\" is no table of frequencies.")));
     };
-    if let Some(top) = top {
-        return Some(top.to_owned());
+    let values = BlockFormat::F32.decode(&bytes.read(start, 4 * count as usize)?);
+    if values.iter().any(|x| !x.is_finite() || *x <= 0.0) {
+        return Err(broken(format!("Tensor \"{name}\" holds a number that is not above 0.")));
     }
-    let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
-    let layer: usize = layer.parse().ok()?;
-    let (part, kind) = rest.rsplit_once('.')?;
-    let part = match part {
-        "attn_norm" => "input_layernorm",
-        "ffn_norm" => "post_attention_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
-        _ => return None,
-    };
-    Some(format!("model.layers.{layer}.{part}.{kind}"))
-}
-
-fn config(metadata: &BTreeMap<String, GgufValue>, tensors: &[reader::RawTensor]) -> Result<ModelConfig> {
-    let name = metadata.get("general.architecture").and_then(GgufValue::as_str).unwrap_or("unknown");
-    let architecture = match name {
-        "llama" => Architecture::Llama,
-        "qwen2" => Architecture::Qwen2,
-        other => {
-            return Err(ModelError::new(
-                "config.architecture",
-                format!("The GGUF file holds a \"{}\" model.", other.chars().take(60).collect::<String>()),
-            )
-            .hint(format!("Supported: {}.", crate::config::SUPPORTED.join(", "))));
-        }
-    };
-    let get = |key: &str| metadata.get(&format!("{name}.{key}"));
-    let size = |key: &str| {
-        let value = get(key).and_then(GgufValue::as_u64).filter(|n| (1..=1 << 24).contains(n));
-        value
-            .map(|n| n as usize)
-            .ok_or_else(|| broken(format!("Metadata \"{name}.{key}\" is missing or not a size.")))
-    };
-    let id = |key: &str| {
-        let value = metadata.get(&format!("tokenizer.ggml.{key}_token_id")).and_then(GgufValue::as_u64);
-        value.and_then(|n| u32::try_from(n).ok())
-    };
-    let hidden_size = size("embedding_length")?;
-    let heads = size("attention.head_count")?;
-    let embedding = tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    let embedding = embedding.ok_or_else(|| broken("The file has no \"token_embd.weight\"."))?;
-    let vocab_size = embedding.shape.last().copied().unwrap_or(0) as usize;
-    let has = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
-    let head_dim = get("attention.key_length").and_then(GgufValue::as_u64).map(|n| n as usize);
-    let config = ModelConfig {
-        architecture,
-        vocab_size,
-        hidden_size,
-        intermediate_size: size("feed_forward_length")?,
-        num_hidden_layers: size("block_count")?,
-        num_attention_heads: heads,
-        num_key_value_heads: size("attention.head_count_kv").unwrap_or(heads),
-        head_dim: head_dim.unwrap_or(hidden_size / heads),
-        rms_norm_eps: get("attention.layer_norm_rms_epsilon").and_then(GgufValue::as_f64).unwrap_or(1e-5),
-        rope_theta: get("rope.freq_base").and_then(GgufValue::as_f64).unwrap_or(10_000.0),
-        rope_scaling: RopeScaling::None,
-        tie_word_embeddings: !has("output.weight"),
-        qkv_bias: has("blk.0.attn_q.bias"),
-        output_bias: has("blk.0.attn_output.bias"),
-        mlp_bias: has("blk.0.ffn_gate.bias"),
-        max_position_embeddings: size("context_length").unwrap_or(2048),
-        dtype: Some("float32".to_owned()),
-        bos_token_id: id("bos"),
-        eos_token_ids: id("eos").into_iter().collect(),
-        pad_token_id: id("padding"),
-        initializer_range: 0.02,
-    };
-    // The same checks as for a config.json.
-    ModelConfig::from_json(config.to_json().to_string().as_bytes())
+    Ok(Some(values.into_iter().map(f64::from).collect()))
 }
 
 /// Writes `config.json` and `model.safetensors` (f32, so that every dequantised value survives) to a folder.
 pub fn convert_to_folder(gguf: &Gguf, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
-    let shapes: Vec<_> = gguf.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())).collect();
+    let shapes: Vec<_> = gguf.tensors.iter().map(|t| (t.name.clone(), t.transformers_shape())).collect();
     write_streamed(&folder.join("model.safetensors"), &shapes, |i| gguf.dequantise(&gguf.tensors[i]))?;
     let text = format!("{:#}\n", gguf.config.to_json());
     write_file(&folder.join("config.json"), text.as_bytes())

@@ -114,16 +114,26 @@ fn reference_gradients_of_one_batch() {
 }
 
 #[test]
-fn reference_unsupported_models_are_refused_by_name() {
-    let others = crate::support::reference().join("models/others");
-    if !others.is_dir() {
-        return;
-    }
-    for folder in folders_with(&others, "config.json") {
-        let kind = json(&folder.join("config.json"))["model_type"].as_str().unwrap().to_owned();
-        if !model::config::SUPPORTED.contains(&kind.as_str()) {
-            let error = CausalLm::<Cpu>::open(&folder, &Default::default()).unwrap_err().to_string();
-            assert!(error.contains(&kind) && error.contains("llama"), "{error}");
+fn every_model_of_the_reference_can_be_run() {
+    let root = crate::support::reference().join("models");
+    let folders = |path: &std::path::Path| folders_with(path, "config.json").len();
+    let others = if root.join("others").is_dir() { folders(&root.join("others")) } else { 0 };
+    assert_eq!(models().len(), folders(&root) + others);
+}
+
+#[test]
+fn the_list_of_tensors_is_what_a_model_holds() {
+    for folder in models() {
+        let model = open(&folder);
+        let mut names = std::collections::BTreeSet::new();
+        model.visit(|param| assert!(names.insert(param.name.clone()), "{} twice", param.name));
+        let listed = model.config.tensors();
+        let weights = Weights::open_folder(&folder).unwrap();
+        for (name, shape) in &listed {
+            assert!(names.contains(name), "{}: {name}", folder.display());
+            assert_eq!(weights.shape(name).as_ref(), Some(shape), "{}: {name}", folder.display());
         }
+        assert_eq!(listed.len(), names.len(), "{}", folder.display());
+        assert_eq!(model::cost::parameters(&model.config), model.parameter_counts().0 as u64);
     }
 }

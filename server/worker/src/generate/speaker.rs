@@ -9,8 +9,9 @@ use contract::checkpoint::Manifest;
 use contract::generation::GenerationSettings;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
+use corpus::tokenizer::DecodeStream;
 use corpus::{ModelTokenizer, Template};
-use model::decode::{Finish, Generator};
+use model::decode::{BeamConfig, Finish, Generator, StopText};
 use model::sample::SamplingConfig;
 use model::{CausalLm, Cpu};
 use serde::de::DeserializeOwned;
@@ -74,35 +75,91 @@ impl Speaker {
         }
         let mut stop = self.stop.clone();
         stop.extend(template.stop_ids(&self.tokenizer));
-        let mut text = self.tokenizer.stream(true);
-        let (mut tokens, mut first) = (0_u32, Instant::now());
         let generator = Generator::new(&self.model, stop.clone());
-        let (_, finish) = generator
-            .generate(&prompt, &sampling(settings), |id| {
-                if tokens == 0 {
-                    first = Instant::now();
-                }
-                if stop.contains(&id) {
-                    return ControlFlow::Break(());
-                }
-                tokens += 1;
-                let wanted = text.push(id).is_none_or(|text| emit(ChatDelta::Text { text }));
-                if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })
-            .map_err(of_model)?;
-        if let Some(text) = text.finish() {
-            emit(ChatDelta::Text { text });
+        let mut voice = Voice::new(self.tokenizer.stream(true), settings, emit);
+        let finish = if settings.num_beams > 1 && !settings.do_sample {
+            let found = generator.beam_search(&prompt, &beams(settings)).map_err(of_model)?;
+            let best = found.into_iter().next().map(|best| best.tokens).unwrap_or_default();
+            let ended = best.last().is_some_and(|last| stop.contains(last));
+            let said = best.iter().filter(|id| !stop.contains(id)).all(|id| voice.say(*id));
+            match (said, ended) {
+                (false, _) => Finish::Cancelled,
+                (true, true) => Finish::Stop,
+                (true, false) => Finish::Length,
+            }
+        } else {
+            let each = |id| match stop.contains(&id) || !voice.say(id) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            generator.generate(&prompt, &sampling(settings), each).map_err(of_model)?.1
+        };
+        voice.finish(finish);
+        Ok(())
+    }
+}
+
+/// Turns tokens into text on its way out: whole characters, nothing from a stop text on.
+struct Voice<'a> {
+    text: DecodeStream<'a>,
+    stop: StopText,
+    emit: &'a mut dyn FnMut(ChatDelta) -> bool,
+    tokens: u32,
+    begun: Instant,
+    first: Option<Instant>,
+}
+
+impl<'a> Voice<'a> {
+    fn new(
+        text: DecodeStream<'a>,
+        settings: &GenerationSettings,
+        emit: &'a mut dyn FnMut(ChatDelta) -> bool,
+    ) -> Self {
+        let stop = StopText::new(&settings.stop);
+        Self { text, stop, emit, tokens: 0, begun: Instant::now(), first: None }
+    }
+
+    fn out(&mut self, text: String) -> bool {
+        text.is_empty() || (self.emit)(ChatDelta::Text { text })
+    }
+
+    /// Says a token; false when no more is wanted.
+    fn say(&mut self, id: u32) -> bool {
+        self.first.get_or_insert_with(Instant::now);
+        self.tokens += 1;
+        let safe = self.text.push(id).map(|piece| self.stop.push(&piece)).unwrap_or_default();
+        self.out(safe) && !self.stop.stopped()
+    }
+
+    fn finish(mut self, finish: Finish) {
+        let rest = self.text.finish().map(|piece| self.stop.push(&piece)).unwrap_or_default();
+        let stopped = self.stop.stopped();
+        let held = self.stop.finish();
+        let text = rest + &held;
+        if !text.is_empty() {
+            (self.emit)(ChatDelta::Text { text });
         }
-        let seconds = first.elapsed().as_secs_f64().max(1e-6);
         let reason = match finish {
+            _ if stopped => "stop",
             Finish::Stop => "stop",
             Finish::Length => "length",
             Finish::Cancelled => "cancelled",
         };
+        let (tokens, reason) = (self.tokens, reason.to_owned());
         // The clock starts with the first token, so one less was waited for.
+        let seconds = self.first.unwrap_or(self.begun).elapsed().as_secs_f64().max(1e-6);
         let tokens_per_second = f64::from(tokens.saturating_sub(1)) / seconds;
-        emit(ChatDelta::Done { tokens, tokens_per_second, reason: reason.to_owned() });
-        Ok(())
+        (self.emit)(ChatDelta::Done { tokens, tokens_per_second, reason });
+    }
+}
+
+fn beams(settings: &GenerationSettings) -> BeamConfig {
+    BeamConfig {
+        num_beams: settings.num_beams as usize,
+        length_penalty: settings.length_penalty as f32,
+        repetition_penalty: settings.repetition_penalty as f32,
+        max_new_tokens: settings.max_new_tokens as usize,
+        ..BeamConfig::default()
     }
 }
 
@@ -111,7 +168,7 @@ fn sampling(settings: &GenerationSettings) -> SamplingConfig {
         temperature: if settings.do_sample { settings.temperature as f32 } else { 0.0 },
         top_k: settings.top_k as usize,
         top_p: settings.top_p as f32,
-        min_p: 0.0,
+        min_p: settings.min_p as f32,
         repetition_penalty: settings.repetition_penalty as f32,
         seed: settings.seed.unwrap_or_else(|| u64::from_ne_bytes(rundir::now_ms().to_ne_bytes())),
         max_new_tokens: settings.max_new_tokens as usize,

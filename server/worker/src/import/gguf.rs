@@ -46,17 +46,21 @@ fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
         GgufValue::Signed(kind) => i32::try_from(*kind).unwrap_or(1),
         other => other.as_u64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1),
     };
+    let model = text(gguf, "tokenizer.ggml.model").unwrap_or_default();
     GgufTokenizer {
-        model: text(gguf, "tokenizer.ggml.model").unwrap_or_default(),
+        model: model.clone(),
         pre: text(gguf, "tokenizer.ggml.pre").unwrap_or_default(),
         tokens: texts("tokens"),
         merges: texts("merges"),
         token_types: list("token_type").iter().map(kind).collect(),
+        scores: list("scores").iter().map(|value| value.as_f64().unwrap_or(0.0) as f32).collect(),
+        no_space_prefix: at("add_space_prefix").and_then(GgufValue::as_bool) == Some(false),
         bos: id("bos_token_id"),
         eos: id("eos_token_id"),
         unk: id("unknown_token_id"),
         pad: id("padding_token_id"),
-        add_bos: at("add_bos_token").and_then(GgufValue::as_bool).unwrap_or(false),
+        // SentencePiece models begin with bos unless the file says otherwise.
+        add_bos: at("add_bos_token").and_then(GgufValue::as_bool).unwrap_or(model == "llama"),
         chat_template: text(gguf, "tokenizer.chat_template"),
     }
 }

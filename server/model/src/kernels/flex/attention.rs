@@ -41,21 +41,25 @@ impl HostCache {
     }
 }
 
+/// Bends a score to stay within plus and minus `cap`; 0 leaves it.
+#[inline(always)]
+fn bend(score: f32, cap: f32) -> f32 {
+    if cap == 0.0 { score } else { cap * (score / cap).tanh() }
+}
+
 /// Softmax attention of one query over `scores.len()` keys; returns the log-sum-exp. `out` is overwritten.
 #[inline(always)]
 fn attend(
     q: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    stride: usize,
+    (keys, values): (&[f32], &[f32]),
+    heads: Heads,
     scores: &mut [f32],
     out: &mut [f32],
 ) -> f32 {
-    let dim = q.len();
-    let scale = 1.0 / (dim as f32).sqrt();
+    let (dim, stride) = (q.len(), heads.key * heads.dim);
     let mut top = f32::NEG_INFINITY;
     for (score, key) in scores.iter_mut().zip(keys.chunks(stride)) {
-        *score = dot(q, &key[..dim]) * scale;
+        *score = bend(dot(q, &key[..dim]) * heads.scale, heads.softcap);
         top = top.max(*score);
     }
     let mut total = 0.0;
@@ -116,7 +120,9 @@ pub(super) fn forward(
                     for i in 0..segment.len {
                         let q = &q[(segment.start + i) * wide + head * dim..][..dim];
                         let row = &mut out[i * dim..(i + 1) * dim];
-                        lse[i] = attend(q, &k[from..], &v[from..], narrow, &mut scores[..=i], row);
+                        let first = heads.first_key(i);
+                        let at = from + first * narrow;
+                        lse[i] = attend(q, (&k[at..], &v[at..]), heads, &mut scores[first..=i], row);
                     }
                 },
             );
@@ -142,18 +148,22 @@ struct Query<'a> {
 fn query_backward(
     query: &Query,
     (keys, values): (&[f32], &[f32]),
-    stride: usize,
+    heads: Heads,
     dq: &mut [f32],
     (dk, dv): (&mut [f32], &mut [f32]),
 ) {
-    let dim = query.q.len();
-    let scale = 1.0 / (dim as f32).sqrt();
+    let (dim, stride) = (query.q.len(), heads.key * heads.dim);
     let rows = keys.chunks(stride).zip(values.chunks(stride));
     for ((key, value), (dk, dv)) in rows.zip(dk.chunks_exact_mut(dim).zip(dv.chunks_exact_mut(dim))) {
         let (key, value) = (&key[..dim], &value[..dim]);
-        let p = exp(dot(query.q, key) * scale - query.lse);
+        let score = bend(dot(query.q, key) * heads.scale, heads.softcap);
+        let p = exp(score - query.lse);
         add_scaled(dv, p, query.d_out);
-        let ds = p * (dot(query.d_out, value) - query.pull) * scale;
+        let mut ds = p * (dot(query.d_out, value) - query.pull) * heads.scale;
+        if heads.softcap != 0.0 {
+            let bent = score / heads.softcap;
+            ds *= 1.0 - bent * bent;
+        }
         add_scaled(dq, ds, key);
         add_scaled(dk, ds, query.q);
     }
@@ -196,9 +206,10 @@ pub(super) fn backward(
                                 pull: dot(&d_out[at..at + dim], &out[at..at + dim]),
                             };
                             let dq = &mut dq[(i * group + member) * dim..][..dim];
-                            let upto = (i + 1) * dim;
-                            let grads = (&mut dk[..upto], &mut dv[..upto]);
-                            query_backward(&query, (&k[from..], &v[from..]), narrow, dq, grads);
+                            let first = heads.first_key(i);
+                            let (seen, at) = (first * dim..(i + 1) * dim, from + first * narrow);
+                            let grads = (&mut dk[seen.clone()], &mut dv[seen]);
+                            query_backward(&query, (&k[at..], &v[at..]), heads, dq, grads);
                         }
                     }
                 },
@@ -225,12 +236,13 @@ pub(super) fn cached(q: &Mat<Flex>, heads: Heads, cache: &HostCache) -> Mat<Flex
     let arch = Arch::new();
     let mut out = vec![0.0; n * wide];
     let run = |i: usize, head: usize, out: &mut [f32]| {
-        let from = head / (heads.query / heads.key) * dim;
-        let mut scores = vec![0.0; before + i + 1];
+        let first = heads.first_key(before + i);
+        let from = head / (heads.query / heads.key) * dim + first * narrow;
+        let mut scores = vec![0.0; before + i + 1 - first];
         let q = &q[i * wide + head * dim..][..dim];
         arch.dispatch(
             #[inline(always)]
-            || attend(q, &cache.keys[from..], &cache.values[from..], narrow, &mut scores, out),
+            || attend(q, (&cache.keys[from..], &cache.values[from..]), heads, &mut scores, out),
         );
     };
     if n * cache.len() * wide < 1 << 16 {

@@ -1,6 +1,8 @@
-//! Block formats: 32 numbers share a scale (and, in Q4_1, a minimum).
+//! Block formats: 32 numbers share a scale (and in some a minimum), or 256 as in [`super::kquant`].
 
 use half::{bf16, f16};
+
+use super::kquant;
 
 /// Numbers per block of the quantised formats.
 const BLOCK: usize = 32;
@@ -18,8 +20,18 @@ pub enum BlockFormat {
     Q4_0,
     /// `scale x nibble + minimum`.
     Q4_1,
+    /// `scale x (five bits - 16)`.
+    Q5_0,
+    /// `scale x five bits + minimum`.
+    Q5_1,
     /// `scale x byte`.
     Q8_0,
+    /// 4.5 bits a number in blocks of 256.
+    Q4K,
+    /// 5.5 bits a number in blocks of 256.
+    Q5K,
+    /// 6.6 bits a number in blocks of 256.
+    Q6K,
 }
 
 impl BlockFormat {
@@ -30,7 +42,12 @@ impl BlockFormat {
             1 => Self::F16,
             2 => Self::Q4_0,
             3 => Self::Q4_1,
+            6 => Self::Q5_0,
+            7 => Self::Q5_1,
             8 => Self::Q8_0,
+            12 => Self::Q4K,
+            13 => Self::Q5K,
+            14 => Self::Q6K,
             30 => Self::BF16,
             _ => return None,
         })
@@ -43,7 +60,12 @@ impl BlockFormat {
             Self::F16 | Self::BF16 => (2, 1),
             Self::Q4_0 => (18, BLOCK),
             Self::Q4_1 => (20, BLOCK),
+            Self::Q5_0 => (22, BLOCK),
+            Self::Q5_1 => (24, BLOCK),
             Self::Q8_0 => (34, BLOCK),
+            Self::Q4K => (144, kquant::BLOCK),
+            Self::Q5K => (176, kquant::BLOCK),
+            Self::Q6K => (210, kquant::BLOCK),
         }
     }
 
@@ -71,6 +93,17 @@ impl BlockFormat {
                     let (scale, minimum) = (half(0), half(2));
                     nibbles(&block[4..], &mut out, |n| scale * f32::from(n) + minimum);
                 }
+                Self::Q5_0 => {
+                    let scale = half(0);
+                    fives(&block[2..], &mut out, |n| scale * (f32::from(n) - 16.0));
+                }
+                Self::Q5_1 => {
+                    let (scale, minimum) = (half(0), half(2));
+                    fives(&block[4..], &mut out, |n| scale * f32::from(n) + minimum);
+                }
+                Self::Q4K => kquant::q4_k(block, &mut out),
+                Self::Q5K => kquant::q5_k(block, &mut out),
+                Self::Q6K => kquant::q6_k(block, &mut out),
                 Self::Q8_0 => {
                     let scale = half(0);
                     out.extend(block[2..].iter().map(|b| scale * f32::from(b.cast_signed())));
@@ -85,6 +118,15 @@ impl BlockFormat {
 fn nibbles(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(u8) -> f32) {
     out.extend(bytes.iter().map(|b| value(b & 15)));
     out.extend(bytes.iter().map(|b| value(b >> 4)));
+}
+
+/// Four bytes of fifth bits, one per number, then nibbles as in [`nibbles`].
+fn fives(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(u8) -> f32) {
+    let high = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let fifth = |i: usize| if high >> i & 1 == 1 { 16 } else { 0 };
+    let low = &bytes[4..];
+    out.extend(low.iter().enumerate().map(|(i, b)| value((b & 15) + fifth(i))));
+    out.extend(low.iter().enumerate().map(|(i, b)| value((b >> 4) + fifth(i + 16))));
 }
 
 #[cfg(test)]
@@ -106,6 +148,18 @@ mod tests {
         q40.extend([0x80; 16]);
         let values = BlockFormat::Q4_0.decode(&q40);
         assert_eq!((values[0], values[16]), (-8.0, 0.0));
+        let mut q50 = f16::from_f32(1.0).to_le_bytes().to_vec();
+        q50.extend(0x0001_0002u32.to_le_bytes());
+        q50.extend([0x21; 16]);
+        let values = BlockFormat::Q5_0.decode(&q50);
+        assert_eq!([values[0], values[1], values[16], values[17]], [-15.0, 1.0, 2.0, -14.0]);
+        let mut q51 = f16::from_f32(0.5).to_le_bytes().to_vec();
+        q51.extend(f16::from_f32(-1.0).to_le_bytes());
+        q51.extend(u32::MAX.to_le_bytes());
+        q51.extend([0x21; 16]);
+        let values = BlockFormat::Q5_1.decode(&q51);
+        assert_eq!([values[0], values[31]], [7.5, 8.0]);
+        assert_eq!(BlockFormat::Q6K.bytes(512, 256), Some(420));
         assert_eq!(BlockFormat::Q4_1.bytes(64, 64), Some(40));
         assert_eq!(BlockFormat::Q4_1.bytes(60, 30), None);
     }

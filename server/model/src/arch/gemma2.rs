@@ -1,0 +1,55 @@
+//! Gemma 2: norms around both parts, weights counted from one, soft caps, a window in every other layer.
+
+use serde_json::{Map, Value, json};
+
+use super::family::{Activation, Family, LayerNorms, NormKind};
+use super::llama;
+use crate::config::{Fields, ModelConfig};
+use crate::error::Result;
+
+pub(super) const NORMS: LayerNorms = LayerNorms {
+    after_attention: Some("post_attention_layernorm"),
+    before_feed: "pre_feedforward_layernorm",
+    after_feed: Some("post_feedforward_layernorm"),
+    ..llama::NORMS
+};
+
+pub(super) const FAMILY: Family = Family {
+    model_type: "gemma2",
+    class: "Gemma2ForCausalLM",
+    norm: NormKind::RmsFromOne,
+    norms: NORMS,
+    activation: Activation::GeluTanh,
+    activations: &["gelu_pytorch_tanh"],
+    scaled_embedding: true,
+    tied: true,
+    fields: &[("hidden_act", "hidden_activation")],
+    read: |fields, config| {
+        read_caps(fields, config)?;
+        config.read_window(fields, |layer| layer.is_multiple_of(2))
+    },
+    write: |config, map| {
+        write_caps(config, map);
+        config.write_window(map);
+    },
+    ..llama::FAMILY
+};
+
+pub(super) fn read_caps(fields: &Fields, config: &mut ModelConfig) -> Result<()> {
+    config.query_pre_attn_scalar = Some(fields.number("query_pre_attn_scalar")?.unwrap_or(256.0));
+    config.attention_softcap = fields.number("attn_logit_softcapping")?;
+    config.final_softcap = fields.number("final_logit_softcapping")?;
+    llama::read_attention_bias(fields, config)
+}
+
+pub(super) fn write_caps(config: &ModelConfig, map: &mut Map<String, Value>) {
+    let caps = [
+        ("query_pre_attn_scalar", config.query_pre_attn_scalar),
+        ("attn_logit_softcapping", config.attention_softcap),
+        ("final_logit_softcapping", config.final_softcap),
+    ];
+    for (name, value) in caps {
+        map.insert(name.into(), json!(value));
+    }
+    llama::write_attention_bias(config, map);
+}

@@ -1,0 +1,101 @@
+//! Operations of few families, put together from the backend's own: correct everywhere, fused nowhere.
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+
+use crate::kernels::{CrossEntropy, Kernels, Mat, Targets, Want, product, product_transposed};
+
+/// Most logits held at a time.
+const BLOCK: usize = 1 << 22;
+/// `sqrt(2 / pi)`.
+const GELU_SCALE: f32 = 0.797_884_56;
+const GELU_CUBE: f32 = 0.044_715;
+
+/// Centred rows and the inverse of their deviation.
+fn centred<B: Kernels>(x: &Mat<B>, eps: f32) -> (Mat<B>, Mat<B>) {
+    let centred = x.clone() - x.clone().mean_dim(1);
+    let variance = centred.clone().powf_scalar(2.0).mean_dim(1);
+    (centred, variance.add_scalar(eps).sqrt().recip())
+}
+
+/// `(x - mean) / deviation * w + b`: x `[n, d]`, w and b `[1, d]`.
+pub(super) fn layer_norm<B: Kernels>(x: &Mat<B>, w: &Mat<B>, b: &Mat<B>, eps: f32) -> Mat<B> {
+    let (centred, inverse) = centred::<B>(x, eps);
+    centred * inverse * w.clone() + b.clone()
+}
+
+/// Gradients of x, w and b.
+pub(super) fn layer_norm_backward<B: Kernels>(x: &Mat<B>, w: &Mat<B>, eps: f32, dy: &Mat<B>) -> [Mat<B>; 3] {
+    let (centred, inverse) = centred::<B>(x, eps);
+    let unit = centred * inverse.clone();
+    let pull = dy.clone() * w.clone();
+    let along = (pull.clone() * unit.clone()).mean_dim(1);
+    let dx = (pull.clone() - pull.mean_dim(1) - unit.clone() * along) * inverse;
+    [dx, (dy.clone() * unit).sum_dim(0), dy.clone().sum_dim(0)]
+}
+
+fn gelu_tanh<B: Kernels>(x: &Mat<B>) -> Mat<B> {
+    let cube = x.clone() * x.clone() * x.clone();
+    (x.clone() + cube.mul_scalar(GELU_CUBE)).mul_scalar(GELU_SCALE).tanh()
+}
+
+/// The tanh form of GELU.
+pub(super) fn gelu<B: Kernels>(x: &Mat<B>) -> Mat<B> {
+    x.clone().mul_scalar(0.5) * gelu_tanh::<B>(x).add_scalar(1.0)
+}
+
+/// Gradient of x.
+pub(super) fn gelu_backward<B: Kernels>(x: &Mat<B>, dy: &Mat<B>) -> Mat<B> {
+    let t = gelu_tanh::<B>(x);
+    let square = x.clone() * x.clone();
+    let slope = square.mul_scalar(3.0 * GELU_CUBE).add_scalar(1.0).mul_scalar(GELU_SCALE);
+    let bend = (t.clone() * t.clone()).neg().add_scalar(1.0) * slope * x.clone();
+    (bend + t.add_scalar(1.0)).mul_scalar(0.5) * dy.clone()
+}
+
+/// `cap tanh(x / cap)`.
+pub(super) fn softcap<B: Kernels>(x: Mat<B>, cap: f32) -> Mat<B> {
+    x.div_scalar(cap).tanh().mul_scalar(cap)
+}
+
+/// As [`Kernels::cross_entropy`], over logits bent by [`softcap`].
+pub(super) fn capped_cross_entropy<B: Kernels>(
+    hidden: &Mat<B>,
+    head: &Mat<B>,
+    targets: &Targets,
+    want: Want,
+    cap: f32,
+) -> CrossEntropy<B> {
+    let ([n, d], vocab, device) = (hidden.dims(), head.dims()[0], hidden.device());
+    let rows_at_once = (BLOCK / vocab).max(1);
+    let (mut nll, mut d_hidden, mut d_head) = (Vec::with_capacity(n), Vec::new(), None);
+    for first in (0..n).step_by(rows_at_once) {
+        let rows = rows_at_once.min(n - first);
+        let block = hidden.clone().slice([first..first + rows, 0..d]);
+        let ids: Vec<i64> = targets.ids[first..first + rows].iter().map(|id| i64::from(*id)).collect();
+        let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
+        let capped = softcap::<B>(B::affine(&block, head, None), cap);
+        let top = capped.clone().max_dim(1);
+        let powers = (capped.clone() - top.clone()).exp();
+        let total = powers.clone().sum_dim(1);
+        let losses = total.clone().log() + top - capped.clone().gather(1, ids.clone());
+        nll.extend(B::to_host(&losses));
+        if want == Want::Loss {
+            continue;
+        }
+        let weights = B::from_host(targets.weights[first..first + rows].to_vec(), rows, 1, &device);
+        let share = powers / total * weights.clone();
+        let d_capped = share.scatter(1, ids, weights.neg(), IndexingUpdateOp::Add);
+        let bent = capped.div_scalar(cap);
+        let d_logits = d_capped * (bent.clone() * bent).neg().add_scalar(1.0);
+        d_hidden.push(product(&d_logits, head));
+        if want == Want::HiddenAndHead {
+            let more = product_transposed(&d_logits, &block);
+            d_head = Some(match d_head {
+                Some(sum) => sum + more,
+                None => more,
+            });
+        }
+    }
+    let d_hidden = (want != Want::Loss).then(|| Tensor::cat(d_hidden, 0));
+    CrossEntropy { nll, d_hidden, d_head }
+}

@@ -1,0 +1,114 @@
+//! Reading single fields of a `config.json`, with errors that name the field.
+
+use serde_json::{Map, Value};
+
+use crate::error::{ModelError, Result};
+
+/// Largest value accepted for any dimension of a model.
+const MAX_DIM: u64 = 1 << 24;
+
+/// An object of which fields are read by name; `names` says how a family spells some of them.
+pub(crate) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    names: &'static [(&'static str, &'static str)],
+}
+
+impl<'a> Fields<'a> {
+    /// Fields of a map under their usual names.
+    pub(crate) fn new(map: &'a Map<String, Value>) -> Self {
+        Self { map, names: &[] }
+    }
+
+    /// Fields that a family spells otherwise: usual name, own name.
+    pub(crate) fn spelt(map: &'a Map<String, Value>, names: &'static [(&'static str, &'static str)]) -> Self {
+        Self { map, names }
+    }
+
+    /// How the file spells a field.
+    pub(crate) fn own_name<'n>(&self, name: &'n str) -> &'n str {
+        self.names.iter().find(|(usual, _)| *usual == name).map_or(name, |(_, own)| own)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(self.own_name(name)).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn size(&self, name: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_u64() {
+            Some(n) if (1..=MAX_DIM).contains(&n) => Ok(Some(n as usize)),
+            _ => Err(wrong(self.own_name(name), value, "a whole number between 1 and 16777216")),
+        }
+    }
+
+    pub(crate) fn need(&self, name: &str) -> Result<usize> {
+        self.size(name)?.ok_or_else(|| {
+            ModelError::new("config.missing", format!("config.json lacks \"{}\".", self.own_name(name)))
+                .hint("Take the config.json that was published with the weights.")
+        })
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_f64() {
+            Some(n) if n.is_finite() && n > 0.0 => Ok(Some(n)),
+            _ => Err(wrong(self.own_name(name), value, "a number above 0")),
+        }
+    }
+
+    /// A list of numbers above 0.
+    pub(crate) fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let one = |v: &Value| v.as_f64().filter(|n| n.is_finite() && *n > 0.0);
+        let list = value.as_array().and_then(|list| list.iter().map(one).collect::<Option<Vec<_>>>());
+        list.map(Some).ok_or_else(|| wrong(self.own_name(name), value, "a list of numbers above 0"))
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| wrong(self.own_name(name), value, "true or false"))
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    pub(crate) fn ids(&self, name: &str) -> Result<Vec<u32>> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let one = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
+        match value {
+            Value::Array(list) => list.iter().map(one).collect::<Option<Vec<u32>>>(),
+            other => one(other).map(|id| vec![id]),
+        }
+        .ok_or_else(|| wrong(self.own_name(name), value, "a token id or a list of them"))
+    }
+
+    /// `layer_types` as one flag per layer: whether it has the sliding window.
+    pub(crate) fn windowed(&self, layers: usize) -> Result<Option<Vec<bool>>> {
+        let Some(value) = self.get("layer_types") else { return Ok(None) };
+        let one = |v: &Value| match v.as_str() {
+            Some("sliding_attention") => Some(true),
+            Some("full_attention") => Some(false),
+            _ => None,
+        };
+        let list = value.as_array().filter(|list| list.len() == layers);
+        let flags = list.and_then(|list| list.iter().map(one).collect::<Option<Vec<_>>>());
+        flags.map(Some).ok_or_else(|| {
+            wrong("layer_types", value, "sliding_attention or full_attention once for every layer")
+        })
+    }
+}
+
+/// A field with a value that cannot be used.
+pub(crate) fn wrong(name: &str, value: &Value, expected: &str) -> ModelError {
+    let mut shown = value.to_string();
+    if shown.chars().count() > 60 {
+        shown = shown.chars().take(60).collect::<String>() + "…";
+    }
+    ModelError::new("config.value", format!("config.json: \"{name}\" is {shown}; expected {expected}."))
+}
+
+/// At most 60 characters of a text from a file.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}

@@ -1,0 +1,84 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::error::Result;
+
+fn base(kind: &str) -> Value {
+    json!({ "model_type": kind, "vocab_size": 32, "hidden_size": 8, "intermediate_size": 16,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "dtype": "bfloat16",
+        "n_embd": 8, "n_head": 2, "n_layer": 2, "n_positions": 16, "sliding_window": 4,
+        "eos_token_id": [3, 4] })
+}
+
+fn read(value: &Value) -> Result<ModelConfig> {
+    ModelConfig::from_json(value.to_string().as_bytes())
+}
+
+#[test]
+fn every_family_survives_a_round_trip() {
+    assert_eq!(Architecture::ALL.map(Architecture::name), SUPPORTED);
+    for kind in SUPPORTED {
+        let config = read(&base(kind)).unwrap();
+        assert_eq!((config.head_dim, config.eos_token_ids.as_slice()), (4, &[3, 4][..]), "{kind}");
+        assert_eq!(read(&config.to_json()).unwrap(), config, "{kind}");
+    }
+}
+
+#[test]
+fn families_differ_where_they_should() {
+    let of = |kind: &str| read(&base(kind)).unwrap();
+    assert!(of("qwen2").qkv_bias && !of("qwen2").output_bias && !of("llama").qkv_bias);
+    assert_eq!((of("llama").window(0), of("mistral").window(1)), (None, Some(4)));
+    assert_eq!((of("gemma2").window(0), of("gemma2").window(1)), (Some(4), None));
+    assert!(of("gemma2").tie_word_embeddings && of("gpt2").tie_word_embeddings);
+    let gpt2 = of("gpt2");
+    assert_eq!((gpt2.intermediate_size, gpt2.num_key_value_heads), (32, 2));
+    assert_eq!(gpt2.linear_names(), ["c_attn", "c_proj", "c_fc"]);
+    assert_eq!(of("phi3").linear_names(), ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]);
+}
+
+#[test]
+fn names_what_is_wrong() {
+    let mut value = base("mamba");
+    let error = read(&value).unwrap_err().to_string();
+    assert!(error.contains("mamba") && error.contains("llama, mistral, qwen2"), "{error}");
+    value = base("gpt2");
+    value["n_embd"] = json!(-1);
+    assert!(read(&value).unwrap_err().to_string().contains("n_embd"));
+    value = base("qwen2");
+    value["num_key_value_heads"] = json!(3);
+    assert_eq!(read(&value).unwrap_err().code, "config.heads");
+    value = base("llama");
+    value["rope_scaling"] = json!({ "type": "yarn", "factor": 2.0 });
+    assert!(read(&value).unwrap_err().to_string().contains("yarn"));
+    value = base("gemma3_text");
+    value["layer_types"] = json!(["full_attention"]);
+    assert!(read(&value).unwrap_err().to_string().contains("layer_types"));
+    value = base("phi3");
+    value["partial_rotary_factor"] = json!(0.5);
+    assert!(read(&value).unwrap_err().to_string().contains("partial_rotary_factor"));
+    value = base("gemma2");
+    value["hidden_activation"] = json!("gelu");
+    assert!(read(&value).unwrap_err().to_string().contains("hidden_activation"));
+    assert_eq!(ModelConfig::from_json(b"[").unwrap_err().code, "config.json");
+}
+
+#[test]
+fn longrope_divides_each_frequency_and_changes_beyond_the_original_context() {
+    let mut value = base("phi3");
+    value["max_position_embeddings"] = json!(64);
+    value["original_max_position_embeddings"] = json!(16);
+    value["rope_scaling"] =
+        json!({ "type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [4.0, 8.0] });
+    let config = read(&value).unwrap();
+    let plain = ModelConfig { rope_scaling: RopeScaling::None, ..config.clone() }.rope_frequencies();
+    let (short, long) = (config.rope_frequencies(), config.long_frequencies().unwrap());
+    assert_eq!([short[0], short[1]], [plain[0], plain[1] / 2.0]);
+    assert_eq!([long[0], long[1]], [plain[0] / 4.0, plain[1] / 8.0]);
+    let RopeScaling::LongRope { original, attention_factor, .. } = config.rope_scaling else {
+        panic!("longrope")
+    };
+    assert!(original == 16.0 && (attention_factor - 1.5f64.sqrt()).abs() < 1e-12);
+    value["rope_scaling"]["long_factor"] = json!([1.0]);
+    assert!(read(&value).unwrap_err().to_string().contains("long_factor"));
+}

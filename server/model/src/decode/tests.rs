@@ -1,0 +1,118 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::Cpu;
+use crate::config::ModelConfig;
+
+fn model() -> CausalLm<Cpu> {
+    let config = ModelConfig {
+        vocab_size: 40,
+        max_position_embeddings: 64,
+        initializer_range: 0.3,
+        ..ModelConfig::default()
+    };
+    CausalLm::init_random(config, 5, &Default::default()).unwrap()
+}
+
+fn drawn(seed: u64) -> SamplingConfig {
+    SamplingConfig {
+        temperature: 1.0,
+        top_k: 0,
+        top_p: 1.0,
+        seed,
+        max_new_tokens: 12,
+        ..SamplingConfig::default()
+    }
+}
+
+/// The model with one embedding row spoilt: scores after (and of) this token are no numbers.
+fn spoilt(token: usize, value: f32) -> CausalLm<Cpu> {
+    let mut model = model();
+    model.visit_mut(|param| {
+        if param.name == "model.embed_tokens.weight" {
+            let ([rows, cols], mut values) = (param.value.dims(), Cpu::to_host(&param.value));
+            values[token * cols] = value;
+            param.value = Cpu::from_host(values, rows, cols, &Default::default());
+        }
+    });
+    model
+}
+
+#[test]
+fn rows_of_a_batch_do_not_see_each_other() {
+    let model = model();
+    let generator = Generator::new(&model, vec![7]);
+    let prompts = [vec![1, 2, 3, 4, 5], vec![6], vec![8, 9, 10]];
+    for config in [SamplingConfig::greedy(12), drawn(3)] {
+        let together = generator.generate_rows(&prompts, &config, |_, _| ControlFlow::Continue(())).unwrap();
+        for (i, (prompt, row)) in prompts.iter().zip(&together).enumerate() {
+            let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
+            let alone =
+                generator.generate(prompt, &SamplingConfig { seed, ..config }, |_| ControlFlow::Continue(()));
+            assert_eq!(alone.unwrap(), (row.tokens.clone(), row.finish.clone().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn s_188_the_prompt_of_a_left_padded_batch_is_cut_off() {
+    let model = model();
+    let generator = Generator::new(&model, vec![]);
+    let batch = Batch::from_rows(&[(vec![1, 2, 3], vec![-100; 3]), (vec![4], vec![-100])], 0);
+    let rows = generator.generate_batch(&batch, &SamplingConfig::greedy(5)).unwrap();
+    let alone = generator.generate(&[4], &SamplingConfig::greedy(5), |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((rows[1].tokens.as_slice(), rows[0].tokens.len()), (alone.0.as_slice(), 5));
+}
+
+#[test]
+fn s_191_scores_that_are_no_numbers_fail_their_row_only() {
+    let (healthy, greedy) = (model(), SamplingConfig::greedy(3));
+    let said = Generator::new(&healthy, vec![]).generate(&[1, 2], &greedy, |_| ControlFlow::Continue(()));
+    let said = said.unwrap().0;
+    let bad = (4..40).find(|token| !said.contains(token)).unwrap();
+    for value in [f32::NAN, f32::INFINITY] {
+        let model = spoilt(bad as usize, value);
+        let generator = Generator::new(&model, vec![]);
+        let rows = generator
+            .generate_rows(&[vec![1, 2], vec![3, bad]], &greedy, |_, _| ControlFlow::Continue(()))
+            .unwrap();
+        assert_eq!((rows[0].tokens.len(), &rows[0].finish), (3, &Ok(Finish::Length)));
+        let error = rows[1].finish.clone().unwrap_err();
+        assert!(rows[1].tokens.is_empty() && error.code == "generation.scores", "{error}");
+        assert!(error.to_string().contains("new token 1"), "{error}");
+        let beams = generator.beam_search(&[3, bad], &BeamConfig::default()).unwrap_err();
+        assert_eq!(beams.code, "generation.scores");
+    }
+}
+
+#[test]
+fn s_042_the_seed_decides_the_draw_and_room_is_kept() {
+    let model = model();
+    let generator = Generator::new(&model, vec![]);
+    let run = |seed| generator.generate(&[1, 2], &drawn(seed), |_| ControlFlow::Continue(())).unwrap().0;
+    assert_eq!(run(1), run(1));
+    assert!((0..5).map(run).collect::<BTreeSet<_>>().len() > 1);
+    let long: Vec<u32> = (0..60).map(|i| i % 40).collect();
+    let (tokens, finish) = generator.generate(&long, &drawn(1), |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((tokens.len(), finish), (4, Finish::Length));
+    assert_eq!(
+        generator.generate(&[], &drawn(1), |_| ControlFlow::Continue(())).unwrap_err().code,
+        "generation.prompt"
+    );
+}
+
+#[test]
+fn one_beam_is_greedy_and_more_beams_are_never_less_likely() {
+    let model = model();
+    let generator = Generator::new(&model, vec![]);
+    let greedy =
+        generator.generate(&[1, 2], &SamplingConfig::greedy(8), |_| ControlFlow::Continue(())).unwrap().0;
+    let beams = |num_beams| {
+        let config = BeamConfig { num_beams, max_new_tokens: 8, ..BeamConfig::default() };
+        generator.beam_search(&[1, 2], &config).unwrap().remove(0)
+    };
+    assert_eq!(beams(1).tokens, greedy);
+    assert!(beams(8).score >= beams(1).score - 1e-6);
+    let config = BeamConfig { num_beams: 0, ..BeamConfig::default() };
+    assert!(generator.beam_search(&[1], &config).unwrap_err().to_string().contains("num_beams"));
+}
