@@ -1,5 +1,7 @@
 //! A run's events folded into what its page shows. Pure: the server draws with it, the browser goes on.
 
+use std::collections::BTreeMap;
+
 use contract::checkpoint::CheckpointView;
 use contract::event::{Kind, What};
 use contract::wire::Numbered;
@@ -49,6 +51,19 @@ pub(crate) struct Setup {
     pub(crate) eval_rows: u64,
 }
 
+/// An answer given on the way.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sample {
+    /// Step it was given after.
+    pub(crate) step: u64,
+    /// The prompt.
+    pub(crate) prompt: String,
+    /// The answer.
+    pub(crate) answer: String,
+    /// Its numbers by name.
+    pub(crate) scores: BTreeMap<String, f64>,
+}
+
 /// Everything known of a run from its events.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Feed {
@@ -64,6 +79,10 @@ pub(crate) struct Feed {
     pub(crate) train: Vec<Point>,
     /// Eval loss, ascending steps.
     pub(crate) eval: Vec<Point>,
+    /// Numbers of the stage by name, ascending steps.
+    pub(crate) metrics: BTreeMap<String, Vec<Point>>,
+    /// The newest answers given on the way, newest first.
+    pub(crate) samples: Vec<Sample>,
     /// The last step.
     pub(crate) latest: Option<Latest>,
     /// Checkpoints, newest first.
@@ -76,6 +95,8 @@ pub(crate) struct Feed {
 
 /// Log lines kept.
 const LOG_LINES: usize = 500;
+/// Answers kept.
+const SAMPLES: usize = 8;
 
 impl Feed {
     /// Folds a list of events.
@@ -117,6 +138,8 @@ impl Feed {
                 // A resumed attempt makes the steps after its checkpoint again.
                 self.train.retain(|point| point.step <= *from_step);
                 self.eval.retain(|point| point.step <= *from_step);
+                self.metrics.values_mut().for_each(|points| points.retain(|point| point.step <= *from_step));
+                self.samples.retain(|sample| sample.step <= *from_step);
                 self.checkpoints.retain(|checkpoint| checkpoint.step <= *from_step);
                 self.setup = Some(Setup {
                     device: device.clone(),
@@ -135,9 +158,10 @@ impl Feed {
                 tokens_per_second,
                 memory_bytes,
                 remaining_s,
-                ..
+                metrics,
             } => {
                 push(&mut self.train, *step, *loss);
+                self.measured(*step, metrics, "");
                 self.latest = Some(Latest {
                     step: *step,
                     loss: *loss,
@@ -149,7 +173,15 @@ impl Feed {
                     remaining_s: *remaining_s,
                 });
             }
-            Kind::Eval { step, eval_loss, .. } => push(&mut self.eval, *step, *eval_loss),
+            Kind::Eval { step, eval_loss, metrics } => {
+                push(&mut self.eval, *step, *eval_loss);
+                self.measured(*step, metrics, "eval ");
+            }
+            Kind::Sample { step, prompt, answer, scores, .. } => {
+                self.samples.truncate(SAMPLES - 1);
+                let (prompt, answer) = (prompt.clone(), answer.clone());
+                self.samples.insert(0, Sample { step: *step, prompt, answer, scores: scores.clone() });
+            }
             Kind::Checkpoint { step, eval_loss, best, digest, .. } => {
                 self.saved(*step, *eval_loss, *best, digest)
             }
@@ -159,6 +191,13 @@ impl Feed {
             Kind::Stopped { .. } => {}
             Kind::Finished { seconds, .. } => self.seconds = Some(*seconds),
             Kind::Failed { problem, .. } => self.say("error", problem.to_string()),
+        }
+    }
+
+    /// Adds the numbers of a stage; those of held-out rows carry a prefix.
+    fn measured(&mut self, step: u64, metrics: &BTreeMap<String, f64>, prefix: &str) {
+        for (name, value) in metrics {
+            push(self.metrics.entry(format!("{prefix}{name}")).or_default(), step, Some(*value));
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::generation::GenerationSettings;
 use crate::ids::{ModelId, RunId};
 use crate::problem::Problem;
+use crate::stage::Stage;
 
 /// Whose weights speak.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,4 +91,7 @@ pub struct Voice {
     pub template: String,
     /// A question from the run's dataset, to start with.
     pub suggestion: Option<String>,
+    /// Stage of the run; `None`: the base.
+    #[serde(default)]
+    pub stage: Option<Stage>,
 }

@@ -7,6 +7,7 @@ use crate::ids::{DatasetId, ModelId, RunId};
 use crate::params::Hyper;
 use crate::problem::Problem;
 use crate::run_state::RunState;
+use crate::spec::CheckpointRef;
 use crate::stage::{Stage, Tuning};
 
 /// A run in a list.
@@ -57,6 +58,12 @@ pub struct RunView {
     pub system: String,
     /// Hyperparameters.
     pub hyper: Hyper,
+    /// Checkpoints it started from, in merge order.
+    #[serde(default)]
+    pub adapters: Vec<CheckpointRef>,
+    /// The reward model of a ppo run.
+    #[serde(default)]
+    pub reward_model: Option<CheckpointRef>,
     /// Checkpoints, newest first.
     pub checkpoints: Vec<CheckpointView>,
     /// Why it failed.

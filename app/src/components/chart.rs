@@ -2,6 +2,7 @@
 
 pub(crate) mod scale;
 pub(crate) mod smooth;
+pub(crate) mod spark;
 pub(crate) mod svg;
 
 pub(crate) use svg::LossChart;

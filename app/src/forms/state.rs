@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use contract::chat::Voice;
 use contract::check::check;
 use contract::dataset::{DatasetView, PreviewRequest};
 use contract::model::ModelView;
 use contract::params::{Hyper, param};
-use contract::spec::Draft;
+use contract::spec::{CheckpointKey, Draft};
 use contract::templates::suggest;
 use contract::{DatasetId, ModelId, Problem, Stage, Tuning};
 use leptos::prelude::*;
@@ -24,6 +25,19 @@ pub(crate) struct Form {
     pub(crate) models: StoredValue<Vec<ModelView>>,
     /// Datasets.
     pub(crate) datasets: StoredValue<Vec<DatasetView>>,
+    /// Checkpoints of earlier runs.
+    pub(crate) voices: StoredValue<Vec<Voice>>,
+}
+
+/// What the address of the form asks for; empty where it asks for nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'a> {
+    /// Model id.
+    pub(crate) model: &'a str,
+    /// Dataset id.
+    pub(crate) dataset: &'a str,
+    /// Checkpoint to start from, `RUN:STEP`.
+    pub(crate) from: &'a str,
 }
 
 /// Whether a dataset fits a stage: plain text is read, everything else is answered.
@@ -60,13 +74,23 @@ pub(crate) fn first_draft(models: &[ModelView], datasets: &[DatasetView], asked:
 
 impl Form {
     /// A form over what there is to choose from.
-    pub(crate) fn new(models: Vec<ModelView>, datasets: Vec<DatasetView>, asked: (&str, &str)) -> Self {
+    pub(crate) fn new(
+        models: Vec<ModelView>,
+        datasets: Vec<DatasetView>,
+        voices: Vec<Voice>,
+        asked: Asked<'_>,
+    ) -> Self {
+        let mut draft = first_draft(&models, &datasets, (asked.model, asked.dataset));
+        if CheckpointKey::parse(asked.from).is_some() {
+            draft.adapters = asked.from.to_owned();
+        }
         Self {
-            draft: RwSignal::new(first_draft(&models, &datasets, asked)),
+            draft: RwSignal::new(draft),
             tried: RwSignal::new(false),
             refused: RwSignal::default(),
             models: StoredValue::new(models),
             datasets: StoredValue::new(datasets),
+            voices: StoredValue::new(voices),
         }
     }
 
@@ -78,12 +102,14 @@ impl Form {
         }
     }
 
-    /// Chooses a model and the template that goes with it.
+    /// Chooses a model and the template that goes with it; checkpoints of another model are let go.
     pub(crate) fn choose_model(self, model: String) {
         let template = self.models.with_value(|models| template_for(models, &model));
         self.change(|draft| {
             draft.model = model;
             draft.template = template;
+            draft.adapters.clear();
+            draft.reward_model.clear();
         });
     }
 
@@ -92,6 +118,12 @@ impl Form {
         let datasets = self.datasets.get_value();
         self.change(|draft| {
             draft.stage = stage.key().to_owned();
+            if stage.wants_lora() {
+                draft.tuning = Tuning::Lora.key().to_owned();
+            }
+            if stage != Stage::Ppo {
+                draft.reward_model.clear();
+            }
             let keeps = datasets.iter().any(|d| d.id.0 == draft.dataset && fits(d, stage));
             if !keeps {
                 let other = datasets.iter().find(|d| fits(d, stage));
@@ -183,7 +215,7 @@ fn plan(usable: u64, values: &BTreeMap<String, String>, stage: Stage, tuning: Tu
     let rows = used - held.min(used);
     let steps = hyper.total_steps(rows);
     let limited = hyper.max_steps > 0;
-    Some(Plan { rows, rounds: hyper.num_train_epochs, steps, limited, exact: limited || stage == Stage::Sft })
+    Some(Plan { rows, rounds: hyper.num_train_epochs, steps, limited, exact: limited || stage != Stage::Pt })
 }
 
 /// What stands in a field: what was typed, else the default.

@@ -62,6 +62,8 @@ fn first_voices(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> (Voic
 
 fn talk(voices: Vec<Voice>) -> AnyView {
     let w = words();
+    // A reward model judges; it does not speak.
+    let voices: Vec<_> = voices.into_iter().filter(|voice| voice.stage != Some(contract::Stage::Rm)).collect();
     if voices.is_empty() {
         return view! {
             <div class="card pad empty"><p>{w.play.empty}</p>
@@ -191,7 +193,7 @@ mod tests {
         let run = run.map(|run| RunId(run.to_owned()));
         let kind = if run.is_some() { "run" } else { "base" }.to_owned();
         let target = ChatTarget { model: ModelId(model.to_owned()), run, step: None };
-        Voice { target, name: model.to_owned(), kind, template: String::new(), suggestion: None }
+        Voice { target, name: model.to_owned(), kind, template: String::new(), suggestion: None, stage: None }
     }
 
     #[test]

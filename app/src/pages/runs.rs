@@ -2,6 +2,8 @@
 
 pub(crate) mod list;
 pub(crate) mod new;
+mod metrics;
 mod parts;
 pub(crate) mod show;
+mod start_from;
 mod tour;

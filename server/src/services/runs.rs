@@ -63,6 +63,8 @@ impl Runs {
             template: row.spec.template,
             system: row.spec.system,
             hyper: row.spec.hyper,
+            adapters: row.spec.adapters,
+            reward_model: row.spec.reward_model,
             checkpoints: checkpoints(&self.0, id).await?,
             problem: row.problem,
             attempt: row.attempt,

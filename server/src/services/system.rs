@@ -67,6 +67,7 @@ impl System {
                     kind: "run".to_owned(),
                     template: run.spec.template.clone(),
                     suggestion: run.suggestion.clone(),
+                    stage: Some(run.summary.stage),
                 });
             }
         }
@@ -79,6 +80,7 @@ impl System {
                 kind: "base".to_owned(),
                 template: template.to_owned(),
                 suggestion: None,
+                stage: None,
             });
         }
         Ok(voices)

@@ -1,5 +1,6 @@
 //! The form for a new run: questions at the left, what the model will see at the right.
 
+use contract::chat::Voice;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
 use contract::param::Group;
@@ -13,10 +14,11 @@ use crate::components::notice::{Waiting, settle};
 use crate::components::safe_textarea::SafeTextarea;
 use crate::forms::param_field::Section;
 use crate::forms::preview::PreviewPane;
-use crate::forms::state::{Form, fits};
+use crate::forms::state::{Asked, Form, fits};
 use crate::forms::template_select::TemplateSelect;
 use crate::pages::Head;
-use crate::ports::{Problems, launch_run, list_datasets, list_models};
+use crate::ports::{Problems, launch_run, list_datasets, list_models, list_voices};
+use super::start_from::{RewardModel, StartFrom};
 use crate::words::amounts::{num, rows, weights};
 use crate::words::{field_text, fill, problem_text, words};
 
@@ -24,21 +26,21 @@ use crate::words::{field_text, fill, problem_text, words};
 #[component]
 pub(crate) fn NewRun() -> impl IntoView {
     let w = &words().runs;
-    let both = Resource::new(
+    let all = Resource::new(
         || (),
-        |()| async { Ok::<_, Problems>((list_models().await?, list_datasets().await?)) },
+        |()| async { Ok::<_, Problems>((list_models().await?, list_datasets().await?, list_voices().await?)) },
     );
     view! {
         <Head title=w.new_title text=w.new_text/>
         <Suspense fallback=Waiting>
-            {move || Suspend::new(async move { settle(both.await, |(models, datasets)| choose(models, datasets)) })}
+            {move || Suspend::new(async move { settle(all.await, |(models, datasets, voices)| choose(models, datasets, voices)) })}
         </Suspense>
     }
     .into_any()
 }
 
 /// The form, or the step that comes before it.
-fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>) -> AnyView {
+fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>, voices: Vec<Voice>) -> AnyView {
     let w = &words().runs;
     let models: Vec<_> = models.into_iter().filter(|model| model.state == "ready").collect();
     let first = |text, href, go| {
@@ -52,7 +54,8 @@ fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>) -> AnyView {
     }
     let query = use_query_map().get_untracked();
     let asked = |key: &str| query.get(key).unwrap_or_default();
-    let form = Form::new(models, datasets, (&asked("model"), &asked("dataset")));
+    let (model, dataset, from) = (asked("model"), asked("dataset"), asked("from"));
+    let form = Form::new(models, datasets, voices, Asked { model: &model, dataset: &dataset, from: &from });
     view! {
         <div class="new-run">
             <div class="questions">
@@ -73,20 +76,20 @@ fn error_of(form: Form, key: &'static str) -> Signal<Option<String>> {
 #[component]
 fn Goal(form: Form) -> impl IntoView {
     let w = &words().runs;
-    let stages = [(Stage::Sft, w.goal_sft, w.goal_sft_text), (Stage::Pt, w.goal_pt, w.goal_pt_text)].map(
-        |(stage, name, text)| {
-            let on = move || form.stage() == stage;
-            view! {
-                <label class="choice card-choice">
-                    <input type="radio" name="stage" value=stage.key() checked=on prop:checked=on on:change=move |_| form.choose_stage(stage)/>
-                    <span><strong>{name}</strong><span class="small">{text}</span></span>
-                </label>
-            }
-        },
-    );
+    let stages = Stage::OFFERED.map(|stage| {
+        let (name, text) = goal_words(stage);
+        let on = move || form.stage() == stage;
+        view! {
+            <label class="choice card-choice">
+                <input type="radio" name="stage" value=stage.key() checked=on prop:checked=on on:change=move |_| form.choose_stage(stage)/>
+                <span><strong>{name}</strong><span class="small">{text}</span></span>
+            </label>
+        }
+    });
     let tunings = [
         (Tuning::Lora, w.tuning_lora, w.tuning_lora_text),
         (Tuning::Full, w.tuning_full, w.tuning_full_text),
+        (Tuning::Freeze, w.tuning_freeze, w.tuning_freeze_text),
         (Tuning::Freeze, w.tuning_freeze, w.tuning_freeze_text),
     ]
     .map(|(tuning, name, text)| {
@@ -108,10 +111,26 @@ fn Goal(form: Form) -> impl IntoView {
                     {model_options(form)}
                 </select>
             </Field>
-            <fieldset class="choices"><legend>{w.tuning}</legend>{tunings.into_iter().collect_view()}</fieldset>
+            <StartFrom form/>
+            <Show when=move || form.stage() == Stage::Ppo><RewardModel form/></Show>
+            <fieldset class="choices" disabled=move || form.stage().wants_lora()>
+                <legend>{w.tuning}</legend>{tunings.into_iter().collect_view()}
+                <Show when=move || form.stage().wants_lora()><p class="small">{w.goal_lora_only}</p></Show>
+            </fieldset>
         </section>
     }
     .into_any()
+}
+
+fn goal_words(stage: Stage) -> (&'static str, &'static str) {
+    let w = &words().runs;
+    match stage {
+        Stage::Sft => (w.goal_sft, w.goal_sft_text),
+        Stage::Pt => (w.goal_pt, w.goal_pt_text),
+        Stage::Rm => (w.goal_rm, w.goal_rm_text),
+        Stage::Dpo => (w.goal_dpo, w.goal_dpo_text),
+        Stage::Ppo => (w.goal_ppo, w.goal_ppo_text),
+    }
 }
 
 fn model_options(form: Form) -> impl IntoView {
@@ -157,7 +176,7 @@ fn Data(form: Form) -> impl IntoView {
                 }>{options}</select>
             </Field>
             <Show when=move || none.get()><p class="notice warn">{w.runs.dataset_none}" "<a class="link" href="/datasets">{w.runs.need_data_go}</a></p></Show>
-            <Show when=move || stage.get() == Stage::Sft><Template form/></Show>
+            <Show when=move || stage.get() != Stage::Pt><Template form/></Show>
             <Section form groups=&[Group::Data]/>
         </section>
     }

@@ -2,6 +2,7 @@
 
 use contract::params::PARAMS;
 use contract::run::RunView;
+use contract::spec::CheckpointRef;
 use contract::{RunId, Stage};
 use leptos::prelude::*;
 
@@ -74,6 +75,26 @@ pub(crate) fn Checkpoints(feed: RwSignal<Feed>, run: RunId) -> impl IntoView {
     .into_any()
 }
 
+/// Where a run came from, one line a checkpoint; nothing for a run that began with the model.
+#[component]
+pub(crate) fn Lineage(run: RunView) -> impl IntoView {
+    let w = &words().runs;
+    let link = |checkpoint: &CheckpointRef, sentence: &str| {
+        let text = fill(sentence, &[&checkpoint.name, &num(checkpoint.step)]);
+        view! { <li><a class="link" href=format!("/runs/{}", checkpoint.run)>{text}</a></li> }
+    };
+    let mut lines: Vec<_> = run.adapters.iter().map(|from| link(from, w.lineage_step)).collect();
+    lines.extend(run.reward_model.iter().map(|judge| link(judge, w.judged_by)));
+    (!lines.is_empty()).then(|| {
+        view! {
+            <section class="card pad" aria-labelledby="lineage">
+                <h2 id="lineage">{w.lineage}</h2>
+                <ul class="plain checkpoints"><li>{run.summary.model_name.clone()}</li>{lines}</ul>
+            </section>
+        }
+    })
+}
+
 /// The log: events as they come, and the worker's own last lines on request.
 #[component]
 pub(crate) fn LogPane(id: RunId, feed: RwSignal<Feed>) -> impl IntoView {
@@ -123,7 +144,7 @@ pub(crate) fn Settings(run: RunView) -> impl IntoView {
             view! { <dt>{w.lang.of(param.label)}</dt><dd class="break">{value}</dd> }
         })
         .collect_view();
-    let system = (stage == Stage::Sft && !run.system.is_empty()).then(|| {
+    let system = (stage != Stage::Pt && !run.system.is_empty()).then(|| {
         view! { <dt>{w.runs.system}</dt><dd class="break">{run.system.clone()}</dd> }
     });
     view! {

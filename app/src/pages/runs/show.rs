@@ -6,7 +6,8 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
-use super::parts::{Checkpoints, Facts, LogPane, Settings};
+use super::metrics::{Metrics, Samples};
+use super::parts::{Checkpoints, Facts, Lineage, LogPane, Settings};
 use super::tour::Tour;
 use crate::components::chart::LossChart;
 use crate::components::confirm::ConfirmDelete;
@@ -118,8 +119,10 @@ fn Found(run: RunView) -> impl IntoView {
         <Tour run=run.clone() watched/>
         <div class="grid two run-grid">
             <LossChart feed/>
-            <div class="grid"><Facts feed/><Checkpoints feed run=id.clone()/></div>
+            <div class="grid"><Facts feed/><Checkpoints feed run=id.clone()/><Lineage run=run.clone()/></div>
         </div>
+        <Metrics feed/>
+        <Samples feed/>
         <LogPane id feed/>
         <Settings run/>
     }
@@ -152,6 +155,12 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     let saved = Memo::new(move |_| feed.with(|feed| feed.checkpoints.len()));
     let ended = Memo::new(move |_| state.get().is_ended());
     let ask = format!("/playground?run={id}");
+    let speaks = run.summary.stage != contract::Stage::Rm;
+    let model = run.model.clone();
+    let go_on = Memo::new(move |_| {
+        let newest = feed.with(|feed| feed.checkpoints.first().map(|checkpoint| checkpoint.step))?;
+        (ended.get() && speaks).then(|| format!("/runs/new?model={model}&from={id}:{newest}"))
+    });
     let text =
         move || fill(w.runs.delete_text, &[&run.summary.name, &checkpoints(w.lang, saved.get() as u64)]);
     let confirm = Callback::new(move |()| {
@@ -171,7 +180,8 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
                     <button type="button" class="btn" disabled=move || resume.pending().get()
                         on:click=move |_| { resume.dispatch(()); }>{w.runs.resume}</button>
                 </Show>
-                {move || (saved.get() > 0).then(|| view! { <a class="btn primary" href=ask.clone()>{w.runs.ask}</a> })}
+                {move || go_on.get().map(|href| view! { <a class="btn" href=href>{w.runs.go_on}</a> })}
+                {move || (saved.get() > 0 && speaks).then(|| view! { <a class="btn primary" href=ask.clone()>{w.runs.ask}</a> })}
             </div>
             <ProblemList problems/>
         </div>

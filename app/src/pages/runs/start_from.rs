@@ -1,0 +1,122 @@
+//! What a run starts from: the model, or a checkpoint of an earlier run; and for ppo who judges.
+
+use contract::chat::Voice;
+use contract::{ModelId, Stage};
+use leptos::prelude::*;
+
+use crate::browser::value_of;
+use crate::components::field::{Field, described_by};
+use crate::forms::state::Form;
+use crate::words::{field_text, words};
+
+/// `RUN:STEP` of a checkpoint, as a draft names it.
+fn key(voice: &Voice) -> Option<String> {
+    let (run, step) = (voice.target.run.as_ref()?, voice.target.step?);
+    Some(format!("{run}:{step}"))
+}
+
+/// Checkpoints on a model that may stand where `wanted` says by their stage.
+fn on_model(voices: &[Voice], model: &str, wanted: fn(Stage) -> bool) -> Vec<(String, String)> {
+    voices
+        .iter()
+        .filter(|voice| ModelId::parse(model).is_some_and(|model| voice.target.model == model))
+        .filter(|voice| voice.stage.is_some_and(wanted))
+        .filter_map(|voice| Some((key(voice)?, voice.name.clone())))
+        .collect()
+}
+
+/// The checkpoint to start from.
+#[component]
+pub(crate) fn StartFrom(form: Form) -> impl IntoView {
+    let w = words();
+    let found = Memo::new(move |_| {
+        let model = form.draft.with(|draft| draft.model.clone());
+        form.voices.with_value(|voices| on_model(voices, &model, |stage| stage != Stage::Rm))
+    });
+    let error = Signal::derive(move || form.problem_of("adapters").map(|p| field_text(w.lang, &p)));
+    let chosen = Memo::new(move |_| form.draft.with(|draft| draft.adapters.clone()));
+    let choose = move |event| form.change(|draft| draft.adapters = value_of(&event));
+    move || {
+        let options = found.get();
+        (!options.is_empty()).then(|| {
+            view! {
+                <Field id="adapters" label=w.runs.start_from help=w.runs.start_from_help error=error>
+                    <select class="input" id="adapters" aria-describedby=described_by("adapters")
+                        aria-invalid=move || error.get().is_some().then_some("true") on:change=choose>
+                        <option value="" selected=move || chosen.with(String::is_empty)>{w.runs.start_from_base}</option>
+                        <Options options chosen/>
+                    </select>
+                </Field>
+            }
+        })
+    }
+}
+
+/// The reward model of a ppo run.
+#[component]
+pub(crate) fn RewardModel(form: Form) -> impl IntoView {
+    let w = words();
+    let found = Memo::new(move |_| {
+        let model = form.draft.with(|draft| draft.model.clone());
+        form.voices.with_value(|voices| on_model(voices, &model, |stage| stage == Stage::Rm))
+    });
+    let error = Signal::derive(move || form.problem_of("reward_model").map(|p| field_text(w.lang, &p)));
+    let chosen = Memo::new(move |_| form.draft.with(|draft| draft.reward_model.clone()));
+    let choose = move |event| form.change(|draft| draft.reward_model = value_of(&event));
+    move || {
+        let options = found.get();
+        if options.is_empty() {
+            return view! { <p class="notice warn">{w.runs.reward_model_missing}</p> }.into_any();
+        }
+        view! {
+            <Field id="reward_model" label=w.runs.reward_model help=w.runs.reward_model_help error=error>
+                <select class="input" id="reward_model" aria-describedby=described_by("reward_model")
+                    aria-invalid=move || error.get().is_some().then_some("true") on:change=choose>
+                    <option value="" selected=move || chosen.with(String::is_empty)>{w.runs.reward_model_none}</option>
+                    <Options options chosen/>
+                </select>
+            </Field>
+        }
+        .into_any()
+    }
+}
+
+#[component]
+fn Options(options: Vec<(String, String)>, chosen: Memo<String>) -> impl IntoView {
+    options
+        .into_iter()
+        .map(|(value, name)| {
+            let own = value.clone();
+            view! { <option value=value selected=move || chosen.with(|chosen| *chosen == own)>{name}</option> }
+        })
+        .collect_view()
+        .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::RunId;
+    use contract::chat::ChatTarget;
+
+    use super::*;
+
+    #[test]
+    fn only_checkpoints_on_the_same_model_are_offered() {
+        let voice = |model: &str, stage, step| Voice {
+            target: ChatTarget {
+                model: ModelId(model.to_owned()),
+                run: Some(RunId("r1".to_owned())),
+                step: Some(step),
+            },
+            name: format!("run, step {step}"),
+            kind: "run".to_owned(),
+            template: String::new(),
+            suggestion: None,
+            stage: Some(stage),
+        };
+        let voices = [voice("m1", Stage::Sft, 5), voice("m2", Stage::Sft, 6), voice("m1", Stage::Rm, 7)];
+        let names = |wanted| on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(names(|stage| stage != Stage::Rm), ["r1:5"]);
+        assert_eq!(names(|stage| stage == Stage::Rm), ["r1:7"]);
+    }
+}
