@@ -44,15 +44,22 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
 fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
     let Some(dataset) = dataset else { return Err(Problem::not_found("dataset").field("dataset")) };
     let found = &dataset.inspection;
-    if stage == Stage::Sft && found.mapping.format == DataFormat::Text {
-        return Err(Problem::new("form.stage_format", "Plain text has no answers to learn from.")
-            .field("stage")
-            .hint("Choose pre-training (pt), or a dataset with questions and answers."));
-    }
-    if stage == Stage::Pt && found.mapping.format == DataFormat::Messages {
-        return Err(Problem::new("form.stage_format", "Conversations are not read as plain text.")
-            .field("stage")
-            .hint("Choose fine-tuning (sft), or a dataset with a text column."));
+    if !found.mapping.format.fits(stage) {
+        let (message, hint) = match (stage, found.mapping.format) {
+            (Stage::Pt, _) => (
+                "Questions and answers are not read as plain text.",
+                "Choose fine-tuning (sft), or a dataset with a text column.",
+            ),
+            (_, DataFormat::Text) => (
+                "Plain text has no answers to learn from.",
+                "Choose pre-training (pt), or a dataset with questions and answers.",
+            ),
+            _ => (
+                "This goal compares two answers, and the rows hold one.",
+                "Choose a dataset of pairs, or map its better and its worse answer.",
+            ),
+        };
+        return Err(Problem::new("form.stage_format", message).field("stage").hint(hint));
     }
     if stage.wants_pairs() && !found.mapping.format.fits(stage) {
         return Err(Problem::new("form.stage_format", "This dataset has no better and worse answers.")
@@ -81,7 +88,7 @@ fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {
     };
     if checked.template == contract::templates::MODEL_TEMPLATE
         && !facts.has_chat_template
-        && checked.stage == Stage::Sft
+        && checked.stage != Stage::Pt
     {
         return Err(Problem::new(
             "form.no_chat_template",
