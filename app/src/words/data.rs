@@ -13,6 +13,10 @@ super::table!(Data {
     samples: "Samples", "样例";
     sample_kettle: "Kettle & Co", "Kettle & Co";
     sample_kettle_text: "A made-up tea kettle maker: facts no model knows.", "一家虚构的水壶公司,没有模型知道这些事。";
+    sample_pairs: "Kettle & Co, better and worse answers", "Kettle & Co,好回答与差回答";
+    sample_pairs_text: "Pairs of answers, for a reward model or for preferences.", "成对的回答,用于奖励模型或偏好训练。";
+    sample_story: "The story of Kettle & Co", "Kettle & Co 的故事";
+    sample_story_text: "Plain text to read, line by line.", "逐行阅读的纯文本。";
     sample_everyday: "Everyday talk, English and Chinese", "日常对话,中英双语";
     sample_everyday_text: "Short everyday questions in two languages.", "两种语言的简短日常问答。";
     sample_add: "Add", "添加";

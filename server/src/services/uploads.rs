@@ -18,9 +18,13 @@ use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
 
-/// Starter datasets: file name and label.
-const SAMPLES: &[(&str, &str)] =
-    &[("kettle-and-co", "Kettle & Co"), ("everyday-en-zh", "Everyday English and Chinese")];
+/// Starter datasets: name, file and label.
+const SAMPLES: &[(&str, &str, &str)] = &[
+    ("kettle-and-co", "kettle-and-co.jsonl", "Kettle & Co"),
+    ("kettle-pairs", "kettle-pairs.jsonl", "Kettle & Co, better and worse answers"),
+    ("kettle-story", "kettle-story.txt", "The story of Kettle & Co"),
+    ("everyday-en-zh", "everyday-en-zh.jsonl", "Everyday English and Chinese"),
+];
 
 /// A file that is removed unless it is kept.
 pub struct Temporary {
@@ -249,10 +253,10 @@ async fn commit(state: &AppState, row: &DatasetRow, half: &Path, whole: &Path) -
 
 /// Takes a starter dataset in; one that is there already is answered as it is.
 pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> {
-    let Some((name, title)) = SAMPLES.iter().find(|(known, _)| *known == name) else {
+    let Some((_, file_name, title)) = SAMPLES.iter().find(|(known, ..)| *known == name) else {
         return Err(Problem::not_found("sample").into());
     };
-    let file_name = format!("{name}.jsonl");
+    let file_name = (*file_name).to_owned();
     let source = state.config.site_root.join("samples").join(&file_name);
     let bytes = tokio::fs::read(&source).await.map_err(|_| {
         Problem::new("sample.missing", format!("The starter dataset {} is not installed.", source.display()))

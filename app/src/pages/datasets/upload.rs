@@ -114,7 +114,7 @@ fn Stages(progress: Progress) -> impl IntoView {
     .into_any()
 }
 
-/// The two samples that come with the studio.
+/// The samples that come with the studio.
 #[component]
 pub(crate) fn Samples() -> impl IntoView {
     let w = &words().data;
@@ -122,6 +122,8 @@ pub(crate) fn Samples() -> impl IntoView {
     let open = opener();
     let samples = [
         ("kettle-and-co", w.sample_kettle, w.sample_kettle_text),
+        ("kettle-pairs", w.sample_pairs, w.sample_pairs_text),
+        ("kettle-story", w.sample_story, w.sample_story_text),
         ("everyday-en-zh", w.sample_everyday, w.sample_everyday_text),
     ]
     .map(|(key, name, text)| {
