@@ -266,7 +266,8 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
         return Ok(row.view);
     }
     let file = receive(state, Body::from(bytes)).await?;
-    keep(state, file, &file_name, title, FileKind::Jsonl, Declared::default()).await
+    let kind = FileKind::of_name(&file_name).unwrap_or(FileKind::Jsonl);
+    keep(state, file, &file_name, title, kind, Declared::default()).await
 }
 
 /// The folder that the files of one model upload go to. The id comes from the browser.
