@@ -90,7 +90,6 @@ fn Goal(form: Form) -> impl IntoView {
         (Tuning::Lora, w.tuning_lora, w.tuning_lora_text),
         (Tuning::Full, w.tuning_full, w.tuning_full_text),
         (Tuning::Freeze, w.tuning_freeze, w.tuning_freeze_text),
-        (Tuning::Freeze, w.tuning_freeze, w.tuning_freeze_text),
     ]
     .map(|(tuning, name, text)| {
         let on = move || form.tuning() == tuning;
