@@ -39,10 +39,10 @@ super::table!(Runs {
     start_from: "Starts from", "起点";
     start_from_help: "The model itself, or what an earlier run made of it.", "模型本身,或之前训练得到的检查点。";
     start_from_base: "The model itself", "模型本身";
-    reward_model: "Reward model", "奖励模型";
-    reward_model_help: "Judges the answers. It must stand on the same model.", "评判回答,必须基于同一个模型。";
-    reward_model_none: "Choose one", "请选择";
-    reward_model_missing: "There is no reward model on this model yet. Train one first (Teach it to judge).", "该模型还没有奖励模型。请先训练一个(教它评判)。";
+    judge: "Reward model", "奖励模型";
+    judge_help: "Judges the answers. It must stand on the same model.", "评判回答,必须基于同一个模型。";
+    judge_none: "Choose one", "请选择";
+    judge_missing: "There is no reward model on this model yet. Train one first (Teach it to judge).", "该模型还没有奖励模型。请先训练一个(教它评判)。";
     go_on: "Start the next run from this", "以此为起点开始新训练";
     lineage: "Came from", "来源";
     lineage_step: "{0}, step {1}", "{0},第 {1} 步";

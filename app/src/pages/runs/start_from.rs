@@ -66,13 +66,13 @@ pub(crate) fn RewardModel(form: Form) -> impl IntoView {
     move || {
         let options = found.get();
         if options.is_empty() {
-            return view! { <p class="notice warn">{w.runs.reward_model_missing}</p> }.into_any();
+            return view! { <p class="notice warn">{w.runs.judge_missing}</p> }.into_any();
         }
         view! {
-            <Field id="reward_model" label=w.runs.reward_model help=w.runs.reward_model_help error=error>
+            <Field id="reward_model" label=w.runs.judge help=w.runs.judge_help error=error>
                 <select class="input" id="reward_model" aria-describedby=described_by("reward_model")
                     aria-invalid=move || error.get().is_some().then_some("true") on:change=choose>
-                    <option value="" selected=move || chosen.with(String::is_empty)>{w.runs.reward_model_none}</option>
+                    <option value="" selected=move || chosen.with(String::is_empty)>{w.runs.judge_none}</option>
                     <Options options chosen/>
                 </select>
             </Field>
