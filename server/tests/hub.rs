@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use contract::hub::{HubKind, NewTransfer, TransferState, TransferView};
+use futures::StreamExt;
 use server::services::{datasets::Datasets, hub::HubService, models::Models};
 use server::{AppState, config::Config};
 use sha2::{Digest, Sha256};
@@ -114,8 +115,12 @@ async fn blob(State(moods): State<Shared>, headers: HeaderMap) -> Response {
     let body = if cut {
         let some = if moods.barren.load(Ordering::Relaxed) { 0 } else { 40_000 };
         let head = rest.slice(..some.min(rest.len()));
-        let chunks = [Ok(head), Err(std::io::Error::other("gone"))];
-        Body::from_stream(futures::stream::iter(chunks))
+        // the pause lets what was sent reach the other side before the line breaks
+        let breaks = futures::stream::once(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(std::io::Error::other("gone"))
+        });
+        Body::from_stream(futures::stream::iter([Ok(head)]).chain(breaks))
     } else {
         Body::from(rest)
     };
