@@ -239,13 +239,13 @@ async fn a_cut_connection_goes_on_where_it_broke() {
 async fn what_came_in_before_a_transfer_was_given_up_is_used_by_the_next() {
     let (place, (moods, endpoint)) = (tempfile::tempdir().expect("a folder"), hub().await);
     let state = studio(place.path(), &endpoint, false).await;
-    moods.cuts.store(1, Ordering::Relaxed);
     let blobs = place.path().join("hub/models--ada--tea/blobs");
     std::fs::create_dir_all(&blobs).expect("made");
     let sha256 = format!("{:x}", Sha256::digest(weights()));
     std::fs::write(blobs.join(format!("{sha256}.incomplete")), &weights()[..40_000])
         .expect("left by an earlier try");
-    (moods.cuts.store(99, Ordering::Relaxed), moods.barren.store(true, Ordering::Relaxed));
+    moods.cuts.store(99, Ordering::Relaxed);
+    moods.barren.store(true, Ordering::Relaxed);
     let failed = ends(&state, wanted(HubKind::Model, FOLDER)).await;
     assert_eq!((failed.state, code(&failed)), (TransferState::Failed, "hub.cut_off"));
     moods.cuts.store(0, Ordering::Relaxed);
