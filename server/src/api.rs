@@ -11,7 +11,7 @@ use contract::{Problem, RunId};
 use serde::Deserialize;
 
 use crate::error::Fault;
-use crate::services::{datasets::Datasets, runs::Runs, uploads};
+use crate::services::{datasets::Datasets, registry, runs::Runs, uploads};
 use crate::state::AppState;
 
 /// Query of an upload.
@@ -26,6 +26,15 @@ pub struct Upload {
     /// Id of the folder that a model's files share.
     #[serde(default)]
     upload: Option<String>,
+    /// Label of a dataset.
+    #[serde(default)]
+    title: Option<String>,
+    /// How a dataset's rows are read, JSON.
+    #[serde(default)]
+    mapping: Option<String>,
+    /// SHA-1 a dataset's file should have, hex.
+    #[serde(default)]
+    sha1: Option<String>,
 }
 
 /// `POST /api/v1/uploads`: the raw body is the file.
@@ -36,7 +45,12 @@ pub async fn upload(
 ) -> Result<Json<serde_json::Value>, Fault> {
     match query.kind.as_deref() {
         None | Some("dataset") => {
-            let view = uploads::dataset(&state, &query.name, body).await?;
+            let mapping = query.mapping.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
+                Problem::new("upload.bad_mapping", "The columns of this file cannot be read.")
+                    .field("mapping")
+            })?;
+            let declared = uploads::Declared { title: query.title, mapping, sha1: query.sha1 };
+            let view = uploads::dataset(&state, &query.name, declared, body).await?;
             Ok(Json(serde_json::to_value(view)?))
         }
         Some("model") => {
@@ -56,6 +70,21 @@ pub async fn sample(
     Path(name): Path<String>,
 ) -> Result<Json<DatasetView>, Fault> {
     Ok(Json(uploads::sample(&state, &name).await?))
+}
+
+/// `POST /api/v1/registry`: the raw body is a `dataset_info.json`; the answer is what it names.
+pub async fn read_registry(
+    body: axum::body::Bytes,
+) -> Result<Json<Vec<contract::registry::Registered>>, Fault> {
+    Ok(Json(registry::read(&body)?))
+}
+
+/// `GET /api/v1/dataset_info.json`: every dataset here, for other toolkits.
+pub async fn write_registry(
+    State(state): State<AppState>,
+) -> Result<impl axum::response::IntoResponse, Fault> {
+    let text = registry::write(&state).await?;
+    Ok(([(axum::http::header::CONTENT_TYPE, "application/json")], text))
 }
 
 /// `GET /api/v1/datasets`.

@@ -35,6 +35,8 @@ pub fn router(state: &AppState) -> Router {
             "/api/v1/datasets",
             get(api::datasets).merge(post(api::upload).layer(DefaultBodyLimit::disable())),
         )
+        .route("/api/v1/registry", post(api::read_registry))
+        .route("/api/v1/dataset_info.json", get(api::write_registry))
         .route("/api/v1/models", get(api::models))
         .route("/api/v1/runs", get(api::runs))
         .route("/api/v1/runs/{id}", get(api::run))

@@ -8,6 +8,7 @@ pub mod hub;
 pub mod launch;
 pub mod models;
 pub mod preview;
+pub mod registry;
 pub mod rows;
 pub mod runs;
 pub mod system;

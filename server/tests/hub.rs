@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use contract::hub::{HubKind, NewTransfer, TransferState, TransferView};
+use futures::StreamExt;
 use server::services::{datasets::Datasets, hub::HubService, models::Models};
 use server::{AppState, config::Config};
 use sha2::{Digest, Sha256};
@@ -114,8 +115,12 @@ async fn blob(State(moods): State<Shared>, headers: HeaderMap) -> Response {
     let body = if cut {
         let some = if moods.barren.load(Ordering::Relaxed) { 0 } else { 40_000 };
         let head = rest.slice(..some.min(rest.len()));
-        let chunks = [Ok(head), Err(std::io::Error::other("gone"))];
-        Body::from_stream(futures::stream::iter(chunks))
+        // the pause lets what was sent reach the other side before the line breaks
+        let breaks = futures::stream::once(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(std::io::Error::other("gone"))
+        });
+        Body::from_stream(futures::stream::iter([Ok(head)]).chain(breaks))
     } else {
         Body::from(rest)
     };
@@ -234,13 +239,13 @@ async fn a_cut_connection_goes_on_where_it_broke() {
 async fn what_came_in_before_a_transfer_was_given_up_is_used_by_the_next() {
     let (place, (moods, endpoint)) = (tempfile::tempdir().expect("a folder"), hub().await);
     let state = studio(place.path(), &endpoint, false).await;
-    moods.cuts.store(1, Ordering::Relaxed);
     let blobs = place.path().join("hub/models--ada--tea/blobs");
     std::fs::create_dir_all(&blobs).expect("made");
     let sha256 = format!("{:x}", Sha256::digest(weights()));
     std::fs::write(blobs.join(format!("{sha256}.incomplete")), &weights()[..40_000])
         .expect("left by an earlier try");
-    (moods.cuts.store(99, Ordering::Relaxed), moods.barren.store(true, Ordering::Relaxed));
+    moods.cuts.store(99, Ordering::Relaxed);
+    moods.barren.store(true, Ordering::Relaxed);
     let failed = ends(&state, wanted(HubKind::Model, FOLDER)).await;
     assert_eq!((failed.state, code(&failed)), (TransferState::Failed, "hub.cut_off"));
     moods.cuts.store(0, Ordering::Relaxed);

@@ -89,7 +89,6 @@ super::table!(Data {
     columns_omitted: "columns left empty: {0}", "未设置的列:{0}";
     unused_key: "not used: {0}", "未使用:{0}";
     read_as: "read as {0}", "按 {0} 读取";
-    notes: "Notes", "备注";
     facts: "The file", "文件";
     file: "File", "文件名";
     encoding: "Encoding", "编码";

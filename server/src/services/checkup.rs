@@ -1,16 +1,19 @@
 //! A dataset's health for a run, counted in the background: one at a time, kept by what it depends on, given up when
 //! nobody asks for it any more.
 
-mod count;
-
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::Problem;
 use contract::checkup::{Checkup, CheckupRequest};
+use contract::dataset::{Behaviour, Mixing};
 use contract::health::{HealthReport, Progress};
+use corpus::job::Job;
+use corpus::mix::Part;
+use corpus::source::folder::Files;
 use corpus::{Encoder, ModelTokenizer, Template};
 use sha2::{Digest, Sha256};
 
@@ -84,6 +87,7 @@ impl Checkups {
 
 /// Everything a count needs.
 struct Work {
+    name: String,
     file: PathBuf,
     found: contract::dataset::Inspection,
     folder: PathBuf,
@@ -118,6 +122,7 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
     }
     if state.checkups.ask(&key) {
         let work = Work {
+            name: dataset.view.name.clone(),
             file: datasets::file(state, &dataset),
             found: dataset.view.inspection,
             folder: state.model_folder(&request.model),
@@ -152,32 +157,44 @@ async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
     let (teller, name) = (state.clone(), key.to_owned());
     let counted = tokio::task::spawn_blocking(move || {
         let total = work.found.rows;
-        let wanted = |progress: Progress| {
-            !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, Progress { total, ..progress })
+        let mut watch = |progress: Progress| {
+            let known = Progress { total: progress.total.max(total), ..progress };
+            let wanted = !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, known);
+            if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        count::count(&work.file, &work.found, &encoder(&work)?, &wanted)
+        corpus::health::health(&job(work)?, &mut watch)
     });
     let failed = match counted.await {
-        Ok(Ok(Some(report))) => {
+        Ok(Ok(report)) => {
             keep(state, &path, &report).err().and_then(|fault| fault.into_problems().into_iter().next())
         }
-        Ok(Ok(None)) => None,
-        Ok(Err(problem)) => Some(problem),
+        Ok(Err(problem)) => Some(problem).filter(|problem| problem.code != "data.cancelled"),
         Err(why) => Fault::from(why).into_problems().into_iter().next(),
     };
     state.checkups.end(key, failed);
 }
 
-fn encoder(work: &Work) -> Result<Encoder, Problem> {
+/// One dataset, whole, as a run with these settings would read it.
+fn job(work: Work) -> Result<Job, Problem> {
     let tokenizer = Arc::new(ModelTokenizer::load(&work.folder)?);
-    Ok(Encoder {
+    let encoder = Encoder {
         template: Template::resolve(&work.request.template, &tokenizer)?,
         tokenizer,
         stage: work.request.stage,
+        behaviour: Behaviour::Corrected,
         max_source_length: work.request.max_source_length,
         max_target_length: work.request.max_target_length,
         system: None,
-    })
+    };
+    let part = Part {
+        name: work.name,
+        files: Files { paths: vec![work.file], kind: work.found.kind },
+        mapping: work.found.mapping,
+        prefix: None,
+        weight: 1.0,
+    };
+    let (mixing, total) = (Mixing::Concatenate, work.found.rows);
+    Ok(Job { encoder, parts: vec![part], mixing, max_samples: 0, seed: 0, total })
 }
 
 /// Writes a report whole or not at all, and removes the oldest beyond [`KEPT`].

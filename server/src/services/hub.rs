@@ -37,10 +37,10 @@ impl Transfers {
     }
 
     /// Adds one, or answers the one that fetches the same already.
-    fn add(&self, view: TransferView) -> Result<CancellationToken, TransferView> {
+    fn add(&self, view: TransferView) -> Result<CancellationToken, Box<TransferView>> {
         let mut all = self.lock();
         if let Some(same) = all.iter().find(|e| e.view.state.is_live() && e.view.wanted == view.wanted) {
-            return Err(same.view.clone());
+            return Err(Box::new(same.view.clone()));
         }
         all.retain(|entry| entry.view.state.is_live() || entry.view.wanted != view.wanted);
         while all.len() >= REMEMBERED {
@@ -102,7 +102,7 @@ impl HubService {
         };
         let stop = match state.transfers.add(view.clone()) {
             Ok(stop) => stop,
-            Err(same) => return Ok(same),
+            Err(same) => return Ok(*same),
         };
         let job =
             Job { state: state.clone(), id: view.id.clone(), name: view.wanted.name.clone(), repo, files };

@@ -21,13 +21,19 @@ impl Templates {
         template.name = label(&template.name)?;
         let known = self.0.store.templates().await?;
         if known.len() >= MOST && known.iter().all(|one| one.template.name != template.name) {
-            return Err(Problem::new("template.too_many", "There are 200 templates already.").hint("Delete one.").into());
+            return Err(Problem::new("template.too_many", "There are 200 templates already.")
+                .hint("Delete one.")
+                .into());
         }
         self.0.store.save_template(&self.0.ids.next(), &template, self.0.clock.now_ms()).await
     }
 
     async fn forget(&self, id: &str) -> Result<(), Fault> {
-        if self.0.store.delete_template(id).await? { Ok(()) } else { Err(Problem::not_found("template").into()) }
+        if self.0.store.delete_template(id).await? {
+            Ok(())
+        } else {
+            Err(Problem::not_found("template").into())
+        }
     }
 }
 

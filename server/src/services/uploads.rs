@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
-use contract::dataset::{DatasetView, FileKind};
+use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem};
+use corpus::source::folder::{Files, check_sha1};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -114,19 +115,36 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
 }
 
 /// Takes a dataset in: streamed, inspected, stored.
-pub async fn dataset(state: &AppState, name: &str, body: Body) -> Result<DatasetView, Fault> {
+pub async fn dataset(
+    state: &AppState,
+    name: &str,
+    declared: Declared,
+    body: Body,
+) -> Result<DatasetView, Fault> {
     let (name, kind) = file_name(name)?;
     let file = receive(state, body).await?;
     let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-    let title = label(stem).unwrap_or_else(|_| name.clone());
-    keep(state, file, &name, &title, kind).await
+    let title = declared.title.clone().unwrap_or_else(|| stem.to_owned());
+    let title = label(&title).unwrap_or_else(|_| name.clone());
+    keep(state, file, &name, &title, kind, declared).await
+}
+
+/// What a register says about a file.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// Label.
+    pub title: Option<String>,
+    /// How rows are read; `None`: as the file suggests.
+    pub mapping: Option<Mapping>,
+    /// SHA-1 it should have, hex.
+    pub sha1: Option<String>,
 }
 
 /// Takes a file of the hub in under a label of its own.
 pub async fn from_hub(state: &AppState, path: &str, title: &str, body: Body) -> Result<DatasetView, Fault> {
     let (name, kind) = file_name(path)?;
     let file = receive(state, body).await?;
-    keep(state, file, &name, title, kind).await
+    keep(state, file, &name, title, kind, Declared::default()).await
 }
 
 /// A temporary file that this server is about to write; size and digest are for the writer to fill in.
@@ -140,14 +158,25 @@ async fn keep(
     file_name: &str,
     title: &str,
     kind: FileKind,
+    declared: Declared,
 ) -> Result<DatasetView, Fault> {
     let path = file.path().to_owned();
-    let found = tokio::task::spawn_blocking(move || corpus::inspect::inspect(&path, kind, None)).await?;
-    let inspection = found.map_err(|mut problem| {
+    let found = tokio::task::spawn_blocking(move || {
+        let inspection = corpus::inspect::inspect(&path, kind, declared.mapping)?;
+        let files = Files { paths: vec![path], kind };
+        let finding = check_sha1(&files, declared.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?;
+        Ok::<_, Problem>((inspection, finding))
+    });
+    let (inspection, finding) = found.await?.map_err(|mut problem| {
         problem.place.get_or_insert_default().file = Some(file_name.to_owned());
         problem
     })?;
-    let lineage = Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings: Vec::new(), before: None };
+    let lineage = Lineage {
+        file_name: file_name.to_owned(),
+        title: title.to_owned(),
+        findings: finding.into_iter().collect(),
+        before: None,
+    };
     store(state, file, lineage, inspection).await
 }
 
@@ -233,7 +262,7 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
         return Ok(row.view);
     }
     let file = receive(state, Body::from(bytes)).await?;
-    keep(state, file, &file_name, title, FileKind::Jsonl).await
+    keep(state, file, &file_name, title, FileKind::Jsonl, Declared::default()).await
 }
 
 /// The folder that the files of one model upload go to. The id comes from the browser.

@@ -45,14 +45,13 @@ impl State {
         });
     }
 
-    fn begin(self, files: Vec<web_sys::File>) {
+    fn begin(self, files: Vec<web_sys::File>, said: Said) {
         self.problems.set(Vec::new());
         self.entries.set(Vec::new());
         let Some(register) = files.iter().find(|file| file.name() == REGISTER).cloned() else {
-            self.problems.set(vec![Problem::new("form.missing", words().data.register_none)]);
+            self.problems.set(vec![Problem::new("form.missing", said.none)]);
             return;
         };
-        let said = Said { hub: words().data.register_hub, script: words().data.register_script };
         upload::post(
             "/api/v1/registry",
             Some(&register),
@@ -113,6 +112,7 @@ impl State {
 /// Sentences of the page's language, for use after it was drawn.
 #[derive(Clone, Copy)]
 struct Said {
+    none: &'static str,
     hub: &'static str,
     script: &'static str,
 }
@@ -142,6 +142,7 @@ fn file_name(entry: &Registered) -> Option<String> {
 #[component]
 pub(crate) fn Register(landed: RwSignal<u32>) -> impl IntoView {
     let w = &words().data;
+    let said = Said { none: w.register_none, hub: w.register_hub, script: w.register_script };
     let state = State { entries: RwSignal::default(), problems: RwSignal::default(), landed };
     view! {
         <section class="card pad register" aria-labelledby="register">
@@ -150,7 +151,7 @@ pub(crate) fn Register(landed: RwSignal<u32>) -> impl IntoView {
             <div class="row">
                 <label class="btn file-button">
                     <span>{w.register_choose}</span>
-                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.parquet,.txt" on:change=move |event| state.begin(files_of(&event))/>
+                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.parquet,.txt" on:change=move |event| state.begin(files_of(&event), said)/>
                 </label>
                 <a class="btn" href="/api/v1/dataset_info.json" download=REGISTER rel="external">{w.register_export}</a>
             </div>
