@@ -11,6 +11,8 @@ WORK=$BURNISH_CACHE/bench
 mkdir -p "$WORK"
 say "Burnish ($(nproc) cores)"
 node .make/bench.mjs "$WORK"
+say "Data to tokens: health pass and preparation"
+"$BIN/examples/data_speed" "$WORK/model" "$WORK" "${BENCH_ROWS:-200000}"
 
 VENV=$BURNISH_CACHE/bench-venv
 if [ ! -x "$VENV/bin/python" ]; then python3 -m venv "$VENV" || die "python3-venv is missing; the Python side is skipped."; fi
@@ -24,3 +26,7 @@ if ! "$VENV/bin/python" -c 'import torch, transformers, peft' 2>/dev/null; then
 fi
 say "PyTorch"
 "$VENV/bin/python" .make/bench.py "$WORK"
+if "$VENV/bin/python" -c 'import datasets' 2>/dev/null || timeout 300 "$VENV/bin/pip" install --quiet datasets </dev/null 2>>"$WORK/pip.log"; then
+  say "Hugging Face datasets.map, the same rows and tokenizer"
+  "$VENV/bin/python" .make/data_speed.py "$WORK/model" "$WORK"
+fi

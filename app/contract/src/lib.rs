@@ -13,6 +13,7 @@ pub mod generation;
 pub mod health;
 pub mod hub;
 pub mod ids;
+pub mod mixing;
 pub mod model;
 pub mod param;
 pub mod params;

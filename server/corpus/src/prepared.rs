@@ -4,10 +4,9 @@
 //! once everything is written, how many there are. Rows are read by position, never all at once.
 
 mod record;
+mod writer;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +16,9 @@ use contract::health::Progress;
 use contract::problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{Example, PtPacker};
-use crate::health::is_refusal;
+use crate::encode::Example;
 use crate::job::{Job, cancelled};
+use writer::{Writer, prepare, publish};
 
 /// Changes whenever encoding or the form of files does; older stores are made anew.
 pub(crate) const VERSION: u32 = 1;
@@ -136,12 +135,7 @@ impl Prepared {
         let own = format!("{key}.{}-{}", std::process::id(), next_number());
         let (temporary, last) = (names(folder, &own), names(folder, key));
         let create = |path: &Path| File::create(path).map_err(disk("written"));
-        let writer = Writer {
-            records: BufWriter::with_capacity(1 << 18, create(&temporary.records)?),
-            offsets: BufWriter::new(create(&temporary.offsets)?),
-            summary: Summary::default(),
-            buffer: Vec::new(),
-        };
+        let writer = Writer::new(create(&temporary.records)?, create(&temporary.offsets)?);
         let open = |path: &Path| File::open(path).map_err(disk("read"));
         let (records, offsets) = (open(&temporary.records)?, open(&temporary.offsets)?);
         let shared = Arc::new(Shared::default());
@@ -239,97 +233,4 @@ impl Drop for Prepared {
 fn next_number() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-struct Writer {
-    records: BufWriter<File>,
-    offsets: BufWriter<File>,
-    summary: Summary,
-    buffer: Vec<u8>,
-}
-
-impl Writer {
-    fn push(&mut self, example: &Example) -> Result<(), Problem> {
-        self.buffer.clear();
-        record::write(example, &mut self.buffer);
-        self.records.write_all(&self.buffer).map_err(disk("written"))?;
-        self.summary.bytes += self.buffer.len() as u64;
-        self.offsets.write_all(&self.summary.bytes.to_le_bytes()).map_err(disk("written"))?;
-        self.summary.examples += 1;
-        self.summary.cut_rows += u64::from(example.cut() > 0);
-        self.summary.longest = self.summary.longest.max(example.longest() as u64);
-        self.summary.tokens += record::tokens(example);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Problem> {
-        self.records.flush().and_then(|()| self.offsets.flush()).map_err(disk("written"))
-    }
-}
-
-/// Encodes every row of the job into the files.
-fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summary, Problem> {
-    let encoder = &job.encoder;
-    let writer = std::cell::RefCell::new(writer);
-    let mut packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
-    let blocks = |blocks: Vec<crate::Encoded>| {
-        blocks.into_iter().try_for_each(|block| writer.borrow_mut().push(&Example::Sequence(block)))
-    };
-    job.each(
-        |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
-        |number, encoded| {
-            let before = writer.borrow().summary.tokens;
-            let reason = match encoded {
-                Ok(Ok(Example::Text(ids))) => {
-                    packer.push_ids(&ids);
-                    blocks(packer.take_blocks())?;
-                    None
-                }
-                Ok(Ok(example)) => {
-                    writer.borrow_mut().push(&example)?;
-                    None
-                }
-                Ok(Err(reason)) => Some(reason),
-                Err(problem) if is_refusal(&problem) => {
-                    Some(format!("the template refuses it: {}", problem.message))
-                }
-                Err(problem) => return Err(problem.row(number)),
-            };
-            let summary = &mut writer.borrow_mut().summary;
-            summary.rows += 1;
-            if let Some(reason) = reason {
-                summary.dropped_rows += 1;
-                summary.first_dropped.get_or_insert((number, reason));
-            }
-            Ok(summary.tokens - before)
-        },
-        &mut |progress| {
-            // Only what is really in the files is announced.
-            let flushed = writer.borrow_mut().flush();
-            let mut standing = shared.lock();
-            standing.progress = progress;
-            if flushed.is_ok() {
-                standing.ready = writer.borrow().summary.examples;
-            }
-            shared.changed.notify_all();
-            let stop = shared.stop.load(Ordering::Relaxed) || flushed.is_err();
-            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        },
-    )?;
-    blocks(packer.finish().blocks)?;
-    let mut writer = writer.into_inner();
-    writer.flush()?;
-    writer.records.get_ref().sync_data().map_err(disk("written"))?;
-    Ok(writer.summary)
-}
-
-/// Gives the finished files their lasting names; the summary, which makes them count, comes last.
-fn publish(temporary: &Names, last: &Names, summary: Summary) -> Result<Summary, Problem> {
-    let text = serde_json::to_vec(&summary).unwrap_or_default();
-    std::fs::write(&temporary.summary, text)
-        .and_then(|()| std::fs::rename(&temporary.records, &last.records))
-        .and_then(|()| std::fs::rename(&temporary.offsets, &last.offsets))
-        .and_then(|()| std::fs::rename(&temporary.summary, &last.summary))
-        .map_err(disk("written"))?;
-    Ok(summary)
 }

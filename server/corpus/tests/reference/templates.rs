@@ -96,6 +96,26 @@ fn reference_chat_rendered() {
     assert!(wrong.is_empty(), "{} of the cases differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// What stops a bomb leaves room for honest templates over long conversations.
+#[test]
+fn published_templates_have_fuel_for_four_hundred_messages() {
+    let templates = json(&reference().join("templates/chat_templates.json"));
+    let mut rendered = 0;
+    for (name, recorded) in templates.as_object().unwrap() {
+        let template = chat_template(recorded, 0);
+        let message = |n: usize| ChatMessage {
+            role: if n.is_multiple_of(2) { "user" } else { "assistant" }.into(),
+            content: format!("Message {n}: \"words\" and\nlines. {}", "word ".repeat(n % 50)),
+        };
+        let messages: Vec<_> = (0..401).map(message).collect();
+        match template.render(&messages, true, &Extras::default()) {
+            Ok(text) => rendered += usize::from(text.contains("Message 400")),
+            Err(problem) => assert_eq!(problem.code, "template.refused", "{name}: {problem}"),
+        }
+    }
+    assert!(rendered >= 3, "{rendered}");
+}
+
 /// The answers that a `{% generation %}` tag marks are exactly what our pieces learn.
 #[test]
 fn reference_generation_spans_are_the_learnt_pieces() {
