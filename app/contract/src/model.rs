@@ -7,7 +7,7 @@ use crate::ids::ModelId;
 /// Facts of a model folder, written by the worker as `burnish.json` beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
-    /// `llama`, `qwen2`.
+    /// `model_type` of its `config.json`: `llama`, `qwen2`, `gemma2`, …
     pub architecture: String,
     /// Number of weights, tied ones once.
     pub parameters: u64,

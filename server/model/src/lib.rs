@@ -4,10 +4,10 @@
 //! - [`config`]: a Hugging Face `config.json`.
 //! - [`weights`]: safetensors and GGUF in, safetensors out.
 //! - [`kernels`]: the differentiable operations, one implementation per backend.
-//! - [`arch`]: Llama and Qwen2.
+//! - [`arch`]: Llama, Mistral, Qwen 2 and 3, Gemma 2 and 3, Phi-3, GPT-2; one file per family.
 //! - [`lora`]: adapters in PEFT's format.
 //! - [`train`]: batches, loss, AdamW, schedules, [`train::Trainer`].
-//! - [`sample`], [`decode`]: drawing tokens one by one.
+//! - [`sample`], [`decode`]: the one decode loop: greedy, drawn, by beams, several rows at a time.
 //! - [`cost`]: parameters, FLOPs and memory before anything is run.
 
 pub mod arch;
