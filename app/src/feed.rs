@@ -185,8 +185,6 @@ impl Feed {
             Kind::Checkpoint { step, eval_loss, best, digest, .. } => {
                 self.saved(*step, *eval_loss, *best, digest)
             }
-            // Answers are read from the run's files.
-            Kind::Sample { .. } => {}
             Kind::Log { level, text } => self.say(level, text.clone()),
             Kind::Stopped { .. } => {}
             Kind::Finished { seconds, .. } => self.seconds = Some(*seconds),
