@@ -5,6 +5,7 @@ pub mod builtin;
 mod clock;
 mod jinja;
 mod python;
+pub mod stop;
 
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
@@ -151,7 +152,7 @@ impl Template {
         Ok(ids)
     }
 
-    /// Words at which an answer ends, besides the tokens of [`Template::stop_ids`].
+    /// Words at which an answer ends, besides the tokens of [`Template::stop_ids`]; for a [`stop::StopFilter`].
     pub fn stop_words(&self) -> &[String] {
         match &self.kind {
             Kind::Builtin(builtin) => builtin.stop_words(),
