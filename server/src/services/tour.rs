@@ -84,13 +84,13 @@ fn draft(model: &ModelView, dataset: &DatasetId) -> Draft {
         dataset: dataset.0.clone(),
         model: model.id.0.clone(),
         template: if chat { contract::templates::MODEL_TEMPLATE } else { "default" }.to_owned(),
-        system: String::new(),
         stage: "sft".to_owned(),
         tuning: if model.starter { "lora" } else { "full" }.to_owned(),
         values: values
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect::<BTreeMap<_, _>>(),
+        ..Draft::default()
     }
 }
 
