@@ -7,7 +7,7 @@ use crate::kernels::{CrossEntropy, Kernels, Mat, Targets, Want, product, product
 /// Most logits held at a time.
 const BLOCK: usize = 1 << 22;
 /// `sqrt(2 / pi)`.
-const GELU_SCALE: f32 = 0.797_884_56;
+const GELU_SCALE: f32 = 0.797_884_6;
 const GELU_CUBE: f32 = 0.044_715;
 
 /// Centred rows and the inverse of their deviation.
