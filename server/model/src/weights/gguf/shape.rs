@@ -129,6 +129,8 @@ fn particulars(meta: &Meta, config: &mut ModelConfig) {
         }
         Architecture::Gemma3 => {
             config.query_pre_attn_scalar = Some(per_head as f64);
+            config.attention_softcap = meta.number("attn_logit_softcapping");
+            config.final_softcap = meta.number("final_logit_softcapping");
             config.rope_local_theta = Some(meta.number("rope.freq_base_swa").unwrap_or(10_000.0));
             (config.sliding_window, config.windowed) = (window, windowed(&|i| !(i + 1).is_multiple_of(6)));
         }
