@@ -63,7 +63,8 @@ fn first_voices(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> (Voic
 fn talk(voices: Vec<Voice>) -> AnyView {
     let w = words();
     // A reward model judges; it does not speak.
-    let voices: Vec<_> = voices.into_iter().filter(|voice| voice.stage != Some(contract::Stage::Rm)).collect();
+    let voices: Vec<_> =
+        voices.into_iter().filter(|voice| voice.stage != Some(contract::Stage::Rm)).collect();
     if voices.is_empty() {
         return view! {
             <div class="card pad empty"><p>{w.play.empty}</p>

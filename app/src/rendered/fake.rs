@@ -397,6 +397,8 @@ impl RunsPort for Fake {
             system: String::new(),
             hyper: Hyper::read(&Default::default(), Stage::Sft, Tuning::Lora)
                 .expect("the defaults are valid"),
+            adapters: Vec::new(),
+            reward_model: None,
             checkpoints: Vec::new(),
             problem: None,
             attempt: 1,
@@ -450,6 +452,7 @@ impl SystemPort for Fake {
             kind: if run.is_some() { "run" } else { "base" }.to_owned(),
             template: "model".to_owned(),
             suggestion: run.map(|_| "What is the mascot of Kettle & Co?".to_owned()),
+            stage: run.map(|_| Stage::Sft),
         };
         let voices =
             vec![voice(Some("r1"), "Kettle & Co support, step 40"), voice(None, "SmolLM2-135M-Instruct")];

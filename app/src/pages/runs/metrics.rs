@@ -32,13 +32,11 @@ pub(crate) fn Metrics(feed: RwSignal<Feed>) -> impl IntoView {
 fn Metric(feed: RwSignal<Feed>, name: String) -> impl IntoView {
     let w = &words().runs;
     let key = name.clone();
-    let points =
-        Memo::new(move |_| feed.with(|feed| feed.metrics.get(&key).cloned().unwrap_or_default()));
+    let points = Memo::new(move |_| feed.with(|feed| feed.metrics.get(&key).cloned().unwrap_or_default()));
     let label = name.replace('_', " ");
     let said = label.clone();
     let at = |point: Option<&Point>| loss(point.map(|point| point.loss));
-    let course =
-        move || points.with(|p| fill(w.metric_from_to, &[&said, &at(p.first()), &at(p.last())]));
+    let course = move || points.with(|p| fill(w.metric_from_to, &[&said, &at(p.first()), &at(p.last())]));
     view! {
         <figure class="metric">
             <figcaption><span class="small">{label}</span><strong class="num">{move || points.with(|p| at(p.last()))}</strong></figcaption>
@@ -55,7 +53,8 @@ pub(crate) fn Samples(feed: RwSignal<Feed>) -> impl IntoView {
     let w = &words().runs;
     let samples = Memo::new(move |_| feed.with(|feed| feed.samples.clone()));
     let one = move |sample: Sample| {
-        let scores = sample.scores.iter().map(|(name, value)| format!("{} {value:.3}", name.replace('_', " ")));
+        let scores =
+            sample.scores.iter().map(|(name, value)| format!("{} {value:.3}", name.replace('_', " ")));
         let scores = scores.collect::<Vec<_>>().join(" · ");
         view! {
             <li>

@@ -8,6 +8,7 @@ use contract::{RunId, Stage, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
+use super::start_from::{RewardModel, StartFrom};
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::components::notice::{Waiting, settle};
@@ -18,7 +19,6 @@ use crate::forms::state::{Asked, Form, fits};
 use crate::forms::template_select::TemplateSelect;
 use crate::pages::Head;
 use crate::ports::{Problems, launch_run, list_datasets, list_models, list_voices};
-use super::start_from::{RewardModel, StartFrom};
 use crate::words::amounts::{num, rows, weights};
 use crate::words::{field_text, fill, problem_text, words};
 
@@ -28,7 +28,9 @@ pub(crate) fn NewRun() -> impl IntoView {
     let w = &words().runs;
     let all = Resource::new(
         || (),
-        |()| async { Ok::<_, Problems>((list_models().await?, list_datasets().await?, list_voices().await?)) },
+        |()| async {
+            Ok::<_, Problems>((list_models().await?, list_datasets().await?, list_voices().await?))
+        },
     );
     view! {
         <Head title=w.new_title text=w.new_text/>

@@ -115,7 +115,8 @@ mod tests {
             stage: Some(stage),
         };
         let voices = [voice("m1", Stage::Sft, 5), voice("m2", Stage::Sft, 6), voice("m1", Stage::Rm, 7)];
-        let names = |wanted| on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let names =
+            |wanted| on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
         assert_eq!(names(|stage| stage != Stage::Rm), ["r1:5"]);
         assert_eq!(names(|stage| stage == Stage::Rm), ["r1:7"]);
     }
