@@ -88,6 +88,10 @@ test: ## Every check, fast ones first
 reference: ## The numbers of the originals: reference sets against model, corpus and worker
 	@.make/reference.sh $(WORKSPACE)
 
+.PHONY: gpu-check
+gpu-check: ## On a machine with an NVIDIA GPU: recorded runs, LoRA and QLoRA on 1.1 billion weights
+	@.make/gpu-check.sh
+
 .PHONY: bench
 bench: ## Speed and memory beside the Python stack, on this machine
 	@.make/bench.sh

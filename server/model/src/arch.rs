@@ -19,6 +19,7 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 mod rope;
+mod weight;
 
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
@@ -31,8 +32,10 @@ pub(crate) use files::transposed;
 use layer::Fore;
 pub(crate) use layer::{Layer, LayerState};
 pub use linear::{Linear, LoraPart, Magnitude};
+pub use load::LoadOptions;
 use norm::Norm;
 use rope::{Ropes, Rotaries};
+pub use weight::{Frozen, Weight};
 
 /// A named tensor of a model.
 #[derive(Clone, Debug)]
@@ -66,13 +69,13 @@ pub struct CausalLm<B: Kernels> {
     /// Shape.
     pub config: ModelConfig,
     pub(crate) device: B::Device,
-    pub(crate) embed: Param<B>,
+    pub(crate) embed: Weight<B>,
     /// Learned positions (GPT-2).
     pub(crate) positions: Option<Param<B>>,
     pub(crate) layers: Vec<Layer<B>>,
     pub(crate) norm: Norm<B>,
     /// `None` when tied to the embedding.
-    pub(crate) head: Option<Param<B>>,
+    pub(crate) head: Option<Weight<B>>,
     pub(crate) adapter: Option<LoraConfig>,
     /// Whole copies of tensors that the adapter brings along.
     pub(crate) saved: SavedModules<B>,
@@ -83,9 +86,9 @@ pub struct CausalLm<B: Kernels> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SavedModules<B: Kernels> {
     /// Instead of the output matrix (or of the tied embedding there).
-    pub(crate) head: Option<Param<B>>,
+    pub(crate) head: Option<Weight<B>>,
     /// Instead of the embedding.
-    pub(crate) embed: Option<Param<B>>,
+    pub(crate) embed: Option<Weight<B>>,
 }
 
 /// What a layer leaves for the way back.
@@ -155,13 +158,13 @@ impl<B: Kernels> CausalLm<B> {
     }
 
     /// The output matrix, the adapter's own copy where it has one.
-    pub(crate) fn head_param(&self, mode: Mode) -> &Param<B> {
+    pub(crate) fn head_weight(&self, mode: Mode) -> &Weight<B> {
         let own = self.saved.head.as_ref().filter(|_| !mode.without_adapter);
         own.or(self.head.as_ref()).unwrap_or(&self.embed)
     }
 
     /// The embedding, the adapter's own copy where it has one.
-    pub(crate) fn embed_param(&self, mode: Mode) -> &Param<B> {
+    pub(crate) fn embed_weight(&self, mode: Mode) -> &Weight<B> {
         self.saved.embed.as_ref().filter(|_| !mode.without_adapter).unwrap_or(&self.embed)
     }
 
@@ -176,7 +179,7 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Embeddings of tokens, with their positions where those are learned.
     fn looked_up(&self, ids: &[u32], positions: &[u32], mode: Mode) -> Mat<B> {
-        let mut x = B::gather_rows(&self.embed_param(mode).value, ids);
+        let mut x = self.embed_weight(mode).operand().gather(ids);
         let scale = self.embedding_scale();
         if scale != 1.0 {
             x = x.mul_scalar(scale);
@@ -195,12 +198,12 @@ impl<B: Kernels> CausalLm<B> {
     pub(crate) fn cross_entropy(
         &self,
         hidden: &Mat<B>,
-        head: &Mat<B>,
+        head: &Weight<B>,
         targets: &Targets,
         want: Want,
     ) -> CrossEntropy<B> {
         match self.config.final_softcap {
-            Some(cap) => ops::capped_cross_entropy(hidden, head, targets, want, cap as f32),
+            Some(cap) => ops::capped_cross_entropy(hidden, head.operand(), targets, want, cap as f32),
             None => B::cross_entropy(hidden, head, targets, want),
         }
     }
@@ -285,7 +288,7 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Logits `[tokens, vocab]` with the output matrix of a mode.
     pub fn logits_in(&self, hidden: &Mat<B>, mode: Mode) -> Mat<B> {
-        let logits = B::affine(hidden, &self.head_param(mode).value, None);
+        let logits = self.head_weight(mode).operand().affine(hidden, None);
         match self.config.final_softcap {
             Some(cap) => ops::softcap::<B>(logits, cap as f32),
             None => logits,
@@ -352,36 +355,54 @@ impl<B: Kernels> CausalLm<B> {
         B::to_host(&self.logits_in(&last, mode))
     }
 
-    /// Visits every tensor: base weights in file order, then adapters.
+    /// Visits every dense tensor: base weights in file order, then adapters. Weights in blocks are not among them,
+    /// see [`CausalLm::visit_frozen`].
     pub fn visit(&self, mut see: impl FnMut(&Param<B>)) {
-        see(&self.embed);
+        self.embed.param().into_iter().for_each(&mut see);
         self.positions.iter().for_each(&mut see);
         for layer in &self.layers {
             layer.params().into_iter().for_each(&mut see);
         }
         self.norm.params().for_each(&mut see);
-        self.head.iter().for_each(&mut see);
+        self.head.iter().filter_map(Weight::param).for_each(&mut see);
         for linear in self.layers.iter().flat_map(Layer::linears) {
             linear.lora.iter().flat_map(LoraPart::params).for_each(&mut see);
         }
-        self.saved.head.iter().chain(&self.saved.embed).for_each(&mut see);
+        self.saved.head.iter().chain(&self.saved.embed).filter_map(Weight::param).for_each(&mut see);
     }
 
-    /// Visits every tensor and lets it be changed.
+    /// Visits every weight that is kept in blocks.
+    pub fn visit_frozen(&self, mut see: impl FnMut(&Frozen<B>)) {
+        let linears = self.layers.iter().flat_map(Layer::linears).map(|linear| &linear.weight);
+        for weight in std::iter::once(&self.embed).chain(linears).chain(&self.head) {
+            if let Weight::Frozen(frozen) = weight {
+                see(frozen);
+            }
+        }
+    }
+
+    /// Whether any weight is kept in blocks.
+    pub fn is_quantised(&self) -> bool {
+        let mut any = false;
+        self.visit_frozen(|_| any = true);
+        any
+    }
+
+    /// Visits every dense tensor and lets it be changed.
     pub fn visit_mut(&mut self, mut see: impl FnMut(&mut Param<B>)) {
-        see(&mut self.embed);
+        self.embed.param_mut().into_iter().for_each(&mut see);
         self.positions.iter_mut().for_each(&mut see);
         for layer in &mut self.layers {
             layer.norms_mut().flat_map(Norm::params_mut).for_each(&mut see);
             for linear in layer.linears_mut() {
-                see(&mut linear.weight);
+                linear.weight.param_mut().into_iter().for_each(&mut see);
                 linear.bias.iter_mut().for_each(&mut see);
                 linear.lora.iter_mut().flat_map(LoraPart::params_mut).for_each(&mut see);
             }
         }
         self.norm.params_mut().for_each(&mut see);
-        self.head.iter_mut().for_each(&mut see);
-        self.saved.head.iter_mut().chain(&mut self.saved.embed).for_each(&mut see);
+        let saved = self.saved.head.iter_mut().chain(&mut self.saved.embed);
+        self.head.iter_mut().chain(saved).filter_map(Weight::param_mut).for_each(&mut see);
     }
 
     /// Marks exactly the tensors for which `wanted` holds as trainable.
@@ -397,6 +418,7 @@ impl<B: Kernels> CausalLm<B> {
             all += count;
             trainable += if param.trainable { count } else { 0 };
         });
+        self.visit_frozen(|frozen| all += frozen.shape.iter().product::<usize>());
         (all, trainable)
     }
 

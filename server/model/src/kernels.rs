@@ -2,12 +2,21 @@
 //!
 //! Activations are matrices `[tokens, width]`: padding is dropped before a batch enters the model, so `tokens`
 //! counts real tokens only and a batch is a list of [`Segment`]s, one per row. A backend joins by implementing
-//! [`Kernels`]; [`flex`] is the one for the CPU.
+//! [`Kernels`]: [`flex`] is the one for the CPU, [`plain`] serves GPUs through burn's own operations.
 
 pub mod flex;
+mod operand;
+pub mod plain;
 
-use burn::tensor::Tensor;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+pub use operand::Operand;
+
+use crate::weights::Blocks;
 
 /// A matrix on a backend. Vectors (norm weights, biases) are `[1, n]`.
 pub type Mat<B> = Tensor<B, 2>;
@@ -54,6 +63,8 @@ pub struct Rotary {
     pub sin: Vec<f32>,
     /// Pairs per head: `head_dim / 2`.
     pub pairs: usize,
+    /// Both on a device, once a backend asked for them there.
+    put: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Rotary {
@@ -68,7 +79,18 @@ impl Rotary {
                 sin.push(s);
             }
         }
-        Self { cos, sin, pairs: frequencies.len() }
+        Self { cos, sin, pairs: frequencies.len(), put: OnceLock::new() }
+    }
+
+    /// Cosines and sines as matrices `[tokens, pairs]`, sent to the device once.
+    pub fn on<B: Backend>(&self, device: &B::Device) -> (Mat<B>, Mat<B>) {
+        let send = |values: &[f32]| {
+            let rows = values.len() / self.pairs.max(1);
+            Tensor::from_data(TensorData::new(values.to_vec(), [rows, self.pairs]), device)
+        };
+        let both = || -> (Mat<B>, Mat<B>) { (send(&self.cos), send(&self.sin)) };
+        let put = self.put.get_or_init(|| Arc::new(both()));
+        put.downcast_ref::<(Mat<B>, Mat<B>)>().cloned().unwrap_or_else(both)
     }
 }
 
@@ -135,6 +157,9 @@ pub trait Kernels: Backend {
     /// Keys and values of one layer of one sequence.
     type Cache: Send + Sync + Clone;
 
+    /// A frozen matrix in its stored form.
+    type Blocks: Send + Sync + Clone + std::fmt::Debug;
+
     /// Runs two halves of a batch, at the same time where the backend gains from it.
     fn pair<T: Send>(left: impl FnOnce() -> T + Send, right: impl FnOnce() -> T + Send) -> (T, T);
 
@@ -143,6 +168,39 @@ pub trait Kernels: Backend {
 
     /// `x W^T + bias`: x `[n, in]`, w `[out, in]`, bias `[1, out]`.
     fn affine(x: &Mat<Self>, w: &Mat<Self>, bias: Option<&Mat<Self>>) -> Mat<Self>;
+
+    /// `a b`, a `[n, k]`, b `[k, m]`.
+    fn product(a: &Mat<Self>, b: &Mat<Self>) -> Mat<Self> {
+        a.clone().matmul(b.clone())
+    }
+
+    /// `a^T b`, a `[n, p]`, b `[n, q]`.
+    fn product_transposed(a: &Mat<Self>, b: &Mat<Self>) -> Mat<Self> {
+        a.clone().transpose().matmul(b.clone())
+    }
+
+    /// `y + a b`, a `[n, k]`, b `[k, m]`.
+    fn add_product(y: Mat<Self>, a: &Mat<Self>, b: &Mat<Self>) -> Mat<Self> {
+        y + a.clone().matmul(b.clone())
+    }
+
+    /// Brings a frozen matrix to a device.
+    fn put_blocks(blocks: Blocks, device: &Self::Device) -> Self::Blocks;
+
+    /// Rows and columns of a frozen matrix.
+    fn blocks_dims(w: &Self::Blocks) -> [usize; 2];
+
+    /// A frozen matrix as f32 (for merging and writing; nothing on the way of a step needs it).
+    fn blocks_to_dense(w: &Self::Blocks, device: &Self::Device) -> Mat<Self>;
+
+    /// `x W^T + bias` with a frozen W, which is turned into f32 piece by piece.
+    fn affine_blocks(x: &Mat<Self>, w: &Self::Blocks, bias: Option<&Mat<Self>>) -> Mat<Self>;
+
+    /// `dy W` with a frozen W.
+    fn product_blocks(dy: &Mat<Self>, w: &Self::Blocks) -> Mat<Self>;
+
+    /// Rows of a frozen table: `[ids, d]`.
+    fn gather_blocks(w: &Self::Blocks, ids: &[u32]) -> Mat<Self>;
 
     /// `x / rms(x) * w`: x `[n, d]`, w `[1, d]`.
     fn rms_norm(x: &Mat<Self>, w: &Mat<Self>, eps: f32) -> Mat<Self>;
@@ -201,19 +259,26 @@ pub trait Kernels: Backend {
     /// A matrix of `rows` rows with row `i` of `values` added to row `ids[i]`.
     fn scatter_rows(values: &Mat<Self>, ids: &[u32], rows: usize) -> Mat<Self>;
 
-    /// Cross-entropy of `hidden head^T` against targets, in blocks of rows; logits are never kept.
-    fn cross_entropy(
+    /// Cross-entropy of `hidden head^T` against targets, in blocks of rows; logits are never kept. A frozen head
+    /// has no gradient: [`Want::HiddenAndHead`] needs a dense one.
+    fn cross_entropy<'a>(
         hidden: &Mat<Self>,
-        head: &Mat<Self>,
+        head: impl Into<Operand<'a, Self>>,
         targets: &Targets,
         want: Want,
     ) -> CrossEntropy<Self>;
 
-    /// Inverted dropout; the mask is a hash of seed and element index, so it can be made twice.
+    /// Inverted dropout; the mask is a hash of seed and element index ([`keeps`]), so it can be made twice and is
+    /// the same on every backend.
     fn dropout(x: &Mat<Self>, p: f32, seed: u64) -> Mat<Self>;
 
     /// Sum of squares of all elements.
     fn sum_of_squares(x: &Mat<Self>) -> f64;
+
+    /// Sum of squares of all elements of several matrices.
+    fn total_of_squares<'a>(all: impl Iterator<Item = &'a Mat<Self>>) -> f64 {
+        all.map(Self::sum_of_squares).sum()
+    }
 
     /// One AdamW update; returns value, first and second moment.
     fn adamw(
@@ -230,12 +295,31 @@ pub trait Kernels: Backend {
     fn to_host(x: &Mat<Self>) -> Vec<f32>;
 }
 
+/// Odd factors of a well-tested 32-bit mixer.
+pub(crate) const MIX: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
+
+/// Whether dropout keeps the element at this place (row-major). 32-bit arithmetic, for a GPU has nothing wider
+/// that is fast.
+pub(crate) fn keeps(place: u32, seed: u64, bar: u32) -> bool {
+    let mix = |x: u32| {
+        let x = (x ^ (x >> 16)).wrapping_mul(MIX[0]);
+        let x = (x ^ (x >> 15)).wrapping_mul(MIX[1]);
+        x ^ (x >> 16)
+    };
+    mix(mix(place ^ seed as u32) ^ (seed >> 32) as u32) & 0x00ff_ffff >= bar
+}
+
+/// Hashes (24 bits) below this are dropped with probability `p`.
+pub(crate) fn bar(p: f32) -> u32 {
+    (f64::from(p) * f64::from(1 << 24)) as u32
+}
+
 /// `a b`, a `[n, k]`, b `[k, m]`.
-pub fn product<B: Backend>(a: &Mat<B>, b: &Mat<B>) -> Mat<B> {
-    a.clone().matmul(b.clone())
+pub fn product<B: Kernels>(a: &Mat<B>, b: &Mat<B>) -> Mat<B> {
+    B::product(a, b)
 }
 
 /// `a^T b`, a `[n, p]`, b `[n, q]`: the gradient of a weight.
-pub fn product_transposed<B: Backend>(a: &Mat<B>, b: &Mat<B>) -> Mat<B> {
-    a.clone().transpose().matmul(b.clone())
+pub fn product_transposed<B: Kernels>(a: &Mat<B>, b: &Mat<B>) -> Mat<B> {
+    B::product_transposed(a, b)
 }

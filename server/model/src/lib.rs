@@ -28,3 +28,7 @@ pub use error::{ModelError, Result};
 
 /// The CPU backend.
 pub type Cpu = burn::backend::Flex;
+
+/// NVIDIA GPUs, f32.
+#[cfg(feature = "cuda")]
+pub type Cuda = burn::backend::Cuda;

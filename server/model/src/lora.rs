@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::arch::{CausalLm, Linear, LoraPart, Magnitude, Param};
+use crate::arch::{CausalLm, Linear, LoraPart, Magnitude, Param, Weight};
 use crate::error::{ModelError, Result};
 use crate::kernels::{Kernels, product};
 use crate::rng::Rng;
@@ -237,9 +237,9 @@ fn part<B: Kernels>(
     device: &B::Device,
     values: Values,
 ) -> Result<LoraPart<B>> {
-    let module = linear.weight.name.trim_end_matches(".weight");
+    let module = linear.weight.name().trim_end_matches(".weight");
     let (rank, scale) = config.rank_and_scale(module);
-    let (outer, inner) = (linear.weight.shape[0], linear.weight.shape[1]);
+    let (outer, inner) = (linear.weight.shape()[0], linear.weight.shape()[1]);
     let mut param = |side: &str, rows: usize, cols: usize| {
         let name = format!("{PREFIX}{module}.lora_{side}.weight");
         let found = values(&name, &[rows, cols])?.unwrap_or_else(|| vec![0.0; rows * cols]);
@@ -250,11 +250,11 @@ fn part<B: Kernels>(
     if !config.use_dora {
         return Ok(part);
     }
-    let base = Magnitude::<B>::squared_lengths(&linear.weight.value);
+    let base = Magnitude::<B>::squared_lengths(&linear.weight.dense(device));
     let name = format!("{PREFIX}{module}.lora_magnitude_vector");
     let lengths = match values(&name, &[outer])? {
         Some(found) => found,
-        None => B::to_host(&part.adapted_lengths(&linear.weight.value, &base)),
+        None => B::to_host(&part.adapted_lengths(linear.weight.operand(), &base)),
     };
     let value = adapter_param::<B>(name, vec![outer], lengths, device);
     Ok(LoraPart { magnitude: Some(Magnitude { value, base }), ..part })
@@ -269,7 +269,7 @@ impl<B: Kernels> CausalLm<B> {
         let device = self.device.clone();
         let mut found = false;
         for linear in self.layers.iter_mut().flat_map(|layer| layer.linears_mut()) {
-            if config.covers(linear.weight.name.trim_end_matches(".weight")) {
+            if config.covers(linear.weight.name().trim_end_matches(".weight")) {
                 linear.lora = Some(part(linear, config, &device, values)?);
                 found = true;
             }
@@ -291,16 +291,16 @@ impl<B: Kernels> CausalLm<B> {
     }
 
     /// The adapter's own copy of a whole tensor.
-    fn saved_module(&self, module: &str, values: Values) -> Result<Param<B>> {
+    fn saved_module(&self, module: &str, values: Values) -> Result<Weight<B>> {
         let (name, base) = match module {
             "lm_head" => ("lm_head.weight", self.head.as_ref().unwrap_or(&self.embed)),
-            _ => (self.embed.name.as_str(), &self.embed),
+            _ => (self.embed.name(), &self.embed),
         };
-        let (name, shape) = (format!("{PREFIX}{name}"), base.shape.clone());
-        Ok(match values(&name, &shape)? {
+        let (name, shape) = (format!("{PREFIX}{name}"), base.shape().to_vec());
+        Ok(Weight::Dense(match values(&name, &shape)? {
             Some(values) => adapter_param::<B>(name, shape, values, &self.device),
-            None => Param { name, shape, value: base.value.clone(), trainable: true },
-        })
+            None => Param { name, shape, value: base.dense(&self.device), trainable: true },
+        }))
     }
 
     /// Puts a fresh adapter on the model: A uniform within `1 / sqrt(in)` (Kaiming, a = sqrt 5), B zero. The base
@@ -362,30 +362,32 @@ impl<B: Kernels> CausalLm<B> {
         }
     }
 
-    /// Adds the adapter to the base weights and takes it away.
+    /// Adds the adapter to the base weights and takes it away. Weights in blocks that it changes become dense.
     pub fn merge_adapter(&mut self) {
+        let device = self.device.clone();
         for linear in self.layers.iter_mut().flat_map(|layer| layer.linears_mut()) {
             if let Some(lora) = linear.lora.take() {
                 let change = product(&lora.b.value, &lora.a.value).mul_scalar(lora.scale);
-                let gain = lora.magnitude.as_ref().map(|m| lora.gain(&linear.weight.value, m).0.transpose());
-                let merged = linear.weight.value.clone() + change;
-                linear.weight.value = match gain {
+                let gain =
+                    lora.magnitude.as_ref().map(|m| lora.gain(linear.weight.operand(), m).0.transpose());
+                let merged = linear.weight.dense(&device) + change;
+                linear.weight.replace(match gain {
                     Some(gain) => merged * gain,
                     None => merged,
-                };
+                });
             }
         }
         if let Some(head) = self.saved.head.take() {
-            self.head = Some(Param { name: "lm_head.weight".into(), ..head });
+            self.head = Some(head.renamed("lm_head.weight"));
             self.config.tie_word_embeddings = false;
         }
         if let Some(embed) = self.saved.embed.take() {
             if self.config.tie_word_embeddings {
                 // The output matrix keeps what the base had; only the embedding was trained.
-                self.head = Some(Param { name: "lm_head.weight".into(), ..self.embed.clone() });
+                self.head = Some(self.embed.clone().renamed("lm_head.weight"));
                 self.config.tie_word_embeddings = false;
             }
-            self.embed = Param { name: "model.embed_tokens.weight".into(), ..embed };
+            self.embed = embed.renamed("model.embed_tokens.weight");
         }
         self.adapter = None;
     }

@@ -1,15 +1,17 @@
 //! Weights in files: safetensors (whole or in shards) and GGUF in, safetensors out.
 
+pub mod blocks;
 pub mod gguf;
 pub mod safetensors;
 pub mod write;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use gguf::{Gguf, GgufValue, convert_to_folder};
+pub use blocks::{Blocks, Quant};
+pub use gguf::{Gguf, GgufValue, convert_to_folder, keep_in_folder};
 pub use safetensors::Weights;
 pub use write::{HostTensor, write_safetensors};
 
@@ -23,7 +25,24 @@ pub trait TensorSource {
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
     /// Values of a tensor, row by row.
     fn read(&self, name: &str) -> Result<Vec<f32>>;
+    /// A matrix as it is stored, where that is smaller than f32.
+    fn read_blocks(&self, _name: &str) -> Result<Option<Blocks>> {
+        Ok(None)
+    }
 }
+
+/// Opens the weights of a model folder: `model.gguf` where an import kept it, otherwise safetensors.
+pub fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>> {
+    let gguf = folder.join(GGUF_FILE);
+    if gguf.is_file() {
+        Ok(Box::new(Gguf::read(&gguf)?))
+    } else {
+        Ok(Box::new(Weights::open_folder(folder)?))
+    }
+}
+
+/// Name under which an import keeps a GGUF file in a model folder.
+pub const GGUF_FILE: &str = "model.gguf";
 
 /// Bytes that are read piece by piece: a file, or memory.
 #[derive(Clone, Debug)]

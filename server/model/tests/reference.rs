@@ -14,6 +14,8 @@ mod decoding;
 mod forward;
 #[path = "reference/ppo.rs"]
 mod ppo;
+#[path = "reference/quant.rs"]
+mod quant;
 #[path = "reference/real.rs"]
 mod real;
 #[path = "reference/support.rs"]

@@ -6,6 +6,7 @@ use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
+use model::kernels::Kernels;
 use rundir::{Checkpoint, RunDir};
 
 use crate::learner::Learner;
@@ -15,13 +16,13 @@ use crate::trainer_files::{self, TrainerLog};
 /// File with the optimizer's moments.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// A checkpoint to be written.
-pub struct Saving<'a> {
+pub struct Saving<'a, B: Kernels> {
     /// The run.
     pub run: &'a RunDir,
     /// What is trained.
     pub spec: &'a RunSpec,
     /// The weights.
-    pub learner: &'a Learner,
+    pub learner: &'a Learner<B>,
     /// The log, for `trainer_state.json`.
     pub log: &'a TrainerLog,
     /// Step it holds.
@@ -34,7 +35,11 @@ pub struct Saving<'a> {
 ///
 /// # Errors
 /// When the disk refuses; earlier checkpoints stay.
-pub fn save(saving: &Saving<'_>, state: &mut LoopState, report: &mut Reporter) -> Result<(), Problem> {
+pub fn save<B: Kernels>(
+    saving: &Saving<'_, B>,
+    state: &mut LoopState,
+    report: &mut Reporter,
+) -> Result<(), Problem> {
     let Saving { run, spec, learner, log, step, .. } = *saving;
     let writer = run.begin_checkpoint(step)?;
     let (weights, lineage) = learner.save(&writer, Path::new(&spec.model.folder))?;

@@ -8,7 +8,7 @@ use contract::model::ModelFacts;
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::ModelConfig;
-use model::weights::{TensorSource, Weights};
+use model::weights::{self, GGUF_FILE, TensorSource};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -40,8 +40,8 @@ pub fn write(folder: &Path, source: &str, license: Option<String>) -> Result<Mod
 
 fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelFacts, Problem> {
     let config = read_config(folder)?;
-    let weights = Weights::open_folder(folder).map_err(of_model)?;
-    let parameters = check_shapes(&config, &weights)?;
+    let weights = weights::open_folder(folder).map_err(of_model)?;
+    let parameters = check_shapes(&config, weights.as_ref())?;
     let tokenizer = ModelTokenizer::load(folder)?;
     if tokenizer.vocab_size() > config.vocab_size {
         let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
@@ -78,7 +78,7 @@ pub fn read_config(folder: &Path) -> Result<ModelConfig, Problem> {
 }
 
 /// Compares the header of the weights with what the configuration asks for; gives the number of weights.
-fn check_shapes(config: &ModelConfig, weights: &Weights) -> Result<u64, Problem> {
+fn check_shapes(config: &ModelConfig, weights: &dyn TensorSource) -> Result<u64, Problem> {
     let mut count = 0;
     for (name, shape) in config.tensors() {
         // Some published folders leave out the first part of every name.
@@ -102,14 +102,15 @@ fn check_shapes(config: &ModelConfig, weights: &Weights) -> Result<u64, Problem>
     Ok(count)
 }
 
-/// SHA-256 of `model.safetensors`, or of the hex digests of all shards in order of their names.
+/// SHA-256 of `model.safetensors` or `model.gguf`, or of the hex digests of all shards in order of their names.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn digest(folder: &Path) -> Result<String, Problem> {
-    let single = folder.join("model.safetensors");
-    if single.is_file() {
-        return file_digest(&single);
+    for name in [GGUF_FILE, "model.safetensors"] {
+        if folder.join(name).is_file() {
+            return file_digest(&folder.join(name));
+        }
     }
     let mut sha = Sha256::new();
     for shard in shards(folder)? {

@@ -12,12 +12,13 @@ use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Tuning;
 use corpus::{Encoded, collate};
+use model::kernels::Kernels;
 use model::train::{
     Batch, Judged, Method, Normalisation, OptimConfig, Options, Row, Schedule, ScheduleKind, Trainer,
     ValueHead, Wants,
 };
 use model::weights::{HostTensor, TensorSource, Weights, write_safetensors};
-use model::{CausalLm, Cpu, cost};
+use model::{CausalLm, cost};
 use rundir::chain::{ADAPTER, VALUE_HEAD, WHOLE_MODEL};
 use rundir::{Checkpoint, CheckpointWriter};
 
@@ -26,15 +27,15 @@ use crate::problems::{of_file, of_model};
 use crate::{facts, memory};
 
 /// A model in training.
-pub struct Learner {
-    trainer: Trainer<Cpu>,
+pub struct Learner<B: Kernels> {
+    trainer: Trainer<B>,
     tuning: Tuning,
     base: String,
     schedule: Schedule,
     clip: Option<f64>,
     normalisation: Normalisation,
     lineage: Lineage,
-    backbone: Option<CausalLm<Cpu>>,
+    backbone: Option<CausalLm<B>>,
 }
 
 /// What one optimizer step did.
@@ -84,15 +85,15 @@ impl Measured {
     }
 }
 
-impl Learner {
+impl<B: Kernels> Learner<B> {
     /// Loads the model of a run, merges the checkpoints it starts from (S-124) and makes ready what learns; `total`
     /// is the number of steps of the run.
     ///
     /// # Errors
     /// Whatever is wrong with a folder or the settings.
-    pub fn load(spec: &RunSpec, total: u64) -> Result<Self, Problem> {
+    pub fn load(spec: &RunSpec, total: u64, device: &B::Device) -> Result<Self, Problem> {
         let hyper = &spec.hyper;
-        let start::Start { model, backbone, continues } = start::load(spec)?;
+        let start::Start { model, backbone, continues } = start::load::<B>(spec, device)?;
         let width = model.config.hidden_size;
         let method = if continues { Method::LoadedLora } else { start::method(spec, &model)? };
         let optim = OptimConfig {
@@ -103,7 +104,7 @@ impl Learner {
         };
         let options =
             Options { noise: hyper.neftune_noise_alpha as f32, recompute: hyper.gradient_checkpointing };
-        let head = start::head(spec, continues, width)?;
+        let head = start::head::<B>(spec, continues, width, device)?;
         let mut trainer =
             Trainer::new(model, method, optim, hyper.seed).map_err(of_model)?.with_options(options);
         if let Some(head) = head {
@@ -134,14 +135,14 @@ impl Learner {
 
     /// The base with everything merged and no adapter, for a reward model beside a PPO policy (S-200). Shares its
     /// weights with the policy.
-    pub fn take_backbone(&mut self) -> Option<CausalLm<Cpu>> {
+    pub fn take_backbone(&mut self) -> Option<CausalLm<B>> {
         self.backbone.take()
     }
 
     /// Numbers of weights: all of them, and those that learn.
     pub fn counts(&self) -> (u64, u64) {
         let (all, trainable) = self.trainer.model().parameter_counts();
-        let count = |head: &ValueHead<Cpu>| -> usize {
+        let count = |head: &ValueHead<B>| -> usize {
             head.params().iter().map(|param| param.shape.iter().product::<usize>()).sum()
         };
         let head = self.trainer.head().map_or(0, count);
@@ -149,17 +150,17 @@ impl Learner {
     }
 
     /// The trainer, for a stage's own loss.
-    pub fn trainer(&mut self) -> &mut Trainer<Cpu> {
+    pub fn trainer(&mut self) -> &mut Trainer<B> {
         &mut self.trainer
     }
 
     /// The trainer as it is.
-    pub fn trainer_ref(&self) -> &Trainer<Cpu> {
+    pub fn trainer_ref(&self) -> &Trainer<B> {
         &self.trainer
     }
 
     /// The model as it is.
-    pub fn model(&self) -> &CausalLm<Cpu> {
+    pub fn model(&self) -> &CausalLm<B> {
         self.trainer.model()
     }
 
@@ -206,7 +207,7 @@ impl Learner {
         step: u64,
         batches: &[Batch],
         wants: Wants,
-        judge: impl Fn(&Trainer<Cpu>, &Batch) -> Result<J, Problem>,
+        judge: impl Fn(&Trainer<B>, &Batch) -> Result<J, Problem>,
     ) -> Result<Made, Problem> {
         let mut made = Made { learning_rate: self.rate(step), tokens: tokens(batches), ..Made::default() };
         let share = 1.0 / batches.len().max(1) as f64;

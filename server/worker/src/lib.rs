@@ -7,6 +7,7 @@ pub mod data;
 pub mod device;
 pub mod facts;
 pub mod generate;
+pub mod gpu_check;
 pub mod import;
 pub mod learner;
 pub mod memory;

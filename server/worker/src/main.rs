@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use contract::problem::Problem;
 use contract::worker::EXIT_PROBLEM;
 use serde::Serialize;
-use worker::{attempt, create, device, generate, import, output};
+use worker::{attempt, create, device, generate, gpu_check, import, output};
 
 #[derive(Parser)]
 #[command(name = "burnish-worker", version, about = "Trains, talks and imports, one process per job.")]
@@ -51,6 +51,12 @@ enum Command {
     },
     /// Lists the devices it can train on, as JSON.
     Devices,
+    /// Recorded training runs and a large model on the GPU; without one it says so.
+    GpuCheck {
+        /// The folder with the recorded runs.
+        #[arg(long)]
+        reference: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,6 +68,10 @@ fn main() -> ExitCode {
             print(create::create(&folder, &size, &dataset, &mapping))
         }
         Command::Devices => print(Ok(device::names())),
+        Command::GpuCheck { reference } => match gpu_check::run(reference, &mut |line| println!("{line}")) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => print(Err::<(), _>(problem)),
+        },
     }
 }
 

@@ -22,6 +22,7 @@ use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Stage;
 use corpus::{Encoder, ModelTokenizer, Template};
+use model::kernels::Kernels;
 use rundir::RunDir;
 
 use crate::data::{TrainData, TrainRow};
@@ -87,20 +88,20 @@ struct Finish<'a> {
 }
 
 /// What one stage does differently.
-trait Recipe {
+trait Recipe<B: Kernels> {
     /// Numbers of its rows.
     fn facts(&self) -> Facts;
 
     /// Loads what it needs beside the model in training.
-    fn load(&mut self, _learner: &mut Learner) -> Result<(), Problem> {
+    fn load(&mut self, _learner: &mut Learner<B>) -> Result<(), Problem> {
         Ok(())
     }
 
     /// Makes optimizer step `step` (from 1) over micro-batches of row numbers.
-    fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem>;
+    fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem>;
 
     /// Measures the held-out rows.
-    fn evaluate(&self, learner: &Learner) -> Result<Measured, Problem>;
+    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem>;
 
     /// Adds numbers that follow from the measured loss.
     fn extend(&self, _loss: Option<f64>, _metrics: &mut BTreeMap<String, f64>) {}
@@ -108,7 +109,7 @@ trait Recipe {
     /// What is measured once, after the last step.
     fn finish(
         &mut self,
-        _learner: &Learner,
+        _learner: &Learner<B>,
         _end: &mut Finish<'_>,
     ) -> Result<BTreeMap<String, f64>, Problem> {
         Ok(BTreeMap::new())
@@ -126,11 +127,29 @@ trait Recipe {
 /// # Errors
 /// One clear problem; the last checkpoint stays.
 pub fn run(job: Job<'_>) -> Result<Ending, Problem> {
-    let Job { run, spec, signals, report } = job;
-    let device = device::choose(&spec.hyper.device)?;
+    let device = device::choose(&job.spec.hyper.device)?;
     if let Some(notice) = device.notice {
-        report.log("info", notice)?;
+        job.report.log("info", notice)?;
     }
+    device::on(device.kind, Training { job, device: device.name })
+}
+
+/// A job on a device of this name.
+struct Training<'a> {
+    job: Job<'a>,
+    device: &'static str,
+}
+
+impl device::Work for Training<'_> {
+    type Out = Result<Ending, Problem>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Out {
+        train::<B>(self.job, self.device, &device)
+    }
+}
+
+fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<Ending, Problem> {
+    let Job { run, spec, signals, report } = job;
     if let Some(problem) = rundir::chain::problems(spec).into_iter().next() {
         return Err(problem);
     }
@@ -138,13 +157,13 @@ pub fn run(job: Job<'_>) -> Result<Ending, Problem> {
     let newest = checkpoint::newest_sound(run, report)?;
     let mut state = newest.as_ref().map(|newest| newest.manifest().loop_state.clone()).unwrap_or_default();
     check_dataset(spec, &mut state)?;
-    let mut recipe = recipe(spec)?;
+    let mut recipe = recipe::<B>(spec)?;
     let rows = recipe.facts();
     learner::check_memory(spec, rows.longest)?;
     let total = spec.hyper.total_steps(rows.train as u64);
 
     report.preparing("loading_model")?;
-    let mut learner = Learner::load(spec, total)?;
+    let mut learner = Learner::<B>::load(spec, total, device)?;
     recipe.load(&mut learner)?;
     let mut from_step = 0;
     if let Some(newest) = &newest {
@@ -157,7 +176,7 @@ pub fn run(job: Job<'_>) -> Result<Ending, Problem> {
     report.event(Kind::Started {
         from_step,
         total_steps: total,
-        device: device.name.to_owned(),
+        device: name.to_owned(),
         trainable_params,
         total_params,
         train_rows: rows.train as u64,
@@ -221,7 +240,7 @@ fn encoder(spec: &RunSpec) -> Result<Encoder, Problem> {
     })
 }
 
-fn recipe(spec: &RunSpec) -> Result<Box<dyn Recipe>, Problem> {
+fn recipe<B: Kernels>(spec: &RunSpec) -> Result<Box<dyn Recipe<B>>, Problem> {
     let encoder = encoder(spec)?;
     Ok(match spec.stage {
         Stage::Pt | Stage::Sft => Box::new(text::encode(spec, encoder)?),

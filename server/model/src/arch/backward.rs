@@ -32,7 +32,7 @@ impl<B: Kernels> CausalLm<B> {
         }
         let chosen = B::gather_rows(hidden, &packed.target_rows);
         let targets = Targets { ids: packed.target_ids.clone(), weights: Vec::new() };
-        self.cross_entropy(&chosen, &self.head_param(mode).value, &targets, Want::Loss).nll
+        self.cross_entropy(&chosen, self.head_weight(mode), &targets, Want::Loss).nll
     }
 
     /// As [`CausalLm::backward`], with gradients entering at the output matrix, at the hidden states, or both.
@@ -75,20 +75,20 @@ impl<B: Kernels> CausalLm<B> {
         grads: &mut Grads<B>,
     ) -> (Vec<f32>, Mat<B>) {
         let targets = Targets { ids: pass.packed.target_ids.clone(), weights };
-        let head = self.head_param(pass.mode);
-        let want = if head.trainable { Want::HiddenAndHead } else { Want::Hidden };
-        let loss = self.cross_entropy(normed, &head.value, &targets, want);
+        let head = self.head_weight(pass.mode);
+        let want = if head.trainable() { Want::HiddenAndHead } else { Want::Hidden };
+        let loss = self.cross_entropy(normed, head, &targets, want);
         if let Some(d_head) = loss.d_head {
-            grads.add(&head.name, d_head);
+            grads.add(head.name(), d_head);
         }
         (loss.nll, loss.d_hidden.unwrap_or_else(|| normed.zeros_like()))
     }
 
     fn layers_backward(&self, pass: Pass<B>, mut dx: Mat<B>, grads: &mut Grads<B>) {
-        let embed = self.embed_param(pass.mode);
+        let embed = self.embed_weight(pass.mode);
         // Below the lowest trainable layer nothing is computed.
         let positions = self.positions.as_ref().filter(|table| table.trainable);
-        let lowest = if embed.trainable || positions.is_some() {
+        let lowest = if embed.trainable() || positions.is_some() {
             0
         } else {
             self.layers.iter().position(super::Layer::trains).unwrap_or(self.layers.len())
@@ -106,10 +106,10 @@ impl<B: Kernels> CausalLm<B> {
             let rows = self.config.max_position_embeddings;
             grads.add(&table.name, B::scatter_rows(&dx, &pass.packed.positions, rows));
         }
-        if embed.trainable {
+        if embed.trainable() {
             let rows = self.config.vocab_size;
             let d_rows = B::scatter_rows(&dx, &pass.packed.ids, rows);
-            grads.add(&embed.name, d_rows.mul_scalar(self.embedding_scale()));
+            grads.add(embed.name(), d_rows.mul_scalar(self.embedding_scale()));
         }
     }
 }

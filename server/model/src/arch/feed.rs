@@ -25,7 +25,7 @@ pub(crate) struct FeedKept<B: Kernels> {
 
 impl<B: Kernels> Feed<B> {
     fn widths(&self) -> Vec<usize> {
-        vec![self.down.weight.shape[1]; if self.gated { 2 } else { 1 }]
+        vec![self.down.weight.shape()[1]; if self.gated { 2 } else { 1 }]
     }
 
     fn activate(&self, parts: &[Mat<B>]) -> Mat<B> {

@@ -77,11 +77,11 @@ impl<B: Kernels> Layer<B> {
         first.chain([&mut self.feed_norm]).chain(&mut self.after_feed).chain(heads)
     }
 
-    /// Base weights.
+    /// Base weights that are dense.
     pub(crate) fn params(&self) -> Vec<&Param<B>> {
         let mut all: Vec<&Param<B>> = self.norms().flat_map(Norm::params).collect();
         for linear in self.linears() {
-            all.push(&linear.weight);
+            all.extend(linear.weight.param());
             all.extend(&linear.bias);
         }
         all

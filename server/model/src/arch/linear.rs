@@ -1,6 +1,6 @@
 //! A linear map with an optional low-rank adapter: `y = W x + bias + scale B (A x)`.
 
-use super::{Mode, Param};
+use super::{Mode, Param, Weight};
 use crate::kernels::{Kernels, Mat, product, product_transposed};
 use crate::rng::splitmix;
 use crate::train::Grads;
@@ -40,7 +40,7 @@ impl<B: Kernels> LoraPart<B> {
 #[derive(Clone, Debug)]
 pub struct Linear<B: Kernels> {
     /// `[out, in]`.
-    pub weight: Param<B>,
+    pub weight: Weight<B>,
     /// `[1, out]`.
     pub bias: Option<Param<B>>,
     /// Adapter.
@@ -65,12 +65,12 @@ impl<B: Kernels> Linear<B> {
         if let Some((lora, magnitude)) = lora.and_then(|lora| Some((lora, lora.magnitude.as_ref()?))) {
             return self.dora_forward(x, lora, magnitude, mode);
         }
-        let y = B::affine(x, &self.weight.value, self.bias.as_ref().map(|bias| &bias.value));
+        let y = self.weight.operand().affine(x, self.bias.as_ref().map(|bias| &bias.value));
         let Some(lora) = lora else { return (y, None) };
         let dropped = self.dropped(x, lora, mode);
         let inner = B::affine(dropped.as_ref().unwrap_or(x), &lora.a.value, None);
-        let more = B::affine(&inner, &lora.b.value, None);
-        (y + more.mul_scalar(lora.scale), Some(inner))
+        let b = lora.b.value.clone().transpose();
+        (B::add_product(y, &inner.clone().mul_scalar(lora.scale), &b), Some(inner))
     }
 
     /// Adds the gradients of what is trainable; returns the gradient of x if wanted.
@@ -83,8 +83,8 @@ impl<B: Kernels> Linear<B> {
         grads: &mut Grads<B>,
         want_x: bool,
     ) -> Option<Mat<B>> {
-        if self.weight.trainable {
-            grads.add(&self.weight.name, product_transposed(dy, x));
+        if self.weight.trainable() {
+            grads.add(self.weight.name(), product_transposed(dy, x));
         }
         if let Some(bias) = self.bias.as_ref().filter(|bias| bias.trainable) {
             grads.add(&bias.name, dy.clone().sum_dim(0));
@@ -94,18 +94,20 @@ impl<B: Kernels> Linear<B> {
         {
             return self.dora_backward(x, inner, dy, lora, magnitude, mode, grads, want_x);
         }
-        let mut dx = want_x.then(|| product(dy, &self.weight.value));
-        if let (Some(lora), Some(inner)) = (self.active(mode), inner) {
-            let more = self.lora_backward(x, inner, dy, lora, mode, grads);
-            dx = dx.map(|dx| {
-                // The same mask, for its gradient is the mask itself.
-                dx + self.dropped(&more, lora, mode).unwrap_or(more)
-            });
-        }
-        dx
+        let dx = want_x.then(|| self.weight.operand().product(dy));
+        let (Some(lora), Some(inner)) = (self.active(mode), inner) else { return dx };
+        let d_inner = self.lora_backward(x, inner, dy, lora, mode, grads);
+        dx.map(|dx| {
+            if lora.dropout == 0.0 || mode.dropout.is_none() {
+                return B::add_product(dx, &d_inner, &lora.a.value);
+            }
+            let more = product(&d_inner, &lora.a.value);
+            // The same mask, for its gradient is the mask itself.
+            dx + self.dropped(&more, lora, mode).unwrap_or(more)
+        })
     }
 
-    /// Gradients of A and B; returns the gradient of their (dropped) input.
+    /// Gradients of A and B; returns the gradient of `A x`, `[tokens, r]`.
     fn lora_backward(
         &self,
         x: &Mat<B>,
@@ -123,6 +125,6 @@ impl<B: Kernels> Linear<B> {
             let dropped = self.dropped(x, lora, mode);
             grads.add(&lora.a.name, product_transposed(&d_inner, dropped.as_ref().unwrap_or(x)));
         }
-        product(&d_inner, &lora.a.value)
+        d_inner
     }
 }

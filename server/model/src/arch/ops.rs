@@ -2,7 +2,7 @@
 
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
-use crate::kernels::{CrossEntropy, Kernels, Mat, Targets, Want, product, product_transposed};
+use crate::kernels::{CrossEntropy, Kernels, Mat, Operand, Targets, Want, product_transposed};
 
 /// Most logits held at a time.
 const BLOCK: usize = 1 << 22;
@@ -60,12 +60,12 @@ pub(super) fn softcap<B: Kernels>(x: Mat<B>, cap: f32) -> Mat<B> {
 /// As [`Kernels::cross_entropy`], over logits bent by [`softcap`].
 pub(super) fn capped_cross_entropy<B: Kernels>(
     hidden: &Mat<B>,
-    head: &Mat<B>,
+    head: Operand<'_, B>,
     targets: &Targets,
     want: Want,
     cap: f32,
 ) -> CrossEntropy<B> {
-    let ([n, d], vocab, device) = (hidden.dims(), head.dims()[0], hidden.device());
+    let ([n, d], vocab, device) = (hidden.dims(), head.rows(), hidden.device());
     let rows_at_once = (BLOCK / vocab).max(1);
     let (mut nll, mut d_hidden, mut d_head) = (Vec::with_capacity(n), Vec::new(), None);
     for first in (0..n).step_by(rows_at_once) {
@@ -73,7 +73,7 @@ pub(super) fn capped_cross_entropy<B: Kernels>(
         let block = hidden.clone().slice([first..first + rows, 0..d]);
         let ids: Vec<i64> = targets.ids[first..first + rows].iter().map(|id| i64::from(*id)).collect();
         let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
-        let capped = softcap::<B>(B::affine(&block, head, None), cap);
+        let capped = softcap::<B>(head.affine(&block, None), cap);
         let top = capped.clone().max_dim(1);
         let powers = (capped.clone() - top.clone()).exp();
         let total = powers.clone().sum_dim(1);
@@ -87,7 +87,7 @@ pub(super) fn capped_cross_entropy<B: Kernels>(
         let d_capped = share.scatter(1, ids, weights.neg(), IndexingUpdateOp::Add);
         let bent = capped.div_scalar(cap);
         let d_logits = d_capped * (bent.clone() * bent).neg().add_scalar(1.0);
-        d_hidden.push(product(&d_logits, head));
+        d_hidden.push(head.product(&d_logits));
         if want == Want::HiddenAndHead {
             let more = product_transposed(&d_logits, &block);
             d_head = Some(match d_head {

@@ -1,8 +1,10 @@
 //! The CPU: plain slices, the widest vector instructions of the machine, rayon's threads.
 
 mod attention;
+mod blocks;
 mod loss;
 mod math;
+mod skinny;
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
@@ -11,11 +13,12 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{
-    AdamStep, AttentionState, CrossEntropy, Heads, Kernels, Mat, Rotary, Segment, Targets, Want, product,
+    AdamStep, AttentionState, CrossEntropy, Heads, Kernels, Mat, Operand, Rotary, Segment, Targets, Want,
 };
-use crate::rng::splitmix;
+use crate::weights::Blocks;
 pub use attention::HostCache;
 use math::{dot, sigmoid};
+use skinny::SKINNY;
 
 /// Rows handled by one task of an elementwise kernel.
 const ROWS_PER_TASK: usize = 8;
@@ -80,6 +83,7 @@ fn one_thread() -> Option<&'static [rayon::ThreadPool; 2]> {
 
 impl Kernels for Flex {
     type Cache = HostCache;
+    type Blocks = Blocks;
 
     fn pair<T: Send>(left: impl FnOnce() -> T + Send, right: impl FnOnce() -> T + Send) -> (T, T) {
         #[cfg(not(feature = "threads"))]
@@ -105,16 +109,73 @@ impl Kernels for Flex {
     fn affine(x: &Mat<Flex>, w: &Mat<Flex>, bias: Option<&Mat<Flex>>) -> Mat<Flex> {
         let [n, inner] = x.dims();
         let outer = w.dims()[0];
-        let y = if n <= NARROW {
+        let y = if n > NARROW && outer <= SKINNY {
+            skinny::dots(x, w)
+        } else if n <= NARROW {
             let (x, w) = (raw(x), raw(w));
             mat(narrow_product(view(&x), view(&w), n, inner, outer), n, outer)
         } else {
-            product(x, &w.clone().transpose())
+            x.clone().matmul(w.clone().transpose())
         };
         match bias {
             Some(bias) => y + bias.clone(),
             None => y,
         }
+    }
+
+    fn product(a: &Mat<Flex>, b: &Mat<Flex>) -> Mat<Flex> {
+        let ([n, k], m) = (a.dims(), b.dims()[1]);
+        if k <= SKINNY {
+            skinny::add_product(mat(vec![0.0; n * m], n, m), a, b)
+        } else if m <= SKINNY {
+            skinny::dots(a, &b.clone().transpose())
+        } else {
+            a.clone().matmul(b.clone())
+        }
+    }
+
+    fn product_transposed(a: &Mat<Flex>, b: &Mat<Flex>) -> Mat<Flex> {
+        let (p, q) = (a.dims()[1], b.dims()[1]);
+        if p <= SKINNY {
+            skinny::outer_sum(a, b)
+        } else if q <= SKINNY {
+            skinny::outer_sum(b, a).transpose()
+        } else {
+            a.clone().transpose().matmul(b.clone())
+        }
+    }
+
+    fn add_product(y: Mat<Flex>, a: &Mat<Flex>, b: &Mat<Flex>) -> Mat<Flex> {
+        if a.dims()[1] <= SKINNY { skinny::add_product(y, a, b) } else { y + a.clone().matmul(b.clone()) }
+    }
+
+    fn put_blocks(blocks: Blocks, _device: &Self::Device) -> Blocks {
+        blocks
+    }
+
+    fn blocks_dims(w: &Blocks) -> [usize; 2] {
+        w.dims()
+    }
+
+    fn blocks_to_dense(w: &Blocks, _device: &Self::Device) -> Mat<Flex> {
+        let [rows, cols] = w.dims();
+        mat(w.to_f32(), rows, cols)
+    }
+
+    fn affine_blocks(x: &Mat<Flex>, w: &Blocks, bias: Option<&Mat<Flex>>) -> Mat<Flex> {
+        let y = blocks::affine(x, w);
+        match bias {
+            Some(bias) => y + bias.clone(),
+            None => y,
+        }
+    }
+
+    fn product_blocks(dy: &Mat<Flex>, w: &Blocks) -> Mat<Flex> {
+        blocks::back(dy, w)
+    }
+
+    fn gather_blocks(w: &Blocks, ids: &[u32]) -> Mat<Flex> {
+        blocks::gather(w, ids)
     }
 
     fn rms_norm(x: &Mat<Flex>, w: &Mat<Flex>, eps: f32) -> Mat<Flex> {
@@ -298,13 +359,13 @@ impl Kernels for Flex {
         mat(out, rows, d)
     }
 
-    fn cross_entropy(
+    fn cross_entropy<'a>(
         hidden: &Mat<Flex>,
-        head: &Mat<Flex>,
+        head: impl Into<Operand<'a, Flex>>,
         targets: &Targets,
         want: Want,
     ) -> CrossEntropy<Flex> {
-        loss::cross_entropy(hidden, head, targets, want)
+        loss::cross_entropy(hidden, head.into(), targets, want)
     }
 
     fn dropout(x: &Mat<Flex>, p: f32, seed: u64) -> Mat<Flex> {
@@ -312,11 +373,11 @@ impl Kernels for Flex {
         let x = raw(x);
         let x = view(&x);
         let keep = 1.0 / (1.0 - p);
-        let bar = (f64::from(p) * 2f64.powi(64)) as u64;
+        let bar = super::bar(p);
         let out = by_rows(n, d, |first, chunk| {
             for (i, y) in chunk.iter_mut().enumerate() {
                 let at = first * d + i;
-                let kept = splitmix(seed ^ (at as u64).wrapping_mul(0x9e37_79b9)) >= bar;
+                let kept = super::keeps(at as u32, seed, bar);
                 *y = if kept { x[at] * keep } else { 0.0 };
             }
         });

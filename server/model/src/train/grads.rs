@@ -44,7 +44,7 @@ impl<B: Kernels> Grads<B> {
 
     /// Square root of the sum of squares over all tensors.
     pub fn global_norm(&self) -> f64 {
-        self.by_name.values().map(B::sum_of_squares).sum::<f64>().sqrt()
+        B::total_of_squares(self.by_name.values()).sqrt()
     }
 
     /// Whether there is none.

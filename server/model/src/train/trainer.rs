@@ -89,6 +89,13 @@ struct Half<B: Kernels> {
 impl<B: Kernels> Trainer<B> {
     /// Prepares a model for training; `seed` draws a fresh adapter and all dropout masks.
     pub fn new(mut model: CausalLm<B>, method: Method, optim: OptimConfig, seed: u64) -> Result<Self> {
+        if model.is_quantised() && !matches!(method, Method::Lora(_) | Method::LoadedLora) {
+            return Err(ModelError::new(
+                "train.quantised",
+                "Quantization is only compatible with the LoRA method.",
+            )
+            .hint("Train an adapter, or load the model without quantization."));
+        }
         match method {
             Method::Full => {
                 model.remove_adapter();

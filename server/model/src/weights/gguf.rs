@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::write::{write_file, write_streamed};
-use super::{Bytes, TensorSource};
+use super::{Blocks, Bytes, TensorSource};
 use crate::arch::family::NormKind;
 use crate::arch::transposed;
 use crate::config::{Architecture, ModelConfig};
@@ -251,19 +251,37 @@ impl TensorSource for Gguf {
         })?;
         self.dequantise(tensor)
     }
+
+    fn read_blocks(&self, name: &str) -> Result<Option<Blocks>> {
+        let tensor = self.tensors.iter().find(|tensor| tensor.name == name);
+        let Some(tensor) = tensor.filter(|t| t.shape.len() == 2 && !t.turned && t.format != BlockFormat::F32)
+        else {
+            return Ok(None);
+        };
+        let (rows, cols) = (tensor.shape[0], tensor.shape[1]);
+        let size = tensor.format.bytes((rows * cols) as u64, cols as u64).unwrap_or(0) as usize;
+        let blocks = Blocks::from_file(tensor.format, rows, cols, self.bytes.read(tensor.start, size)?);
+        Ok(blocks.map(|blocks| match tensor.heads {
+            Some(heads) => blocks.reordered(|row| interleaved_row(row, rows / heads)),
+            None => blocks,
+        }))
+    }
 }
 
 /// Rows of q and k come interleaved for llama.cpp's rotary form: back to two halves per head.
 fn unpermute(values: &[f32], heads: usize, rows: usize, cols: usize) -> Vec<f32> {
-    let dim = rows / heads;
-    let half = dim / 2;
     let mut out = Vec::with_capacity(values.len());
     for row in 0..rows {
-        let (head, within) = (row / dim, row % dim);
-        let from = head * dim + 2 * (within % half) + within / half;
+        let from = interleaved_row(row, rows / heads);
         out.extend_from_slice(&values[from * cols..(from + 1) * cols]);
     }
     out
+}
+
+/// Where a row lies in llama.cpp's order, for heads of `dim` rows.
+fn interleaved_row(row: usize, dim: usize) -> usize {
+    let (head, within, half) = (row / dim, row % dim, dim / 2);
+    head * dim + 2 * (within % half) + within / half
 }
 
 fn heads_of(name: &str, config: &ModelConfig) -> Option<usize> {
@@ -300,6 +318,18 @@ pub fn convert_to_folder(gguf: &Gguf, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
     let shapes: Vec<_> = gguf.tensors.iter().map(|t| (t.name.clone(), t.transformers_shape())).collect();
     write_streamed(&folder.join("model.safetensors"), &shapes, |i| gguf.dequantise(&gguf.tensors[i]))?;
+    let text = format!("{:#}\n", gguf.config.to_json());
+    write_file(&folder.join("config.json"), text.as_bytes())
+}
+
+/// Copies the file to a folder under the name [`super::GGUF_FILE`], blocks untouched, with a `config.json` beside it.
+pub fn keep_in_folder(gguf: &Gguf, file: &Path, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
+    let kept = folder.join(super::GGUF_FILE);
+    std::fs::copy(file, &kept).map_err(|error| ModelError::io(&kept, &error))?;
+    std::fs::File::open(&kept)
+        .and_then(|kept| kept.sync_all())
+        .map_err(|error| ModelError::io(&kept, &error))?;
     let text = format!("{:#}\n", gguf.config.to_json());
     write_file(&folder.join("config.json"), text.as_bytes())
 }

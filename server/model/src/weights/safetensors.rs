@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Bytes, TensorSource};
+use super::gguf::BlockFormat;
+use super::{Blocks, Bytes, TensorSource};
 use crate::error::{ModelError, Result};
 
 /// Longest header accepted, bytes.
@@ -239,6 +240,18 @@ impl TensorSource for Weights {
         let entry = self.find(name)?;
         let bytes = self.files[entry.file].read(entry.start, entry.count * entry.format.size())?;
         Ok(decode(&bytes, entry.format))
+    }
+
+    fn read_blocks(&self, name: &str) -> Result<Option<Blocks>> {
+        let entry = self.find(name)?;
+        let format = match entry.format {
+            Format::F16 => BlockFormat::F16,
+            Format::BF16 => BlockFormat::BF16,
+            Format::F32 | Format::I64 => return Ok(None),
+        };
+        let [rows, cols] = entry.shape[..] else { return Ok(None) };
+        let bytes = self.files[entry.file].read(entry.start, entry.count * entry.format.size())?;
+        Ok(Blocks::from_file(format, rows, cols, bytes))
     }
 }
 

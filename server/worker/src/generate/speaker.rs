@@ -11,17 +11,21 @@ use contract::model::ModelFacts;
 use contract::problem::Problem;
 use corpus::tokenizer::DecodeStream;
 use corpus::{ModelTokenizer, Template};
-use model::decode::{BeamConfig, Finish, Generator, StopText};
+use model::CausalLm;
+use model::arch::LoadOptions;
+use model::decode::{BeamConfig, Beamed, Finish, Generator, StopText};
+use model::kernels::Kernels;
 use model::sample::SamplingConfig;
-use model::{CausalLm, Cpu};
+use model::weights::Quant;
 use serde::de::DeserializeOwned;
 
+use crate::device;
 use crate::facts::{self, short_digest};
 use crate::problems::of_model;
 
 /// A model, its tokenizer and what its weights are called.
 pub(super) struct Speaker {
-    model: CausalLm<Cpu>,
+    model: Box<dyn Speaks>,
     tokenizer: ModelTokenizer,
     digest: String,
     stop: Vec<u32>,
@@ -30,22 +34,19 @@ pub(super) struct Speaker {
 impl Speaker {
     /// Loads a base model and, if given, a checkpoint: a PEFT adapter or a whole model.
     pub(super) fn load(folder: &Path, checkpoint: Option<&Path>) -> Result<Self, Problem> {
-        let device = Default::default();
         let whole = checkpoint.filter(|path| !path.join("adapter_config.json").exists());
         let source = whole.unwrap_or(folder);
-        let mut model = CausalLm::<Cpu>::open(source, &device).map_err(of_model)?;
+        let adapter = checkpoint.filter(|_| whole.is_none());
+        let model = device::on(device::choose("auto")?.kind, Load { source, adapter })?;
         let mut digest = short_digest(&digest_of(source)?);
-        if let Some(adapter) = checkpoint.filter(|_| whole.is_none()) {
-            model.load_adapter(adapter).map_err(of_model)?;
+        if let Some(adapter) = adapter {
             let lora =
                 json::<Manifest>(&adapter.join("manifest.json")).map_or_else(String::new, |m| m.digest);
             digest = format!("{digest} + lora {}", short_digest(&lora));
-            // Once merged, an answer costs no more than the base model's.
-            model.merge_adapter();
         }
         let tokenizer_folder = whole.filter(|path| path.join("tokenizer.json").exists()).unwrap_or(folder);
         let tokenizer = ModelTokenizer::load(tokenizer_folder)?;
-        let mut stop = model.config.eos_token_ids.clone();
+        let mut stop = model.eos().to_vec();
         stop.extend(facts::generation_eos(source));
         Ok(Self { model, tokenizer, digest, stop })
     }
@@ -75,10 +76,9 @@ impl Speaker {
         }
         let mut stop = self.stop.clone();
         stop.extend(template.stop_ids(&self.tokenizer));
-        let generator = Generator::new(&self.model, stop.clone());
         let mut voice = Voice::new(self.tokenizer.stream(true), settings, emit);
         let finish = if settings.num_beams > 1 && !settings.do_sample {
-            let found = generator.beam_search(&prompt, &beams(settings)).map_err(of_model)?;
+            let found = self.model.beam_search(&prompt, stop.clone(), &beams(settings)).map_err(of_model)?;
             let best = found.into_iter().next().map(|best| best.tokens).unwrap_or_default();
             let ended = best.last().is_some_and(|last| stop.contains(last));
             let said = best.iter().filter(|id| !stop.contains(id)).all(|id| voice.say(*id));
@@ -88,11 +88,11 @@ impl Speaker {
                 (true, false) => Finish::Length,
             }
         } else {
-            let each = |id| match stop.contains(&id) || !voice.say(id) {
+            let mut each = |id| match stop.contains(&id) || !voice.say(id) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             };
-            generator.generate(&prompt, &sampling(settings), each).map_err(of_model)?.1
+            self.model.generate(&prompt, stop.clone(), &sampling(settings), &mut each).map_err(of_model)?
         };
         voice.finish(finish);
         Ok(())
@@ -160,6 +160,67 @@ fn beams(settings: &GenerationSettings) -> BeamConfig {
         repetition_penalty: settings.repetition_penalty as f32,
         max_new_tokens: settings.max_new_tokens as usize,
         ..BeamConfig::default()
+    }
+}
+
+/// A model of any backend that continues prompts.
+trait Speaks {
+    /// Tokens that end a text.
+    fn eos(&self) -> &[u32];
+
+    /// See [`Generator::generate`].
+    fn generate(
+        &self,
+        prompt: &[u32],
+        stop: Vec<u32>,
+        config: &SamplingConfig,
+        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> model::Result<Finish>;
+
+    /// See [`Generator::beam_search`].
+    fn beam_search(&self, prompt: &[u32], stop: Vec<u32>, config: &BeamConfig) -> model::Result<Vec<Beamed>>;
+}
+
+impl<B: Kernels> Speaks for CausalLm<B> {
+    fn eos(&self) -> &[u32] {
+        &self.config.eos_token_ids
+    }
+
+    fn generate(
+        &self,
+        prompt: &[u32],
+        stop: Vec<u32>,
+        config: &SamplingConfig,
+        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> model::Result<Finish> {
+        Generator::new(self, stop).generate(prompt, config, on_token).map(|(_, finish)| finish)
+    }
+
+    fn beam_search(&self, prompt: &[u32], stop: Vec<u32>, config: &BeamConfig) -> model::Result<Vec<Beamed>> {
+        Generator::new(self, stop).beam_search(prompt, config)
+    }
+}
+
+/// Loads a model, with an adapter on top if there is one.
+struct Load<'a> {
+    source: &'a Path,
+    adapter: Option<&'a Path>,
+}
+
+impl device::Work for Load<'_> {
+    type Out = Result<Box<dyn Speaks>, Problem>;
+
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Out {
+        let options = LoadOptions { quantization: Quant::Keep };
+        let mut model = CausalLm::<B>::open_with(self.source, &device, options).map_err(of_model)?;
+        if let Some(adapter) = self.adapter {
+            model.load_adapter(adapter).map_err(of_model)?;
+            // Once merged, an answer costs no more than the base model's. A base in blocks stays small instead.
+            if !model.is_quantised() {
+                model.merge_adapter();
+            }
+        }
+        Ok(Box::new(model))
     }
 }
 

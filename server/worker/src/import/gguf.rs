@@ -1,21 +1,22 @@
-//! A GGUF file becomes a Hugging Face folder.
+//! A GGUF file becomes a model folder: configuration and tokenizer as Hugging Face writes them, the weights as the
+//! file has them (`model.gguf`), so that neither disk nor memory ever holds them in f32.
 
 use std::path::Path;
 
 use contract::problem::Problem;
 use corpus::tokenizer::gguf::{GgufTokenizer, files_from_gguf};
-use model::weights::{Gguf, GgufValue, convert_to_folder};
+use model::weights::{Gguf, GgufValue, keep_in_folder};
 use serde_json::json;
 
 use crate::problems::{of_file, of_model};
 
-/// Converts weights, configuration and tokenizer; gives the licence the file names.
+/// Keeps the weights, converts configuration and tokenizer; gives the licence the file names.
 pub(super) fn convert(file: &Path, folder: &Path) -> Result<Option<String>, Problem> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let gguf = Gguf::read(file).map_err(|why| of_model(why).file(name.clone()))?;
     // First the tokenizer: it fails fast, the weights are long.
     let files = files_from_gguf(&tokenizer(&gguf)).map_err(|problem| problem.file(name.clone()))?;
-    convert_to_folder(&gguf, folder).map_err(|why| of_model(why).file(name))?;
+    keep_in_folder(&gguf, file, folder).map_err(|why| of_model(why).file(name))?;
     let config = gguf.config();
     let generation = json!({
         "bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_ids, "pad_token_id": config.pad_token_id,

@@ -5,32 +5,36 @@ use std::path::Path;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::{Stage, Tuning};
+use model::CausalLm;
+use model::arch::LoadOptions;
+use model::kernels::Kernels;
 use model::lora::LoraConfig;
 use model::train::{Method, ValueHead, freeze_patterns};
-use model::{CausalLm, Cpu};
+use model::weights::Quant;
 use rundir::chain::{self, ADAPTER_CONFIG, VALUE_HEAD};
 
 use crate::problems::of_model;
 
 /// A model ready to be tuned.
-pub(super) struct Start {
+pub(super) struct Start<B: Kernels> {
     /// With the adapter that goes on, if one does.
-    pub(super) model: CausalLm<Cpu>,
+    pub(super) model: CausalLm<B>,
     /// The same without an adapter, sharing its weights; for ppo.
-    pub(super) backbone: Option<CausalLm<Cpu>>,
+    pub(super) backbone: Option<CausalLm<B>>,
     /// Whether the last checkpoint's adapter is trained further.
     pub(super) continues: bool,
 }
 
 /// Loads the base (or the whole model that stands first in the chain) and merges the chain.
-pub(super) fn load(spec: &RunSpec) -> Result<Start, Problem> {
+pub(super) fn load<B: Kernels>(spec: &RunSpec, device: &B::Device) -> Result<Start<B>, Problem> {
     if let Some(problem) = chain::problems(spec).into_iter().next() {
         return Err(problem);
     }
     let whole = |folder: &str| !Path::new(folder).join(ADAPTER_CONFIG).is_file();
     let first = spec.adapters.first().filter(|first| whole(&first.folder));
     let base = first.map_or(&spec.model.folder, |first| &first.folder);
-    let mut model = CausalLm::<Cpu>::open(Path::new(base), &Default::default()).map_err(of_model)?;
+    let mut model =
+        CausalLm::<B>::open_with(Path::new(base), device, load_options(spec)).map_err(of_model)?;
     let merged = if spec.tuning == Tuning::Lora { spec.merged_adapters() } else { spec.adapters.len() };
     let mut continues = false;
     for (at, link) in spec.adapters.iter().enumerate().skip(usize::from(first.is_some())) {
@@ -49,8 +53,17 @@ pub(super) fn load(spec: &RunSpec) -> Result<Start, Problem> {
     Ok(Start { model, backbone, continues })
 }
 
+/// An adapter sits on a base that stays as its file has it; what is trained as a whole is f32.
+fn load_options(spec: &RunSpec) -> LoadOptions {
+    let quantization = match spec.tuning {
+        Tuning::Lora => Quant::Keep,
+        Tuning::Full | Tuning::Freeze => Quant::None,
+    };
+    LoadOptions { quantization }
+}
+
 /// What learns.
-pub(super) fn method(spec: &RunSpec, model: &CausalLm<Cpu>) -> Result<Method, Problem> {
+pub(super) fn method<B: Kernels>(spec: &RunSpec, model: &CausalLm<B>) -> Result<Method, Problem> {
     method_for(spec, model.config.num_hidden_layers)
 }
 
@@ -77,7 +90,12 @@ pub(super) fn method_for(spec: &RunSpec, layers: usize) -> Result<Method, Proble
 }
 
 /// The value head of rm and ppo: the one of the adapter that goes on, else a fresh one.
-pub(super) fn head(spec: &RunSpec, continues: bool, width: usize) -> Result<Option<ValueHead<Cpu>>, Problem> {
+pub(super) fn head<B: Kernels>(
+    spec: &RunSpec,
+    continues: bool,
+    width: usize,
+    device: &B::Device,
+) -> Result<Option<ValueHead<B>>, Problem> {
     if !spec.stage.has_value_head() {
         return Ok(None);
     }
@@ -85,9 +103,8 @@ pub(super) fn head(spec: &RunSpec, continues: bool, width: usize) -> Result<Opti
     let dropout = if spec.stage == Stage::Rm { spec.hyper.value_head_dropout as f32 } else { 0.0 };
     let kept =
         spec.adapters.last().filter(|_| continues).map(|last| Path::new(&last.folder).join(VALUE_HEAD));
-    let device = Default::default();
     match kept.filter(|path| path.is_file()) {
-        Some(path) => ValueHead::load(&path, "", width, dropout, &device).map(Some).map_err(of_model),
-        None => Ok(Some(ValueHead::fresh(width, dropout, spec.hyper.seed, &device))),
+        Some(path) => ValueHead::load(&path, "", width, dropout, device).map(Some).map_err(of_model),
+        None => Ok(Some(ValueHead::fresh(width, dropout, spec.hyper.seed, device))),
     }
 }

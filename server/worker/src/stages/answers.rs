@@ -5,9 +5,10 @@ use std::path::Path;
 
 use contract::problem::Problem;
 use corpus::Encoder;
+use model::CausalLm;
 use model::decode::Generator;
+use model::kernels::Kernels;
 use model::sample::SamplingConfig;
-use model::{CausalLm, Cpu};
 
 use crate::problems::of_model;
 
@@ -21,7 +22,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// Tokens that end an answer.
-pub(super) fn stop_ids(model: &CausalLm<Cpu>, encoder: &Encoder, folder: &str) -> Vec<u32> {
+pub(super) fn stop_ids<B: Kernels>(model: &CausalLm<B>, encoder: &Encoder, folder: &str) -> Vec<u32> {
     let mut stop = model.config.eos_token_ids.clone();
     stop.extend(crate::facts::generation_eos(Path::new(folder)));
     stop.extend(encoder.template.stop_ids(&encoder.tokenizer));
@@ -32,8 +33,8 @@ pub(super) fn stop_ids(model: &CausalLm<Cpu>, encoder: &Encoder, folder: &str) -
 }
 
 /// Draws one answer; the stop token, if one came, is its last.
-pub(super) fn answer(
-    model: &CausalLm<Cpu>,
+pub(super) fn answer<B: Kernels>(
+    model: &CausalLm<B>,
     asked: &Asked<'_>,
     config: &SamplingConfig,
     stop: &[u32],

@@ -6,6 +6,8 @@ use corpus::{EncodedPair, Encoder};
 use model::train::losses::dpo::{Dpo, DpoKind, WANTS};
 
 use super::{Facts, Recipe, pairs};
+use model::kernels::Kernels;
+
 use crate::data::TrainData;
 use crate::learner::{Learner, Made, Measured};
 use crate::problems::of_model;
@@ -28,12 +30,12 @@ pub(super) fn encode(spec: &RunSpec, encoder: &Encoder) -> Result<DpoRun, Proble
     Ok(DpoRun { data: pairs::data(spec, encoder)?, batch, loss })
 }
 
-impl Recipe for DpoRun {
+impl<B: Kernels> Recipe<B> for DpoRun {
     fn facts(&self) -> Facts {
         Facts::of(&self.data)
     }
 
-    fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
+    fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
         let loss = self.loss;
         learner.judged_step(step, &pairs::micro(&self.data, micro), WANTS, |trainer, batch| {
             let reference = trainer.outputs(batch, WANTS, true).map_err(of_model)?;
@@ -41,7 +43,7 @@ impl Recipe for DpoRun {
         })
     }
 
-    fn evaluate(&self, learner: &Learner) -> Result<Measured, Problem> {
+    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
         let mut measured = Measured::default();
         for pairs in self.data.eval.chunks(self.batch) {
             let batch = pairs::batch(pairs.iter(), self.data.pad_id);

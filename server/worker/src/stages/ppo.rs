@@ -9,13 +9,13 @@ use contract::params::Hyper;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use corpus::{Conversation, EncodedPrompt, Encoder};
+use model::CausalLm;
 use model::arch::Mode;
 use model::kernels::Kernels;
 use model::rng::{Rng, splitmix};
 use model::sample::SamplingConfig;
 use model::train::losses::ppo::{self, AdaptiveKl, PpoConfig, Rollout, RunningMoments};
 use model::train::{Batch, IGNORED, Row, ValueHead, Wants, outputs};
-use model::{CausalLm, Cpu};
 use rundir::chain::VALUE_HEAD;
 
 use super::answers::{self, Asked};
@@ -27,19 +27,19 @@ use crate::problems::of_model;
 /// What the frozen reference is asked for.
 const REFERENCE: Wants = Wants { log_probs: true, entropies: false, values: false };
 
-struct Reward {
-    model: CausalLm<Cpu>,
-    head: ValueHead<Cpu>,
+struct Reward<B: Kernels> {
+    model: CausalLm<B>,
+    head: ValueHead<B>,
 }
 
-pub(super) struct Ppo {
+pub(super) struct Ppo<B: Kernels> {
     data: TrainData<EncodedPrompt>,
     spec: RunSpec,
     encoder: Encoder,
     config: PpoConfig,
     kl: AdaptiveKl,
     moments: RunningMoments,
-    reward: Option<Reward>,
+    reward: Option<Reward<B>>,
     stop: Vec<u32>,
 }
 
@@ -52,7 +52,7 @@ struct Batched {
     answers: Vec<Vec<u32>>,
 }
 
-pub(super) fn encode(spec: &RunSpec, encoder: Encoder) -> Result<Ppo, Problem> {
+pub(super) fn encode<B: Kernels>(spec: &RunSpec, encoder: Encoder) -> Result<Ppo<B>, Problem> {
     let data = rows::read(spec, |row| match Conversation::asked(row, &spec.dataset.mapping) {
         Ok(conversation) => Ok(Ok(encoder.encode_prompt(&conversation)?)),
         Err(reason) => Ok(Err(reason)),
@@ -86,11 +86,11 @@ fn config(hyper: &Hyper) -> PpoConfig {
     }
 }
 
-impl Ppo {
+impl<B: Kernels> Ppo<B> {
     /// Answers to the prompts of a micro-batch (S-203, S-204).
     fn answers(
         &self,
-        learner: &Learner,
+        learner: &Learner<B>,
         prompts: &[&EncodedPrompt],
         seed: u64,
     ) -> Result<Vec<Vec<u32>>, Problem> {
@@ -112,7 +112,7 @@ impl Ppo {
         };
         let numbered: Vec<_> = prompts.iter().copied().enumerate().collect();
         let (left, right) = numbered.split_at(numbered.len().div_ceil(2));
-        let (left, right) = Cpu::pair(|| draw(left), || draw(right));
+        let (left, right) = B::pair(|| draw(left), || draw(right));
         Ok([left?, right?].concat())
     }
 
@@ -123,7 +123,7 @@ impl Ppo {
     }
 
     /// Draws, scores and weighs one micro-batch.
-    fn roll_out(&mut self, learner: &Learner, numbers: &[u32], seed: u64) -> Result<Batched, Problem> {
+    fn roll_out(&mut self, learner: &Learner<B>, numbers: &[u32], seed: u64) -> Result<Batched, Problem> {
         let prompts: Vec<_> = numbers.iter().map(|row| &self.data.train[*row as usize]).collect();
         let answers = self.answers(learner, &prompts, seed)?;
         let row = |(prompt, answer): (&&EncodedPrompt, &Vec<u32>)| {
@@ -167,7 +167,7 @@ impl Ppo {
     /// Learns from batches of answers, `ppo_epochs` times; returns mean loss, norm of the last update and metrics.
     fn learn(
         &self,
-        learner: &mut Learner,
+        learner: &mut Learner<B>,
         step: u64,
         batches: &[Batched],
     ) -> Result<(f64, f64, BTreeMap<String, f64>), Problem> {
@@ -225,13 +225,13 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / f64::max(count, 1.0)
 }
 
-impl Recipe for Ppo {
+impl<B: Kernels> Recipe<B> for Ppo<B> {
     fn facts(&self) -> Facts {
         let longest = self.data.longest() + self.spec.hyper.max_target_length;
         Facts { longest, ..Facts::of(&self.data) }
     }
 
-    fn load(&mut self, learner: &mut Learner) -> Result<(), Problem> {
+    fn load(&mut self, learner: &mut Learner<B>) -> Result<(), Problem> {
         let checkpoint = self.spec.reward_model.as_ref().ok_or_else(no_reward_model)?;
         let folder = Path::new(&checkpoint.folder);
         let mut model = learner.take_backbone().ok_or_else(no_reward_model)?;
@@ -243,7 +243,7 @@ impl Recipe for Ppo {
         Ok(())
     }
 
-    fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
+    fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
         let mut batches = Vec::new();
         for (k, numbers) in micro.iter().enumerate() {
             let seed = splitmix(self.spec.hyper.seed ^ splitmix((step << 16) | k as u64));
@@ -265,7 +265,7 @@ impl Recipe for Ppo {
         Ok(Made { loss, grad_norm, learning_rate, tokens: learner::tokens(&read), metrics, samples })
     }
 
-    fn evaluate(&self, _learner: &Learner) -> Result<Measured, Problem> {
+    fn evaluate(&self, _learner: &Learner<B>) -> Result<Measured, Problem> {
         Ok(Measured::default())
     }
 

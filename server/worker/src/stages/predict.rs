@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use contract::event::Kind;
 use contract::problem::Problem;
 use corpus::Encoder;
+use model::CausalLm;
+use model::kernels::Kernels;
 use model::sample::SamplingConfig;
-use model::{CausalLm, Cpu};
 use serde_json::json;
 
 use super::Finish;
@@ -26,8 +27,8 @@ pub(super) struct Question {
 }
 
 /// Answers every question, writes the file and returns the mean scores.
-pub(super) fn run(
-    model: &CausalLm<Cpu>,
+pub(super) fn run<B: Kernels>(
+    model: &CausalLm<B>,
     encoder: &Encoder,
     questions: &[Question],
     end: &mut Finish<'_>,

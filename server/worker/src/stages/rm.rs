@@ -6,6 +6,8 @@ use corpus::{EncodedPair, Encoder};
 use model::train::losses::reward::{WANTS, judge};
 
 use super::{Facts, Recipe, pairs};
+use model::kernels::Kernels;
+
 use crate::data::TrainData;
 use crate::learner::{Learner, Made, Measured};
 use crate::problems::of_model;
@@ -20,16 +22,16 @@ pub(super) fn encode(spec: &RunSpec, encoder: &Encoder) -> Result<Rm, Problem> {
     Ok(Rm { data: pairs::data(spec, encoder)?, batch })
 }
 
-impl Recipe for Rm {
+impl<B: Kernels> Recipe<B> for Rm {
     fn facts(&self) -> Facts {
         Facts::of(&self.data)
     }
 
-    fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
+    fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
         learner.judged_step(step, &pairs::micro(&self.data, micro), WANTS, |_, _| Ok(judge))
     }
 
-    fn evaluate(&self, learner: &Learner) -> Result<Measured, Problem> {
+    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
         let mut measured = Measured::default();
         for pairs in self.data.eval.chunks(self.batch) {
             let batch = pairs::batch(pairs.iter(), self.data.pad_id);

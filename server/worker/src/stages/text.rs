@@ -10,6 +10,8 @@ use model::train::losses::perplexity;
 
 use super::predict::{self, Question};
 use super::{Facts, Finish, Recipe, pt, sft};
+use model::kernels::Kernels;
+
 use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
 
@@ -59,18 +61,18 @@ impl Text {
     }
 }
 
-impl Recipe for Text {
+impl<B: Kernels> Recipe<B> for Text {
     fn facts(&self) -> Facts {
         Facts::of(&self.data)
     }
 
-    fn step(&mut self, learner: &mut Learner, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
+    fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
         let batches: Vec<_> =
             micro.iter().map(|rows| learner::batch(&self.rows(rows), self.data.pad_id)).collect();
         learner.step(step, &batches)
     }
 
-    fn evaluate(&self, learner: &Learner) -> Result<Measured, Problem> {
+    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
         let batches = self.data.eval.chunks(self.batch);
         learner.evaluate(batches.map(|rows| learner::batch(rows, self.data.pad_id)))
     }
@@ -81,7 +83,11 @@ impl Recipe for Text {
         }
     }
 
-    fn finish(&mut self, learner: &Learner, end: &mut Finish<'_>) -> Result<BTreeMap<String, f64>, Problem> {
+    fn finish(
+        &mut self,
+        learner: &Learner<B>,
+        end: &mut Finish<'_>,
+    ) -> Result<BTreeMap<String, f64>, Problem> {
         if self.questions.is_empty() {
             return Ok(BTreeMap::new());
         }

@@ -7,6 +7,7 @@ use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
+use model::kernels::Kernels;
 use rundir::{Request, RunDir};
 
 use super::{Ending, Facts, Finish, Recipe};
@@ -20,13 +21,13 @@ use crate::trainer_files::{self, TrainerLog};
 /// Steps in a row that may be left out before a run ends.
 const MOST_SKIPPED: u64 = 10;
 
-pub(super) struct Loop<'a> {
+pub(super) struct Loop<'a, B: Kernels> {
     pub(super) run: &'a RunDir,
     pub(super) spec: &'a RunSpec,
     pub(super) signals: &'a Signals,
     pub(super) report: &'a mut Reporter,
-    pub(super) recipe: Box<dyn Recipe>,
-    pub(super) learner: Learner,
+    pub(super) recipe: Box<dyn Recipe<B>>,
+    pub(super) learner: Learner<B>,
     pub(super) state: LoopState,
     pub(super) log: TrainerLog,
     pub(super) rows: Facts,
@@ -34,7 +35,7 @@ pub(super) struct Loop<'a> {
     pub(super) elapsed_before: f64,
 }
 
-impl Loop<'_> {
+impl<B: Kernels> Loop<'_, B> {
     pub(super) fn go(mut self, from_step: u64) -> Result<Ending, Problem> {
         let hyper = &self.spec.hyper;
         let (eval_every, save_every) = (hyper.eval_every(self.total), hyper.save_every(self.total));

@@ -3,7 +3,7 @@
 
 use super::{Linear, LoraPart};
 use crate::arch::{Mode, Param};
-use crate::kernels::{Kernels, Mat, product};
+use crate::kernels::{Kernels, Mat, Operand, product};
 use crate::train::Grads;
 
 /// The learnt lengths of the output rows.
@@ -25,9 +25,9 @@ impl<B: Kernels> Magnitude<B> {
 impl<B: Kernels> LoraPart<B> {
     /// Lengths of the rows of `W + scale B A`, `[1, out]`, without forming it:
     /// `|W|² + 2 s (W Aᵀ)·B + s² (B A Aᵀ)·B` row by row.
-    pub(crate) fn adapted_lengths(&self, weight: &Mat<B>, base: &Mat<B>) -> Mat<B> {
+    pub(crate) fn adapted_lengths(&self, weight: Operand<'_, B>, base: &Mat<B>) -> Mat<B> {
         let (a, b) = (&self.a.value, &self.b.value);
-        let w_a = B::affine(a, weight, None).transpose();
+        let w_a = weight.affine(a, None).transpose();
         let a_a = B::affine(a, a, None);
         let cross = (w_a * b.clone()).sum_dim(1).mul_scalar(2.0 * self.scale);
         let own = (product(b, &a_a) * b.clone()).sum_dim(1).mul_scalar(self.scale * self.scale);
@@ -35,7 +35,7 @@ impl<B: Kernels> LoraPart<B> {
     }
 
     /// Factor on each output: learnt length by present length, `[1, out]`; and the present lengths.
-    pub(crate) fn gain(&self, weight: &Mat<B>, magnitude: &Magnitude<B>) -> (Mat<B>, Mat<B>) {
+    pub(crate) fn gain(&self, weight: Operand<'_, B>, magnitude: &Magnitude<B>) -> (Mat<B>, Mat<B>) {
         let lengths = self.adapted_lengths(weight, &magnitude.base).clamp_min(f32::MIN_POSITIVE);
         (magnitude.value.value.clone() / lengths.clone(), lengths)
     }
@@ -50,15 +50,15 @@ impl<B: Kernels> Linear<B> {
         magnitude: &Magnitude<B>,
         mode: Mode,
     ) -> (Mat<B>, Option<Mat<B>>) {
-        let (gain, _) = lora.gain(&self.weight.value, magnitude);
-        let plain = B::affine(x, &self.weight.value, None);
+        let (gain, _) = lora.gain(self.weight.operand(), magnitude);
+        let plain = self.weight.operand().affine(x, None);
         let dropped = self.dropped(x, lora, mode);
         let inner = B::affine(dropped.as_ref().unwrap_or(x), &lora.a.value, None);
         let more = B::affine(&inner, &lora.b.value, None).mul_scalar(lora.scale);
         let mut y = match dropped {
             None => (plain + more) * gain,
             Some(dropped) => {
-                let masked = B::affine(&dropped, &self.weight.value, None);
+                let masked = self.weight.operand().affine(&dropped, None);
                 plain + masked * (gain.clone() - 1.0) + more * gain
             }
         };
@@ -84,21 +84,21 @@ impl<B: Kernels> Linear<B> {
         grads: &mut Grads<B>,
         want_x: bool,
     ) -> Option<Mat<B>> {
-        let (gain, lengths) = lora.gain(&self.weight.value, magnitude);
+        let (gain, lengths) = lora.gain(self.weight.operand(), magnitude);
         let dropped = self.dropped(x, lora, mode);
         let seen = dropped.as_ref().unwrap_or(x);
         if magnitude.value.trainable {
-            let adapted = B::affine(seen, &self.weight.value, None)
+            let adapted = self.weight.operand().affine(seen, None)
                 + B::affine(inner, &lora.b.value, None).mul_scalar(lora.scale);
             grads.add(&magnitude.value.name, (dy.clone() * adapted).sum_dim(0) / lengths);
         }
         let scaled = dy.clone() * gain.clone();
-        let through = self.lora_backward(x, inner, &scaled, lora, mode, grads);
+        let through = product(&self.lora_backward(x, inner, &scaled, lora, mode, grads), &lora.a.value);
         want_x.then(|| match dropped {
-            None => product(&scaled, &self.weight.value) + through,
+            None => self.weight.operand().product(&scaled) + through,
             Some(_) => {
-                let masked = product(&(dy.clone() * (gain - 1.0)), &self.weight.value) + through;
-                product(dy, &self.weight.value) + self.dropped(&masked, lora, mode).unwrap_or(masked)
+                let masked = self.weight.operand().product(&(dy.clone() * (gain - 1.0))) + through;
+                self.weight.operand().product(dy) + self.dropped(&masked, lora, mode).unwrap_or(masked)
             }
         })
     }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::math::exp;
 use super::{mat, raw, view};
-use crate::kernels::{CrossEntropy, Mat, Targets, Want, product, product_transposed};
+use crate::kernels::{CrossEntropy, Mat, Operand, Targets, Want, product_transposed};
 
 /// Most logits held at a time (64 MB).
 const BLOCK: usize = 1 << 24;
@@ -62,13 +62,12 @@ fn row_loss(row: &mut [f32], target: usize, weight: Option<f32>) -> f32 {
 /// See [`crate::kernels::Kernels::cross_entropy`].
 pub(super) fn cross_entropy(
     hidden: &Mat<Flex>,
-    head: &Mat<Flex>,
+    head: Operand<'_, Flex>,
     targets: &Targets,
     want: Want,
 ) -> CrossEntropy<Flex> {
     let [n, d] = hidden.dims();
-    let vocab = head.dims()[0];
-    let transposed = head.clone().transpose();
+    let vocab = head.rows();
     let arch = Arch::new();
     let mut nll = vec![0.0; n];
     let mut d_hidden = Vec::with_capacity(if want == Want::Loss { 0 } else { n * d });
@@ -78,8 +77,7 @@ pub(super) fn cross_entropy(
         let rows = rows_at_once.min(n - first);
         let block =
             if rows == n { hidden.clone() } else { hidden.clone().slice([first..first + rows, 0..d]) };
-        let logits = product(&block, &transposed);
-        let mut logits = logits.into_primitive().tensor().to_contiguous();
+        let mut logits = head.affine(&block, None).into_primitive().tensor().to_contiguous();
         let losses = nll[first..].par_iter_mut();
         logits.storage_mut::<f32>().par_chunks_exact_mut(vocab).zip(losses).enumerate().for_each(
             |(i, (row, nll))| {
@@ -95,7 +93,7 @@ pub(super) fn cross_entropy(
             continue;
         }
         let d_logits: Mat<Flex> = Tensor::from_primitive(TensorPrimitive::Float(logits));
-        d_hidden.extend_from_slice(view(&raw(&product(&d_logits, head))));
+        d_hidden.extend_from_slice(view(&raw(&head.product(&d_logits))));
         if want == Want::HiddenAndHead {
             let more = product_transposed(&d_logits, &block);
             d_head = Some(match d_head {

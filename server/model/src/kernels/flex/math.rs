@@ -59,6 +59,16 @@ pub(super) fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
     }
 }
 
+/// `y += a0 x0 + a1 x1 + a2 x2 + a3 x3`, the four rows of x one after another.
+#[inline(always)]
+pub(super) fn add_four(y: &mut [f32], a: [f32; 4], x: &[f32]) {
+    let (x01, x23) = x.split_at(2 * y.len());
+    let ((x0, x1), (x2, x3)) = (x01.split_at(y.len()), x23.split_at(y.len()));
+    for ((((y, x0), x1), x2), x3) in y.iter_mut().zip(x0).zip(x1).zip(x2).zip(x3) {
+        *y += a[0] * x0 + a[1] * x1 + (a[2] * x2 + a[3] * x3);
+    }
+}
+
 /// Turns every head of a row; `cos` and `sin` belong to its position.
 #[inline(always)]
 pub(super) fn rotate(row: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
