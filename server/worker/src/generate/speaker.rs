@@ -12,11 +12,9 @@ use contract::problem::Problem;
 use corpus::tokenizer::DecodeStream;
 use corpus::{ModelTokenizer, Template};
 use model::CausalLm;
-use model::arch::LoadOptions;
 use model::decode::{BeamConfig, Beamed, Finish, Generator, StopText};
 use model::kernels::Kernels;
 use model::sample::SamplingConfig;
-use model::weights::Quant;
 use serde::de::DeserializeOwned;
 
 use crate::device;
@@ -211,14 +209,12 @@ impl device::Work for Load<'_> {
     type Out = Result<Box<dyn Speaks>, Problem>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Self::Out {
-        let options = LoadOptions { quantization: Quant::Keep };
-        let mut model = CausalLm::<B>::open_with(self.source, &device, options).map_err(of_model)?;
+        // As f32: turning blocks into f32 anew for every token costs more than reading f32.
+        let mut model = CausalLm::<B>::open(self.source, &device).map_err(of_model)?;
         if let Some(adapter) = self.adapter {
             model.load_adapter(adapter).map_err(of_model)?;
-            // Once merged, an answer costs no more than the base model's. A base in blocks stays small instead.
-            if !model.is_quantised() {
-                model.merge_adapter();
-            }
+            // Once merged, an answer costs no more than the base model's.
+            model.merge_adapter();
         }
         Ok(Box::new(model))
     }

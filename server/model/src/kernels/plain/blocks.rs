@@ -127,7 +127,7 @@ impl<B: Backend> Codes<B> {
                 shifted.bitwise_and_scalar(elem::<B>(mask)).reshape([count, 1])
             })
             .collect();
-        let codes = Tensor::cat(parts, 1).reshape([count * per_word]).slice([0..blocks * self.block]);
+        let codes = Tensor::cat(parts, 1).reshape([count * per_word]).slice(0..blocks * self.block);
         let values = match &self.table {
             Some(table) => table.clone().select(0, codes),
             None => codes.float().sub_scalar(self.zero),
@@ -177,7 +177,7 @@ impl<B: Backend> TensorBlocks<B> {
             Stored::Codes(codes) => {
                 let all = codes.decode(codes.words.clone(), codes.scale.clone(), codes.least.clone());
                 let count = all.dims()[0] * all.dims()[1];
-                all.reshape([count]).slice([0..self.rows * self.cols]).reshape([self.rows, self.cols])
+                all.reshape([count]).slice(0..self.rows * self.cols).reshape([self.rows, self.cols])
             }
         }
     }
