@@ -27,7 +27,7 @@ test("ten tabs on one run, one of them offline for a while", { timeout: 300_000 
   await sleeper.context().setOffline(false);
   await server.reaches(id, ["finished"], 180_000);
   for (const [at, page] of [...tabs, sleeper].entries()) {
-    await until(`tab ${at + 1} to show all of it`, async () => (await acts.drawn(page)) === 100, 40_000);
+    await until(`tab ${at + 1} to show all of it`, async () => (await acts.drawn(page)) === 100, 40_000).catch((error) => { throw new Error(`${error.message}\n${server.log.slice(-2000)}`); });
   }
   assert.deepEqual(acts.steps(await server.run(id)), acts.upTo(100));
   noFaults(first);
