@@ -1,11 +1,15 @@
 // Plain text is brought in and pre-trained on, from the form.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import * as acts from "../support/acts.mjs";
 import { goto, launch, noFaults, open } from "../support/browser.mjs";
 import { Server } from "../support/server.mjs";
 
 let server, browser;
-before(async () => { [server, browser] = await Promise.all([Server.start(), launch()]); });
+before(async () => {
+  [server, browser] = await Promise.all([Server.start(), launch()]);
+  await acts.scratchModel(server, await acts.dataset(server));
+});
 after(async () => { await browser?.close(); await server?.stop(); });
 
 test("plain text is pre-trained on, from the form", { timeout: 180_000 }, async () => {
