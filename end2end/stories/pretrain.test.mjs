@@ -26,7 +26,7 @@ test("plain text is pre-trained on, from the form", { timeout: 180_000 }, async 
   await page.waitForURL(/\/runs\/[0-9a-f-]{8,}$/);
   const view = await server.reaches(page.url().split("/").at(-1), ["finished"], 120_000);
   assert.equal(view.summary.stage, "pt");
-  const losses = view.events.map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ loss }) => loss);
+  const losses = acts.losses(view);
   assert.ok(losses.length > 0 && losses.at(-1) < losses[0], `the loss fell: ${losses[0]} to ${losses.at(-1)}`);
   noFaults(page);
 });
