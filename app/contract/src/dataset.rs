@@ -17,8 +17,6 @@ pub enum FileKind {
     Csv,
     /// Plain text, one document a line.
     Txt,
-    /// Apache Parquet: columns, compressed.
-    Parquet,
 }
 
 impl FileKind {
@@ -29,7 +27,6 @@ impl FileKind {
             "jsonl" => Some(Self::Jsonl),
             "csv" => Some(Self::Csv),
             "txt" => Some(Self::Txt),
-            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -41,7 +38,6 @@ impl FileKind {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Txt => "txt",
-            Self::Parquet => "parquet",
         }
     }
 }

@@ -119,10 +119,6 @@ pub fn read(mut input: impl BufRead + Send + 'static, kind: FileKind) -> Result<
         FileKind::Jsonl => Box::new(jsonl::JsonlRows::new(input, skipped)),
         FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)),
         FileKind::Txt => Box::new(text::TextRows::new(input, skipped)),
-        FileKind::Parquet => {
-            return Err(Problem::new("dataset.not_a_stream", "A Parquet file cannot be read as a stream.")
-                .hint("Open it as a file."));
-        }
     };
     Ok(Rows { inner: Some(inner), seen: 0 })
 }
@@ -301,7 +297,7 @@ mod tests {
                 FileKind::Json => b"[{\"a\":\"",
                 FileKind::Jsonl => b"{\"a\":\"",
                 FileKind::Csv => b"a,b\n\"",
-                FileKind::Txt | FileKind::Parquet => b"",
+                FileKind::Txt => b"",
             };
             let body = std::io::repeat(b'x').take(ROW_LIMIT as u64 * 8);
             let input = BufReader::new(std::io::Cursor::new(head.to_vec()).chain(body));

@@ -106,7 +106,7 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
             "dataset.unknown_kind",
             format!("Burnish cannot read “{clean}” as a dataset."),
         )
-        .hint("Upload a .jsonl, .json, .csv, .parquet or .txt file.")
+        .hint("Upload a .jsonl, .json, .csv or .txt file.")
         .into());
     };
     Ok((clean, kind))

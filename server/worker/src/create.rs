@@ -81,7 +81,7 @@ fn texts(dataset: &Path, mapping: &Mapping) -> Result<Vec<String>, Problem> {
     let name = dataset.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let kind = FileKind::of_name(&name).ok_or_else(|| {
         Problem::new("dataset.kind", format!("{name} is of no kind Burnish reads."))
-            .hint("Use a .json, .jsonl, .csv, .parquet or .txt file.")
+            .hint("Use a .json, .jsonl, .csv or .txt file.")
     })?;
     let (mut texts, mut size, mut first_reason) = (Vec::new(), 0, None);
     for row in source::open(dataset, kind)? {
