@@ -45,7 +45,7 @@ test("from a file to an answer, with the mouse", { timeout: 300_000 }, async () 
   const view = await server.run(id);
   assert.equal(view.summary.step, view.summary.total_steps);
   assert.ok(view.summary.total_steps >= 80, "two rounds of 366 rows in batches of 8");
-  const losses = view.events.map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ loss }) => loss);
+  const losses = acts.losses(view);
   assert.ok(losses.at(-1) < losses[0] * 0.8, `the loss fell: ${losses[0]} to ${losses.at(-1)}`);
   await shot(page, "run-done");
 

@@ -70,9 +70,8 @@ test("uploaded shards hold the same weights and can be trained", { timeout: 180_
   const values = { max_steps: "4", per_device_train_batch_size: "4" };
   const runs = await Promise.all([model, came].map((one) => acts.launch(server, { data, model: one, tuning: "lora", values })));
   const [first, second] = await Promise.all(runs.map((id) => server.reaches(id, ["finished"])));
-  const losses = (view) => view.events.map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ loss }) => loss);
-  assert.equal(losses(first).length, 4);
-  assert.deepEqual(losses(second), losses(first), "the same weights learn the same way");
+  assert.equal(acts.losses(first).length, 4);
+  assert.deepEqual(acts.losses(second), acts.losses(first), "the same weights learn the same way");
 });
 
 test("a folder on the server's disk comes in by its path", async () => {

@@ -32,9 +32,15 @@ export function launch(server, { data, model, tuning = "full", name = "A run", v
   return server.call("launch_run", { draft });
 }
 
-/** Numbers of the steps a run's events tell of, in order; of one attempt or of all. */
-export const steps = (view, attempt) =>
-  view.events.filter((one) => attempt === undefined || one.attempt === attempt).map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ step }) => step);
+/** What a run's events tell of its steps, in order; of one attempt or of all. */
+const told = (view, attempt) =>
+  view.events.filter((one) => attempt === undefined || one.attempt === attempt).map(({ event }) => event.what).filter(({ kind }) => kind === "step");
+
+/** The numbers of its steps. */
+export const steps = (view, attempt) => told(view, attempt).map(({ step }) => step);
+
+/** The train loss of each step. */
+export const losses = (view) => told(view).map(({ loss }) => loss);
 
 export const upTo = (last, first = 1) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 

@@ -38,18 +38,20 @@ export async function until(what, check, ms = 60_000, every = 150) {
   }
 }
 
-/** Processes of the worker binary that work for this data folder. */
-async function workersOf(dataDir) {
+/** Every living process of the worker binary, with its parent and the words of its command line. */
+async function workers() {
   const found = [];
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-    const words = line.split("\0");
+    const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
     const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-    const zombie = /\) Z /.test(stat);
-    if (!zombie && words[0].endsWith("burnish-worker") && line.includes(dataDir)) found.push({ pid: Number(pid), words });
+    const [state, parent] = stat.split(") ").at(-1).split(" ");
+    if (state !== "Z" && words[0].endsWith("burnish-worker")) found.push({ pid: Number(pid), parent: Number(parent), words });
   }
   return found;
 }
+
+/** Those that work for this data folder. */
+const workersOf = async (dataDir) => (await workers()).filter(({ words }) => words.some((word) => word.includes(dataDir)));
 
 export class Server {
   #child;
@@ -109,13 +111,7 @@ export class Server {
 
   /** Worker processes this server started as its own children for a command. */
   async workers(command) {
-    const children = [];
-    for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-      const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-      if (Number(stat.split(") ").at(-1).split(" ")[1]) === this.#child.pid && line.split("\0")[1] === command) children.push({ pid: Number(pid) });
-    }
-    return children;
+    return (await workers()).filter(({ parent, words }) => parent === this.#child.pid && words[1] === command);
   }
 
   /** Calls a server function as a page does. */

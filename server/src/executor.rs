@@ -43,6 +43,11 @@ pub fn command(config: &Config) -> Command {
     command
 }
 
+/// The last line of a worker's output that says something; empty when none does.
+pub fn last_line(output: &str) -> &str {
+    output.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
 fn log(path: &Path) -> Result<Stdio, Fault> {
     Ok(File::create(path).map_err(Fault::disk("create", path))?.into())
 }
@@ -80,4 +85,14 @@ pub async fn train(
         state.wake.notify_one();
     });
     noted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_last_that_says_something() {
+        assert_eq!((last_line("one\n two \n\n"), last_line("\n")), ("two", ""));
+    }
 }

@@ -153,7 +153,7 @@ async fn fail(state: &AppState, run: &RunId, problem: &Problem) -> Result<(), Fa
 fn last_words(state: &AppState, run: &RunId, attempt: u32) -> String {
     let path = RunDir::open(&state.run_folder(run)).map(|folder| folder.attempt(attempt).stderr_path());
     let text = path.map(|path| crate::services::tail_of(&path, 4096)).unwrap_or_default();
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+    executor::last_line(&text).to_owned()
 }
 
 /// Why a worker that said nothing of its end is gone. Its last words stay in the logs: they may be a raw panic.

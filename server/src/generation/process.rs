@@ -201,9 +201,9 @@ async fn read_lines(
     }
     let status = child.wait().await;
     let mut shared = lock(&shared);
-    let words = shared.last_words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let how = status.map_or_else(|why| why.to_string(), |status| status.to_string());
     if !end.is_cancelled() {
+        let words = executor::last_line(&shared.last_words);
         tracing::warn!("a generating worker ended ({how}); its last words: {words}");
     }
     let problem = Problem::new("chat.crashed", format!("The model's process ended ({how})."))

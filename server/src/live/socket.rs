@@ -20,6 +20,8 @@ const BATCH: u32 = 1000;
 const PACE: Duration = Duration::from_millis(200);
 /// Runs one socket may watch.
 const MOST_RUNS: usize = 64;
+/// Pause after a fault of the server.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(20);
 /// Close code: the service restarts.
 const RESTART: u16 = 1012;
@@ -99,12 +101,21 @@ fn subscribe(
     Ok(())
 }
 
-/// Sends every event of a run from `from` on and each change of its state, until nobody listens.
+/// Sends every event of a run from `from` on and each change of its state, until nobody listens. A fault of the
+/// server passes: it is logged and tried again from the same place, so that no page stays behind for ever.
 async fn follow(state: AppState, frames: mpsc::Sender<ServerFrame>, run: RunId, from: u64) {
-    if let Err(fault) = send_all(&state, &frames, &run, from).await {
-        for problem in fault.into_problems() {
-            let _ = frames.send(ServerFrame::Refused { problem }).await;
+    let mut next = from;
+    while let Err(fault) = send_all(&state, &frames, &run, &mut next).await {
+        match fault {
+            Fault::Problems(problems) => {
+                for problem in problems {
+                    let _ = frames.send(ServerFrame::Refused { problem }).await;
+                }
+                return;
+            }
+            passing => tracing::warn!(%run, "following a run: {passing}"),
         }
+        tokio::time::sleep(AFTER_FAULT).await;
     }
 }
 
@@ -112,16 +123,16 @@ async fn send_all(
     state: &AppState,
     frames: &mpsc::Sender<ServerFrame>,
     run: &RunId,
-    mut next: u64,
+    next: &mut u64,
 ) -> Result<(), Fault> {
     let mut watch = state.hub.watch(run);
     let mut told = None;
     loop {
         let now = state.store.run_state(run).await?.ok_or_else(|| Problem::not_found("run"))?;
-        let events = state.store.events(run, next, BATCH).await?;
+        let events = state.store.events(run, *next, BATCH).await?;
         let full = events.len() == BATCH as usize;
         if let Some(last) = events.last() {
-            next = last.ord + 1;
+            *next = last.ord + 1;
             if frames.send(ServerFrame::Events { run: run.clone(), events }).await.is_err() {
                 return Ok(());
             }

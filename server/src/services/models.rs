@@ -126,7 +126,7 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
             .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let line = executor::last_line(&text);
     if output.status.success() {
         return serde_json::from_str(line).map_err(|why| {
             Problem::new("worker.odd_answer", format!("The worker's answer is not what was agreed: {why}."))
@@ -139,7 +139,11 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
         return Err(problem);
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    tracing::warn!("an import ended early ({}); its words: {words}", output.status);
+    tracing::warn!(
+        "an import ended early ({}); its last words: {}",
+        output.status,
+        executor::last_line(&words)
+    );
     Err(Problem::new("worker.ended", format!("The import ended early ({}).", output.status))
         .hint("The machine may be short of memory or disk space."))
 }

@@ -137,39 +137,41 @@ async fn ready(state: &AppState, model: ModelView) -> Result<ModelView, Fault> {
 mod tests {
     use super::*;
 
+    /// The tour's draft for the starter model or one from scratch, checked.
+    fn check(starter: bool) -> contract::check::Checked {
+        let model = ModelView {
+            id: ModelId("m1".to_owned()),
+            name: SCRATCH.to_owned(),
+            state: "ready".to_owned(),
+            problem: None,
+            facts: None,
+            created_ms: 0,
+            starter,
+        };
+        contract::check::check(&draft(&model, &DatasetId("d1".to_owned()))).expect("valid")
+    }
+
     #[test]
     fn held_out_questions_ask_for_taught_answers_in_other_words() {
         let sample = include_str!("../../../public/samples/kettle-and-co.jsonl");
-        let answers: Vec<String> = sample
-            .lines()
-            .map(|line| {
-                serde_json::from_str::<serde_json::Value>(line).expect("a row")["response"].to_string()
-            })
-            .collect();
-        let (train, eval) =
-            corpus::sampler::split(answers.len() as u32, 0.05, SEED.parse().expect("a number"));
-        assert!(eval.len() > 1);
-        for row in eval {
-            assert!(
-                train.iter().any(|taught| answers[*taught as usize] == answers[row as usize]),
-                "row {row}"
-            );
+        let answer =
+            |line| serde_json::from_str::<serde_json::Value>(line).expect("a row")["response"].to_string();
+        let answers: Vec<String> = sample.lines().map(answer).collect();
+        for starter in [true, false] {
+            let hyper = check(starter).hyper;
+            let (train, eval) = corpus::sampler::split(answers.len() as u32, hyper.dev_ratio, hyper.seed);
+            assert!(eval.len() > 1);
+            for row in eval {
+                let taught = train.iter().any(|other| answers[*other as usize] == answers[row as usize]);
+                assert!(taught, "row {row}");
+            }
         }
     }
 
     #[test]
     fn the_tours_values_are_valid_for_both_models() {
         for starter in [true, false] {
-            let model = ModelView {
-                id: ModelId("m1".to_owned()),
-                name: SCRATCH.to_owned(),
-                state: "ready".to_owned(),
-                problem: None,
-                facts: None,
-                created_ms: 0,
-                starter,
-            };
-            let checked = contract::check::check(&draft(&model, &DatasetId("d1".to_owned()))).expect("valid");
+            let checked = check(starter);
             assert_eq!(checked.hyper.max_target_length, 64);
             assert_eq!(checked.tuning == contract::Tuning::Lora, starter);
         }
