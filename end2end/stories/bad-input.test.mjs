@@ -21,7 +21,7 @@ const files = [
 for (const [name, file, text, said] of files) {
   test(name, async () => {
     await goto(page, "/datasets");
-    await page.locator("input[type=file]").setInputFiles({ name: file, mimeType: "application/octet-stream", buffer: Buffer.from(text) });
+    await page.locator("input[type=file][name=file]").setInputFiles({ name: file, mimeType: "application/octet-stream", buffer: Buffer.from(text) });
     const alert = page.getByRole("alert").filter({ hasText: /\S/ });
     await alert.first().waitFor();
     assert.equal(await alert.count(), 1, "one message");

@@ -67,9 +67,9 @@ test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
   await page.getByRole("button", { name: "Start the run" }).click();
   await page.getByText(/needs a reward model/).first().waitFor();
   assert.equal((await server.call("list_runs")).length, 3, "without a judge nothing starts");
-  const judges = page.getByLabel("Reward model");
+  const judges = page.getByLabel("Reward model", { exact: true });
   await judges.selectOption({ label: `${judge.summary.name}, step ${judge.summary.step}` });
-  const practised = await start(/Let it practise/, { dataset: answers, values: { "Stop after": "4" } });
+  const practised = await start(/Let it practise/, { dataset: answers, values: { "Stop after steps": "4" } });
   assert.ok(metric(practised, "reward").length > 0 && metric(practised, "kl").length > 0, "reward and KL are told");
   await page.getByRole("region", { name: "Numbers of this stage" }).getByText("reward").first().waitFor();
   await page.getByText(/Judged by/).waitFor();

@@ -13,7 +13,7 @@ after(async () => { await browser?.close(); await server?.stop(); });
 
 test("from a file to an answer, with the mouse", { timeout: 300_000 }, async () => {
   const page = await open(browser, server, "/datasets");
-  await page.locator("input[type=file]").setInputFiles(sample);
+  await page.locator("input[type=file][name=file]").setInputFiles(sample);
   await page.waitForURL(/\/datasets\/[0-9a-f-]+$/);
   await page.getByRole("heading", { level: 1, name: "366 rows, ready to train" }).waitFor();
   assert.match(await page.locator("main").innerText(), /sha-256\s+[0-9a-f]{8}/i, "the file's digest is shown");

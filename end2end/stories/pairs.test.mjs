@@ -25,7 +25,7 @@ const taken = async () => assert.notEqual(await page.title(), "taken", "no scrip
 const h1 = () => page.getByRole("heading", { level: 1 });
 
 test("a file of pairs is mapped, looked over, and seen by the reward model as two sequences", { timeout: 180_000 }, async () => {
-  await page.locator("input[type=file]").setInputFiles({ name: "pairs.jsonl", mimeType: "application/octet-stream", buffer: pairs });
+  await page.locator("input[type=file][name=file]").setInputFiles({ name: "pairs.jsonl", mimeType: "application/octet-stream", buffer: pairs });
   await page.waitForURL(/\/datasets\/[0-9a-f-]+$/);
   await page.getByLabel("How rows are read").selectOption("pairs");
   await page.getByLabel("Better answer").selectOption("chosen");

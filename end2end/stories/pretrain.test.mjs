@@ -15,7 +15,7 @@ after(async () => { await browser?.close(); await server?.stop(); });
 test("plain text is pre-trained on, from the form", { timeout: 180_000 }, async () => {
   const page = await open(browser, server, "/datasets");
   const lines = Array.from({ length: 120 }, (_, i) => `The ${i}th lamp on the old bridge burns until the ${i}th boat has passed below it.`);
-  await page.locator("input[type=file]").setInputFiles({ name: "bridge.txt", mimeType: "text/plain", buffer: Buffer.from(lines.join("\n")) });
+  await page.locator("input[type=file][name=file]").setInputFiles({ name: "bridge.txt", mimeType: "text/plain", buffer: Buffer.from(lines.join("\n")) });
   await page.waitForURL(/\/datasets\/[0-9a-f-]+$/);
   const data = page.url().split("/").at(-1);
   await goto(page, `/runs/new?dataset=${data}`);

@@ -92,6 +92,15 @@ pub(crate) fn loss(value: Option<f64>) -> String {
     value.filter(|v| v.is_finite()).map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"))
 }
 
+/// A number of any size as it stands under its curve: three digits, `1.30e-4` where these would all be zero.
+pub(crate) fn measure(value: Option<f64>) -> String {
+    match value {
+        Some(0.0) => "0".to_owned(),
+        Some(v) if v.abs() < 5e-3 => format!("{v:.2e}"),
+        _ => loss(value),
+    }
+}
+
 /// A small number such as a learning rate: `1.31e-4`, `0`.
 pub(crate) fn rate(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { format!("{value:.2e}") }
@@ -148,6 +157,9 @@ mod tests {
         assert_eq!(loss(Some(f64::NAN)), "–");
         assert_eq!(loss(None), "–");
         assert_eq!(loss(Some(1.2841)), "1.284");
+        assert_eq!(measure(Some(f64::NAN)), "–");
+        assert_eq!(measure(Some(-0.000_12)), "-1.20e-4");
+        assert_eq!(measure(Some(-0.0)), "0");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::components::chart::spark::Spark;
 use crate::feed::{Feed, Point, Sample};
-use crate::words::amounts::{loss, num};
+use crate::words::amounts::{measure, num};
 use crate::words::{fill, words};
 
 /// One small curve a number; nothing while there is none.
@@ -35,7 +35,7 @@ fn Metric(feed: RwSignal<Feed>, name: String) -> impl IntoView {
     let points = Memo::new(move |_| feed.with(|feed| feed.metrics.get(&key).cloned().unwrap_or_default()));
     let label = name.replace('_', " ");
     let said = label.clone();
-    let at = |point: Option<&Point>| loss(point.map(|point| point.loss));
+    let at = |point: Option<&Point>| measure(point.map(|point| point.loss));
     let course = move || points.with(|p| fill(w.metric_from_to, &[&said, &at(p.first()), &at(p.last())]));
     view! {
         <figure class="metric">

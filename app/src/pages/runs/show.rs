@@ -118,10 +118,9 @@ fn Found(run: RunView) -> impl IntoView {
         })}
         <Tour run=run.clone() watched/>
         <div class="grid two run-grid">
-            <LossChart feed/>
+            <div class="grid"><LossChart feed/><Metrics feed/></div>
             <div class="grid"><Facts feed/><Checkpoints feed run=id.clone()/><Lineage run=run.clone()/></div>
         </div>
-        <Metrics feed/>
         <Samples feed/>
         <LogPane id feed/>
         <Settings run/>
