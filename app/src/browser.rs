@@ -2,6 +2,7 @@
 //! server never runs.
 
 pub(crate) mod cookies;
+pub(crate) mod engine;
 pub(crate) mod socket;
 pub(crate) mod upload;
 

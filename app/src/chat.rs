@@ -1,10 +1,11 @@
-//! One conversation with one model over `/ws/chat`.
+//! One conversation with one model: over `/ws/chat`, or with the engine in this browser.
 
 use contract::Problem;
 use contract::chat::{ChatDelta, ChatMessage, ChatRequest, ChatTarget};
 use contract::generation::GenerationSettings;
 use leptos::prelude::*;
 
+use crate::browser::engine::{self, EngineId};
 use crate::browser::socket::{self, Heard, SocketId};
 
 /// Where an answer stands.
@@ -91,13 +92,21 @@ pub(crate) struct Talk {
     /// The turn being answered, or the last one.
     pub(crate) current: RwSignal<Option<Turn>>,
     socket: RwSignal<Option<SocketId>>,
+    /// The engine that answers in this browser; `None`: the server answers.
+    pub(crate) engine: RwSignal<Option<EngineId>>,
     lost: &'static str,
 }
 
 impl Talk {
     /// An empty conversation. `lost` is what to say when the connection breaks.
     pub(crate) fn new(lost: &'static str) -> Self {
-        Self { past: RwSignal::default(), current: RwSignal::default(), socket: RwSignal::new(None), lost }
+        Self {
+            past: RwSignal::default(),
+            current: RwSignal::default(),
+            socket: RwSignal::new(None),
+            engine: RwSignal::new(None),
+            lost,
+        }
     }
 
     /// Whether an answer is being given.
@@ -121,6 +130,10 @@ impl Talk {
         self.current.set(Some(Turn { question, answer: Answer::default() }));
         let request = ChatRequest { target, template, messages, settings };
         let frame = serde_json::to_string(&request).unwrap_or_default();
+        if let Some(id) = self.engine.get_untracked() {
+            engine::send(id, &frame);
+            return;
+        }
         let id = socket::open("/ws/chat", move |heard| match heard {
             Heard::Open => {
                 if let Some(Some(id)) = self.socket.try_get_untracked() {
@@ -140,7 +153,8 @@ impl Talk {
         }
     }
 
-    fn take(self, delta: ChatDelta) {
+    /// Takes what came of an answer.
+    pub(crate) fn take(self, delta: ChatDelta) {
         let over = self.current.try_update(|turn| {
             let turn = turn.as_mut()?;
             turn.answer.take(delta);
@@ -163,6 +177,9 @@ impl Talk {
     pub(crate) fn stop(self) {
         if let Some(id) = self.socket.get_untracked() {
             socket::send(id, r#"{"type":"cancel"}"#);
+        }
+        if let Some(id) = self.engine.get_untracked() {
+            engine::send(id, engine::CANCEL);
         }
         if self
             .current

@@ -4,14 +4,18 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use contract::carry::Parcel;
+use contract::chat::ChatTarget;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
 use contract::run::{RunSummary, RunView};
 use contract::{Problem, RunId};
 use serde::Deserialize;
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
 
 use crate::error::Fault;
-use crate::services::{datasets::Datasets, registry, runs::Runs, uploads};
+use crate::services::{carry, datasets::Datasets, registry, runs::Runs, uploads};
 use crate::state::AppState;
 
 /// Query of an upload.
@@ -106,6 +110,31 @@ pub async fn runs(State(state): State<AppState>) -> Result<Json<Vec<RunSummary>>
 pub async fn run(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<RunView>, Fault> {
     let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
     Ok(Json(Runs(state).view(&id).await?))
+}
+
+/// `GET /api/v1/weights?model=…&run=…&step=…`: what a model consists of, for a browser that runs it itself.
+pub async fn parcel(
+    State(state): State<AppState>,
+    Query(target): Query<ChatTarget>,
+) -> Result<Json<Parcel>, Fault> {
+    Ok(Json(carry::parcel(&state, &target).await?))
+}
+
+/// A file of a parcel.
+#[derive(Debug, Deserialize)]
+pub struct ParcelName {
+    name: String,
+}
+
+/// `GET /api/v1/weights/file?…&name=…`: one of its files, in whole or a range of it.
+pub async fn parcel_file(
+    State(state): State<AppState>,
+    Query(target): Query<ChatTarget>,
+    Query(ParcelName { name }): Query<ParcelName>,
+    request: axum::extract::Request,
+) -> Result<impl axum::response::IntoResponse, Fault> {
+    let path = carry::file(&state, &target, &name).await?;
+    Ok(ServeFile::new(path).oneshot(request).await)
 }
 
 /// `GET /healthz`: 200 while the database answers.

@@ -67,15 +67,20 @@ fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
     site && origin
 }
 
+/// Policy of the Web Worker in which a model runs: its own scripts, WebAssembly, and this server.
+const ENGINE_POLICY: &str =
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; frame-ancestors 'none'";
+
 /// Adds the headers that hold for every answer.
 pub async fn headers(request: Request, next: Next) -> Response {
+    let policy = if request.uri().path() == "/engine/worker.js" { ENGINE_POLICY } else { NO_PAGE_POLICY };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
-    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE_POLICY));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     response
 }
 

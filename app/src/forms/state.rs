@@ -185,7 +185,10 @@ impl Form {
             let datasets = 1 + draft.more_datasets.split(',').filter(|id| !id.is_empty()).count();
             // The dataset's own system text goes before that of the run, as in training.
             let prefix = hyper.as_ref().and_then(|hyper| {
-                source_prefixes(&hyper.source_prefix, datasets).ok()?.swap_remove(0).filter(|text| !text.is_empty())
+                source_prefixes(&hyper.source_prefix, datasets)
+                    .ok()?
+                    .swap_remove(0)
+                    .filter(|text| !text.is_empty())
             });
             Some(PreviewRequest {
                 dataset: DatasetId::parse(&draft.dataset)?,

@@ -1,6 +1,7 @@
 //! The playground: one question, one or two models side by side.
 
 mod pane;
+mod place;
 mod settings;
 
 use contract::chat::{ChatTarget, Voice};

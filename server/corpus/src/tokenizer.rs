@@ -116,7 +116,7 @@ impl ModelTokenizer {
     }
 
     /// Starts decoding ids one at a time.
-    pub fn stream(&self, skip_special: bool) -> DecodeStream<'_> {
+    pub fn stream(&self, skip_special: bool) -> DecodeStream<&Self> {
         DecodeStream::new(self, skip_special)
     }
 

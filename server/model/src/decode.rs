@@ -59,6 +59,20 @@ impl<B: Kernels> Sequence<B> {
     }
 }
 
+/// A text being written, one token a call of [`Generator::next`]; it borrows nothing, so whoever holds it may do other
+/// things between two tokens.
+pub struct Writing<B: Kernels> {
+    sequence: Sequence<B>,
+    config: SamplingConfig,
+}
+
+impl<B: Kernels> Writing<B> {
+    /// Why it ended, once it has.
+    pub fn finish(&self) -> Option<Finish> {
+        self.sequence.finish.as_ref().and_then(|finish| finish.as_ref().ok().copied())
+    }
+}
+
 /// Draws tokens from a model.
 pub struct Generator<'a, B: Kernels> {
     model: &'a CausalLm<B>,
@@ -102,9 +116,37 @@ impl<'a, B: Kernels> Generator<'a, B> {
         config: &SamplingConfig,
         mut on_token: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<(Vec<u32>, Finish)> {
-        let mut rows = self.generate_rows(&[prompt.to_vec()], config, |_, token| on_token(token))?;
-        let row = rows.remove(0);
-        row.finish.map(|finish| (row.tokens, finish))
+        let mut writing = self.begin(prompt, config)?;
+        let mut tokens = Vec::new();
+        while let Some(token) = self.next(&mut writing) {
+            let token = token?;
+            tokens.push(token);
+            if on_token(token).is_break() && writing.finish() != Some(Finish::Stop) {
+                return Ok((tokens, Finish::Cancelled));
+            }
+        }
+        Ok((tokens, writing.finish().unwrap_or(Finish::Length)))
+    }
+
+    /// Reads a prompt and begins to write after it. Fails as [`Generator::generate`] does.
+    pub fn begin(&self, prompt: &[u32], config: &SamplingConfig) -> Result<Writing<B>> {
+        config.check()?;
+        let sequence = self.start(prompt, config.max_new_tokens, config.seed)?;
+        Ok(Writing { sequence, config: config.clone() })
+    }
+
+    /// The next token; `None` once the text has ended.
+    pub fn next(&self, writing: &mut Writing<B>) -> Option<Result<u32>> {
+        let Writing { sequence, config } = writing;
+        if sequence.finish.is_some() {
+            return None;
+        }
+        let mut scores = self.step(&mut [sequence]).pop()?;
+        sequence.finish = self.advance(sequence, &mut scores, config, |_| ControlFlow::Continue(()));
+        match &sequence.finish {
+            Some(Err(error)) => Some(Err(error.clone())),
+            _ => Some(Ok(sequence.newest())),
+        }
     }
 
     /// Generates after each row of a padded batch (S-188: prompts are cut off); see [`Generator::generate_rows`].

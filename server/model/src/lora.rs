@@ -318,8 +318,16 @@ impl<B: Kernels> CausalLm<B> {
         let path = folder.join("adapter_config.json");
         let text = std::fs::read(&path).map_err(|error| ModelError::io(&path, &error))?;
         let config = LoraConfig::from_json(&text)?;
-        let weights = Weights::open(&folder.join("adapter_model.safetensors"))?;
-        self.put_adapter(&config, &mut |name, shape| match weights.shape(name) {
+        self.put_weights(&config, &Weights::open(&folder.join("adapter_model.safetensors"))?)
+    }
+
+    /// As [`CausalLm::load_adapter`], from the bytes of `adapter_config.json` and `adapter_model.safetensors`.
+    pub fn load_adapter_bytes(&mut self, config: &[u8], weights: &[u8]) -> Result<()> {
+        self.put_weights(&LoraConfig::from_json(config)?, &Weights::from_bytes(weights)?)
+    }
+
+    fn put_weights(&mut self, config: &LoraConfig, weights: &Weights) -> Result<()> {
+        self.put_adapter(config, &mut |name, shape| match weights.shape(name) {
             Some(found) if found != shape => Err(ModelError::new(
                 "weights.shape",
                 format!("Adapter tensor \"{name}\" has shape {found:?}, this model needs {shape:?}."),

@@ -50,7 +50,7 @@ pub(crate) enum Bytes {
     /// A file; pieces are read when asked for.
     File(PathBuf),
     /// All of it.
-    Memory(Arc<[u8]>),
+    Memory(Arc<Vec<u8>>),
 }
 
 impl Bytes {

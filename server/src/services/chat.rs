@@ -35,7 +35,7 @@ pub async fn answer(state: &AppState, request: ChatRequest) -> Result<Answer, Fa
 }
 
 /// Weights, template key and the system text a run was trained with.
-async fn resolve(
+pub(super) async fn resolve(
     state: &AppState,
     request: &ChatRequest,
 ) -> Result<(Weights, String, Option<String>), Fault> {

@@ -159,13 +159,7 @@ pub fn file_digest(path: &Path) -> Result<String, Problem> {
 
 /// End tokens that `generation_config.json` of a model folder names.
 pub fn generation_eos(folder: &Path) -> Vec<u32> {
-    let text = std::fs::read(folder.join("generation_config.json")).unwrap_or_default();
-    let config: Value = serde_json::from_slice(&text).unwrap_or_default();
-    let ids = match &config["eos_token_id"] {
-        Value::Array(ids) => ids.clone(),
-        one => vec![one.clone()],
-    };
-    ids.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
+    model::config::generation_eos(&std::fs::read(folder.join("generation_config.json")).unwrap_or_default())
 }
 
 /// The first eight digits of a digest as people read them: `9f2c·41ab`.

@@ -6,13 +6,14 @@ mod speaker;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use contract::chat::ChatDelta;
+use contract::chat::{ChatDelta, ChatMessage};
+use contract::generation::GenerationSettings;
 use contract::problem::Problem;
 use contract::worker::{GenerateCommand, GenerateLine};
 
 use crate::{output, problems};
 use inbox::Inbox;
-use speaker::Speaker;
+use speech::{Question, Speaker};
 
 /// Serves until stdin is closed.
 pub fn serve() -> ExitCode {
@@ -37,7 +38,7 @@ fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &In
             say(0, ChatDelta::Loading)?;
             // The old model goes first, so that two never lie in memory.
             *speaker = None;
-            match guarded(|| Speaker::load(model.as_ref(), checkpoint.as_ref().map(AsRef::as_ref))) {
+            match guarded(|| speaker::load(model.as_ref(), checkpoint.as_ref().map(AsRef::as_ref))) {
                 Ok(loaded) => {
                     let digest = loaded.digest().to_owned();
                     *speaker = Some(loaded);
@@ -51,7 +52,7 @@ fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &In
                 let speaker = speaker.as_ref().ok_or_else(|| {
                     Problem::new("chat.nothing_loaded", "No model is loaded.").hint("Load a model first.")
                 })?;
-                speaker.answer(&template, &messages, &settings, &mut |delta| {
+                answer(speaker, &template, &messages, &settings, &mut |delta| {
                     say(request, delta).is_ok() && !inbox.is_cancelled(request)
                 })
             });
@@ -63,6 +64,24 @@ fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &In
         }
         GenerateCommand::Cancel { .. } => Ok(()),
     }
+}
+
+/// Answers piece by piece; `emit` returns false once the answer is no longer wanted.
+fn answer(
+    speaker: &Speaker,
+    template: &str,
+    messages: &[ChatMessage],
+    settings: &GenerationSettings,
+    emit: &mut dyn FnMut(ChatDelta) -> bool,
+) -> Result<(), Problem> {
+    let seed = u64::from_ne_bytes(rundir::now_ms().to_ne_bytes());
+    let mut reply = speaker.ask(&Question { template, messages, settings, seed, clock: speaker::clock })?;
+    while let Some(piece) = reply.next() {
+        if !emit(piece?) {
+            reply.cancel();
+        }
+    }
+    Ok(())
 }
 
 fn say(request: u64, delta: ChatDelta) -> std::io::Result<()> {

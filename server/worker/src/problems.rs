@@ -3,16 +3,7 @@
 use std::path::Path;
 
 use contract::problem::Problem;
-use model::ModelError;
-
-/// A model's error, code and hint kept.
-pub fn of_model(error: ModelError) -> Problem {
-    let problem = Problem::new(error.code, error.message);
-    match error.hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
-}
+pub use speech::of_model;
 
 /// A file that could not be read or written.
 pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {

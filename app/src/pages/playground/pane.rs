@@ -5,6 +5,7 @@ use contract::generation::GenerationSettings;
 use leptos::prelude::*;
 
 use super::key;
+use super::place::{Place, PlaceSwitch};
 use crate::browser::value_of;
 use crate::chat::{Phase, Talk};
 use crate::components::transcript::Transcript;
@@ -17,12 +18,15 @@ pub(crate) struct Pane {
     pub(crate) voice: RwSignal<String>,
     /// The conversation.
     pub(crate) talk: Talk,
+    /// Where it is held.
+    pub(crate) place: Place,
 }
 
 impl Pane {
     /// A pane with a voice chosen.
     pub(crate) fn new(lost: &'static str, voice: &Voice) -> Self {
-        Self { voice: RwSignal::new(key(&voice.target)), talk: Talk::new(lost) }
+        let talk = Talk::new(lost);
+        Self { voice: RwSignal::new(key(&voice.target)), talk, place: Place::new(talk) }
     }
 
     /// Asks the voice chosen.
@@ -70,10 +74,12 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
                 <label class="visually-hidden" for=id.clone()>{w.voice}</label>
                 <select class="input voice" id=id on:change=move |event| {
                     pane.talk.clear();
+                    pane.place.leave();
                     pane.voice.set(value_of(&event));
                 }>{options}</select>
                 <span class=move || chip().0>{move || chip().1}</span>
             </div>
+            <PlaceSwitch place=pane.place voice=pane.voice/>
             <div class="pane-talk" aria-live="polite" aria-busy=move || pane.talk.busy().to_string() tabindex="0" role="log" aria-label=w.answer>
                 <Show when=move || pane.talk.current.with(Option::is_none)><p class="small">{w.no_question}</p></Show>
                 <Transcript talk=pane.talk/>

@@ -1,14 +1,17 @@
 //! Decoding ids one at a time without ever printing half a character.
 
+use std::ops::Deref;
+
 use super::ModelTokenizer;
 
 /// Longest wait for the rest of a character, in tokens; then U+FFFD is printed.
 const PATIENCE: usize = 16;
 
-/// Text of a growing list of ids. The joined pieces equal the decoding of the whole list.
+/// Text of a growing list of ids. The joined pieces equal the decoding of the whole list. `T` is a reference to the
+/// tokenizer, or a counted one where the stream outlives a borrow.
 #[derive(Clone, Debug)]
-pub struct DecodeStream<'t> {
-    tokenizer: &'t ModelTokenizer,
+pub struct DecodeStream<T: Deref<Target = ModelTokenizer>> {
+    tokenizer: T,
     skip_special: bool,
     /// Ids from the last piece on: those already printed (for context), then the waiting ones.
     ids: Vec<u32>,
@@ -16,8 +19,9 @@ pub struct DecodeStream<'t> {
     prefix: String,
 }
 
-impl<'t> DecodeStream<'t> {
-    pub(super) fn new(tokenizer: &'t ModelTokenizer, skip_special: bool) -> Self {
+impl<T: Deref<Target = ModelTokenizer>> DecodeStream<T> {
+    /// An empty stream; `skip_special` leaves special tokens out.
+    pub fn new(tokenizer: T, skip_special: bool) -> Self {
         Self { tokenizer, skip_special, ids: Vec::new(), printed: 0, prefix: String::new() }
     }
 

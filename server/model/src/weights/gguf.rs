@@ -136,8 +136,8 @@ impl Gguf {
     }
 
     /// Reads a file that lies in memory.
-    pub fn from_bytes(bytes: impl Into<std::sync::Arc<[u8]>>) -> Result<Self> {
-        Self::parse(Bytes::Memory(bytes.into()))
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self> {
+        Self::parse(Bytes::Memory(std::sync::Arc::new(bytes.into())))
     }
 
     fn parse(bytes: Bytes) -> Result<Self> {

@@ -119,9 +119,9 @@ impl Weights {
     }
 
     /// Reads a whole file that lies in memory.
-    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self> {
         let mut all = Self::default();
-        all.add(Bytes::Memory(bytes.into()), "model.safetensors")?;
+        all.add(Bytes::Memory(Arc::new(bytes.into())), "model.safetensors")?;
         Ok(all)
     }
 

@@ -1,0 +1,183 @@
+//! Where a pane's model answers: on the server, or in this browser.
+
+use contract::Problem;
+use contract::carry::EngineNews;
+use contract::chat::{ChatDelta, ChatTarget};
+use leptos::prelude::*;
+
+use crate::browser::engine::{self, EngineId};
+use crate::browser::{checked_of, encode};
+use crate::chat::Talk;
+use crate::words::amounts::size;
+use crate::words::{fill, problem_text, words};
+
+/// How far the model has come into this browser.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Stage {
+    /// The server answers.
+    #[default]
+    Server,
+    /// Its size is being asked for.
+    Asked,
+    /// Its size is known; nothing has been fetched.
+    Offered { bytes: u64, kept: u64 },
+    /// It is being fetched.
+    Fetching { loaded: u64, total: u64 },
+    /// It answers here.
+    Here,
+    /// It cannot.
+    Refused(Problem),
+}
+
+/// The place of a pane; copyable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    stage: RwSignal<Stage>,
+    worker: RwSignal<Option<EngineId>>,
+    talk: Talk,
+}
+
+impl Place {
+    /// At first the server answers.
+    pub(crate) fn new(talk: Talk) -> Self {
+        Self { stage: RwSignal::default(), worker: RwSignal::new(None), talk }
+    }
+
+    /// Back to the server; the model's memory is freed, what was fetched stays kept.
+    pub(crate) fn leave(self) {
+        if let Some(Some(id)) = self.worker.try_get_untracked() {
+            engine::close(id);
+        }
+        self.worker.try_set(None);
+        self.talk.engine.try_set(None);
+        self.stage.try_set(Stage::Server);
+    }
+
+    fn enter(self, target: &ChatTarget) {
+        self.leave();
+        self.stage.set(Stage::Asked);
+        let id = engine::open(move |said| match said {
+            Some(text) => self.hear(&text),
+            None => self.refuse(Problem::new("engine.fault", words().play.no_engine)),
+        });
+        match id {
+            None => self.refuse(Problem::new("engine.fault", words().play.no_engine)),
+            Some(id) => {
+                self.worker.set(Some(id));
+                engine::describe(id, &query(target));
+            }
+        }
+    }
+
+    fn refuse(self, problem: Problem) {
+        self.leave();
+        self.stage.try_set(Stage::Refused(problem));
+    }
+
+    fn hear(self, text: &str) {
+        if let Ok(news) = serde_json::from_str::<EngineNews>(text) {
+            match news {
+                EngineNews::Size { bytes, kept } => {
+                    self.stage.try_set(Stage::Offered { bytes, kept });
+                    if kept >= bytes {
+                        self.load();
+                    }
+                }
+                EngineNews::Progress { loaded, total } => {
+                    self.stage.try_set(Stage::Fetching { loaded, total });
+                }
+                EngineNews::Loaded => {
+                    self.talk.engine.try_set(self.worker.get_untracked());
+                    self.stage.try_set(Stage::Here);
+                }
+                EngineNews::Refused { problem } => self.refuse(problem),
+            }
+        } else if let Ok(delta) = serde_json::from_str::<ChatDelta>(text) {
+            self.talk.take(delta);
+        }
+    }
+
+    fn load(self) {
+        if let Some(Some(id)) = self.worker.try_get_untracked() {
+            let total = match self.stage.get_untracked() {
+                Stage::Offered { bytes, .. } => bytes,
+                _ => 0,
+            };
+            self.stage.set(Stage::Fetching { loaded: 0, total });
+            engine::send(id, engine::LOAD);
+        }
+    }
+}
+
+/// A target as the query of the server's routes for weights.
+fn query(target: &ChatTarget) -> String {
+    let mut query = format!("model={}", encode(target.model.as_str()));
+    if let Some(run) = &target.run {
+        query.push_str(&format!("&run={}", encode(run.as_str())));
+    }
+    if let Some(step) = target.step {
+        query.push_str(&format!("&step={step}"));
+    }
+    query
+}
+
+/// The switch of a pane with what it leads to.
+#[component]
+pub(crate) fn PlaceSwitch(place: Place, voice: RwSignal<String>) -> impl IntoView {
+    let w = words();
+    let stage = place.stage;
+    let elsewhere = move || !matches!(stage.get(), Stage::Server | Stage::Refused(_));
+    on_cleanup(move || place.leave());
+    let state = move || match stage.get() {
+        Stage::Server => ().into_any(),
+        Stage::Asked => view! { <span class="small">{w.play.place_asking}</span> }.into_any(),
+        Stage::Offered { bytes, kept } => {
+            let label = fill(w.play.place_load, &[&size(bytes - kept)]);
+            view! { <button type="button" class="btn" on:click=move |_| place.load()>{label}</button> }
+                .into_any()
+        }
+        Stage::Fetching { loaded, total } => {
+            let text = fill(w.play.place_fetching, &[&size(loaded), &size(total)]);
+            view! {
+                <progress class="small-bar" max=total.to_string() value=loaded.to_string() aria-label=w.play.place_bar></progress>
+                <span class="small num">{text}</span>
+                <button type="button" class="btn quiet" on:click=move |_| place.leave()>{w.play.place_cancel}</button>
+            }
+            .into_any()
+        }
+        Stage::Here => view! { <span class="small">{w.play.place_here}</span> }.into_any(),
+        Stage::Refused(problem) => {
+            view! { <span class="error" role="alert">{problem_text(w.lang, &problem)}</span> }.into_any()
+        }
+    };
+    view! {
+        <div class="place">
+            <label class="check">
+                <input type="checkbox" prop:checked=elsewhere on:change=move |event| {
+                    match (checked_of(&event), serde_json::from_str::<ChatTarget>(&voice.get_untracked())) {
+                        (true, Ok(target)) => place.enter(&target),
+                        _ => place.leave(),
+                    }
+                }/>
+                <span>{w.play.place}</span>
+            </label>
+            {state}
+        </div>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{ModelId, RunId};
+
+    use super::*;
+
+    #[test]
+    fn a_target_becomes_a_query() {
+        let mut target = ChatTarget { model: ModelId("m 1".to_owned()), run: None, step: Some(4) };
+        assert_eq!(query(&target), "model=m%201&step=4");
+        target.run = Some(RunId("r".to_owned()));
+        assert_eq!(query(&target), "model=m%201&run=r&step=4");
+    }
+}

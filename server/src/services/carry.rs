@@ -1,0 +1,122 @@
+//! What a model consists of, for a browser that wants to run it itself.
+
+use std::path::{Path, PathBuf};
+
+use contract::Problem;
+use contract::carry::{MOST_BYTES, Parcel, ParcelFile};
+use contract::chat::{ChatRequest, ChatTarget};
+use contract::checkpoint::Manifest;
+use contract::generation::GenerationSettings;
+use contract::model::ModelFacts;
+
+use super::chat;
+use crate::error::Fault;
+use crate::generation::Weights;
+use crate::state::AppState;
+
+/// Weights of a model, in the order of preference.
+const WEIGHTS: [&str; 2] = ["model.gguf", "model.safetensors"];
+/// The rest of a model; what is not there is left out.
+const BESIDE: [&str; 6] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
+const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
+/// A file of a parcel and where it lies.
+struct Found {
+    file: ParcelFile,
+    path: PathBuf,
+}
+
+/// What a target consists of.
+///
+/// # Errors
+/// A target that is gone, weights in several files, or more than a browser can hold.
+pub async fn parcel(state: &AppState, target: &ChatTarget) -> Result<Parcel, Fault> {
+    let (weights, template, system) = resolve(state, target).await?;
+    let (digest, found) = tokio::task::spawn_blocking(move || collect(&weights)).await??;
+    let parcel = Parcel { digest, template, system, files: found.into_iter().map(|one| one.file).collect() };
+    if parcel.bytes() > MOST_BYTES {
+        let message = format!("This model takes {} MB; a browser holds less.", parcel.bytes() / 1_000_000);
+        return Err(Problem::new("engine.too_large", message).hint("Talk to it on the server.").into());
+    }
+    Ok(parcel)
+}
+
+/// Where a file of a target lies; only files of its parcel are found.
+pub async fn file(state: &AppState, target: &ChatTarget, name: &str) -> Result<PathBuf, Fault> {
+    let (weights, ..) = resolve(state, target).await?;
+    let (_, found) = tokio::task::spawn_blocking(move || collect(&weights)).await??;
+    let one = found.into_iter().find(|one| one.file.name == name);
+    Ok(one.ok_or_else(|| Problem::not_found("file"))?.path)
+}
+
+async fn resolve(state: &AppState, target: &ChatTarget) -> Result<(Weights, String, Option<String>), Fault> {
+    let settings = GenerationSettings::default();
+    let request = ChatRequest { target: target.clone(), template: None, messages: Vec::new(), settings };
+    chat::resolve(state, &request).await
+}
+
+fn collect(weights: &Weights) -> Result<(String, Vec<Found>), Problem> {
+    let base = &weights.model;
+    let tuned = weights.checkpoint.as_deref();
+    let adapter = tuned.filter(|folder| folder.join(ADAPTER[0]).is_file());
+    let whole = tuned.filter(|_| adapter.is_none());
+    let source = whole.unwrap_or(base);
+    let base_digest = digest_of(source);
+    let mut found = Vec::new();
+    let main = WEIGHTS.into_iter().find_map(|name| find(source, name, name, &base_digest));
+    found.push(main.ok_or_else(|| {
+        Problem::new("engine.shards", "The weights of this model lie in several files.")
+            .hint("Talk to it on the server.")
+    })?);
+    for name in BESIDE {
+        let tokenizer = whole.and_then(|folder| find(folder, name, name, &base_digest));
+        found.extend(tokenizer.or_else(|| find(base, name, name, &base_digest)));
+    }
+    let mut digest = short(&base_digest);
+    if let Some(folder) = adapter {
+        let own = digest_of(folder);
+        digest = format!("{digest} + lora {}", short(&own));
+        for name in ADAPTER {
+            found.extend(find(folder, name, &format!("adapter/{name}"), &own));
+        }
+    }
+    Ok((digest, found))
+}
+
+fn find(folder: &Path, file: &str, name: &str, digest: &str) -> Option<Found> {
+    let path = folder.join(file);
+    let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
+    let listed = manifest(folder).and_then(|m| m.files.into_iter().find(|entry| entry.name == file));
+    let facts = || facts(folder).filter(|_| file == "model.safetensors").map(|facts| facts.digest);
+    let sha256 = listed.map(|entry| entry.sha256).or_else(facts);
+    let key = format!("{digest}/{name}/{bytes}");
+    Some(Found { file: ParcelFile { name: name.to_owned(), bytes, key, sha256 }, path })
+}
+
+/// SHA-256 of the weights in a folder, as its facts or its manifest tell it.
+fn digest_of(folder: &Path) -> String {
+    let facts = facts(folder).map(|facts| facts.digest);
+    facts.or_else(|| manifest(folder).map(|manifest| manifest.digest)).unwrap_or_default()
+}
+
+fn facts(folder: &Path) -> Option<ModelFacts> {
+    serde_json::from_slice(&std::fs::read(folder.join("burnish.json")).ok()?).ok()
+}
+
+fn manifest(folder: &Path) -> Option<Manifest> {
+    serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).ok()?).ok()
+}
+
+fn short(digest: &str) -> String {
+    match (digest.get(..4), digest.get(4..8)) {
+        (Some(left), Some(right)) => format!("{left}·{right}"),
+        _ => digest.to_owned(),
+    }
+}
