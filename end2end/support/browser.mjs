@@ -47,7 +47,8 @@ export async function open(browser, server, path, { width = 1440, height = 900, 
 /** Goes to a path and waits until the page answers to clicks. */
 export async function goto(page, path, javaScriptEnabled = true) {
   await page.goto(path);
-  if (javaScriptEnabled) await page.locator("html[data-hydrated]").waitFor({ state: "attached" });
+  if (!javaScriptEnabled) return;
+  await page.locator("html[data-hydrated]").waitFor({ state: "attached" }).catch((error) => { noFaults(page); throw error; });
 }
 
 export function noFaults(page) {
