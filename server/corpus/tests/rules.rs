@@ -58,7 +58,7 @@ fn write(folder: &Path, name: &str, rows: &[Value]) -> std::path::PathBuf {
 }
 
 #[test]
-fn s_023_s_032_s_035_s_079_sets_of_one_run_keep_their_columns_and_prefixes() {
+fn s_023_s_032_s_035_s_052_s_079_sets_of_one_run_keep_their_columns_and_prefixes() {
     let folder = tempfile::tempdir().unwrap();
     let one = write(folder.path(), "one.jsonl", &[json!({"instruction": "a?", "output": "A."})]);
     let two =
