@@ -156,6 +156,9 @@ fn s_140_ppo_needs_no_answer_unless_as_the_original_did() {
         panic!("left out")
     };
     assert!(prompt.reference.is_empty() && !prompt.input_ids.is_empty());
+    let text = Mapping { prompt: Some("instruction".into()), ..Mapping::empty(DataFormat::Text) };
+    assert!(DataFormat::Text.fits(Stage::Ppo) && !DataFormat::Text.fits(Stage::Sft));
+    assert_eq!(ppo.encode_row(&cells, &text, None).unwrap().unwrap(), Example::Prompt(prompt), "a line asks");
     ppo.behaviour = Behaviour::Original;
     assert_eq!(ppo.encode_row(&cells, &alpaca(), None).unwrap().unwrap_err(), "output is empty");
 }

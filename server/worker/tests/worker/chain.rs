@@ -164,7 +164,7 @@ fn s_105_a_wrong_reward_model_is_refused_before_anything_is_loaded() {
 }
 
 #[test]
-fn s_163_s_164_s_166_s_167_s_190_answers_are_measured_and_written() {
+fn s_163_s_166_s_167_s_190_answers_are_measured_and_written() {
     let place = tempfile::tempdir().expect("a folder");
     let values = [("predict_with_generate", "true"), ("dev_ratio", "0.2"), ("predict_temperature", "0")];
     let run = complete(place.path(), "sft", &of(Stage::Sft, &place, &values));
