@@ -40,7 +40,9 @@ impl Conversation {
     pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, String> {
         match mapping.format {
             DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, false),
-            DataFormat::Text => Ok(Self { system: None, turns: vec![(text_of(row, mapping)?, String::new())] }),
+            DataFormat::Text => {
+                Ok(Self { system: None, turns: vec![(text_of(row, mapping)?, String::new())] })
+            }
             _ => Self::from_row(row, mapping),
         }
     }

