@@ -191,7 +191,7 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
 }
 
 #[test]
-fn a_store_is_named_by_everything_that_decides_its_rows() {
+fn s_026_a_store_is_named_by_everything_that_decides_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 10), alpaca(), Stage::Sft);
     let digests = ["d".to_owned()];
