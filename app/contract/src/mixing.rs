@@ -102,7 +102,9 @@ pub fn mixing_weights(typed: &str, datasets: usize) -> Result<Vec<f64>, Problem>
     weights.filter(|all| all.len() == datasets).ok_or_else(|| {
         Problem::new(
             "form.weights",
-            format!("The weights must be {datasets} numbers above 0, separated by commas; they are \"{typed}\"."),
+            format!(
+                "The weights must be {datasets} numbers above 0, separated by commas; they are \"{typed}\"."
+            ),
         )
         .field("mixing_weights")
         .hint("Give every dataset one, in their order, for example 2,1.")

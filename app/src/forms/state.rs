@@ -40,9 +40,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) from: &'a str,
 }
 
-/// Whether a dataset fits a stage: plain text is read, everything else is answered.
+/// Whether a dataset fits a stage: plain text is read, everything else is answered. One whose columns have yet to be
+/// named fits none.
 pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
-    dataset.inspection.mapping.format.fits(stage)
+    dataset.inspection.usable > 0 && dataset.inspection.mapping.format.fits(stage)
 }
 
 /// The template a model starts with.
@@ -185,7 +186,10 @@ impl Form {
             let datasets = 1 + draft.more_datasets.split(',').filter(|id| !id.is_empty()).count();
             // The dataset's own system text goes before that of the run, as in training.
             let prefix = hyper.as_ref().and_then(|hyper| {
-                source_prefixes(&hyper.source_prefix, datasets).ok()?.swap_remove(0).filter(|text| !text.is_empty())
+                source_prefixes(&hyper.source_prefix, datasets)
+                    .ok()?
+                    .swap_remove(0)
+                    .filter(|text| !text.is_empty())
             });
             Some(PreviewRequest {
                 dataset: DatasetId::parse(&draft.dataset)?,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use contract::params::Hyper;
 use contract::problem::Problem;
+use corpus::Encoded;
 use corpus::encode::{EncodedPair, EncodedPrompt, Example};
 use corpus::prepared::Prepared;
 use corpus::sampler::{order, split, windowed_order};
-use corpus::Encoded;
 
 /// A row in the trainer's form.
 pub trait TrainRow: Sized {

@@ -103,7 +103,8 @@ mod tests {
         touch(&place("used.json"));
         touch(&place("old.json"));
         tidy_to(folder.path(), 600, ABANDONED);
-        let there = |name: &str| ["rows", "offsets", "json"].map(|end| place(&format!("{name}.{end}")).exists());
+        let there =
+            |name: &str| ["rows", "offsets", "json"].map(|end| place(&format!("{name}.{end}")).exists());
         assert_eq!((there("new"), there("used"), there("old")), ([false; 3], [true; 3], [true; 3]));
         assert!(place("other.txt").exists());
     }

@@ -110,11 +110,7 @@ struct Voice<'a> {
 }
 
 impl<'a> Voice<'a> {
-    fn new(
-        text: DecodeStream<'a>,
-        stop: StopFilter,
-        emit: &'a mut dyn FnMut(ChatDelta) -> bool,
-    ) -> Self {
+    fn new(text: DecodeStream<'a>, stop: StopFilter, emit: &'a mut dyn FnMut(ChatDelta) -> bool) -> Self {
         Self { text, stop, emit, tokens: 0, begun: Instant::now(), first: None }
     }
 

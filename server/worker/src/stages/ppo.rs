@@ -117,7 +117,8 @@ impl<B: Kernels> Ppo<B> {
 
     /// A response shorter than two tokens becomes two end tokens (S-204).
     fn cleaned(&self, ids: Vec<u32>) -> Vec<u32> {
-        let end = self.encoder.tokenizer.eos_id().or(self.stop.ids.first().copied()).unwrap_or(self.data.pad_id);
+        let end =
+            self.encoder.tokenizer.eos_id().or(self.stop.ids.first().copied()).unwrap_or(self.data.pad_id);
         if ids.len() < 2 { vec![end, end] } else { ids }
     }
 

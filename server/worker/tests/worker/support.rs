@@ -122,7 +122,7 @@ pub(crate) fn spec_of(stage: Stage, folder: &Path, tuning: Tuning, values: &[(&s
             kind: FileKind::Jsonl,
             mapping,
             sha256: String::new(),
-                rows: 0,
+            rows: 0,
         },
         more_datasets: Vec::new(),
         prepared: String::new(),
