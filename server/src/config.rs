@@ -104,14 +104,14 @@ impl Config {
         self.data_dir.join("burnish.sqlite")
     }
 
-    /// Folder of a kind of thing: `datasets`, `health`, `models`, `runs`, `uploads`.
+    /// Folder of a kind of thing: `datasets`, `health`, `models`, `prepared`, `runs`, `uploads`.
     pub fn folder(&self, kind: &str) -> PathBuf {
         self.data_dir.join(kind)
     }
 
     /// Makes every folder of the data directory.
     pub fn make_folders(&self) -> std::io::Result<()> {
-        for kind in ["datasets", "health", "models", "runs", "uploads"] {
+        for kind in ["datasets", "health", "models", "prepared", "runs", "uploads"] {
             std::fs::create_dir_all(self.folder(kind))?;
         }
         Ok(())

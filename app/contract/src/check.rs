@@ -1,5 +1,6 @@
 //! Checks a draft as a whole; returns every problem, so that a form can show them all.
 
+use crate::dataset::{mixing_weights, source_prefixes};
 use crate::ids::{DatasetId, ModelId};
 use crate::params::Hyper;
 use crate::problem::Problem;
@@ -14,6 +15,8 @@ pub struct Checked {
     pub name: String,
     /// Dataset.
     pub dataset: DatasetId,
+    /// Further datasets, in order.
+    pub more_datasets: Vec<DatasetId>,
     /// Model.
     pub model: ModelId,
     /// Template key.
@@ -45,6 +48,7 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
     };
     let name = draft.name.trim();
     let dataset = DatasetId::parse(&draft.dataset);
+    let more_datasets = more_datasets(draft);
     let model = ModelId::parse(&draft.model);
     let stage = Stage::parse(&draft.stage).filter(|stage| Stage::OFFERED.contains(stage));
     let tuning = Tuning::parse(&draft.tuning);
@@ -55,6 +59,12 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
         "The name is longer than 120 characters.",
     );
     need(dataset.is_some(), "dataset", "form.missing", "Choose a dataset.");
+    need(
+        more_datasets.is_some(),
+        "more_datasets",
+        "form.unknown_choice",
+        "Every dataset may be chosen once, and must be one of yours.",
+    );
     need(model.is_some(), "model", "form.missing", "Choose a model.");
     need(
         stage.is_some(),
@@ -91,12 +101,16 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
     }
     if let Some(hyper) = &hyper {
         problems.extend(cross_field(hyper, tuning));
+        let datasets = 1 + more_datasets.as_ref().map_or(0, Vec::len);
+        problems.extend(source_prefixes(&hyper.source_prefix, datasets).err());
+        problems.extend(mixing_weights(&hyper.mixing_weights, datasets).err());
     }
     match (dataset, model, stage, tuning, hyper) {
         (Some(dataset), Some(model), Some(stage), Some(tuning), Some(hyper)) if problems.is_empty() => {
             Ok(Checked {
                 name: name.to_owned(),
                 dataset,
+                more_datasets: more_datasets.unwrap_or_default(),
                 model,
                 template: draft.template.clone(),
                 system: draft.system.trim().to_owned(),
@@ -109,6 +123,20 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
         }
         _ => Err(problems),
     }
+}
+
+/// The further datasets of a draft; `None` when one is no id, or stands there twice.
+fn more_datasets(draft: &Draft) -> Option<Vec<DatasetId>> {
+    let typed = draft.more_datasets.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let mut all: Vec<DatasetId> = Vec::new();
+    for one in typed {
+        let id = DatasetId::parse(one)?;
+        if one == draft.dataset || all.contains(&id) {
+            return None;
+        }
+        all.push(id);
+    }
+    Some(all)
 }
 
 fn unreadable_checkpoint(key: &str, typed: &str) -> Problem {
@@ -207,6 +235,21 @@ mod tests {
         assert_eq!(codes(&several("full")), ["form.one_checkpoint"]);
         assert_eq!(codes(&several("freeze")), ["form.one_checkpoint"]);
         assert_eq!(check(&several("lora")).expect("fine").adapters.len(), 2);
+    }
+
+    #[test]
+    fn s_032_prefixes_and_weights_are_counted_against_the_datasets() {
+        let with = |more: &str, key: &str, value: &str| Draft {
+            more_datasets: more.to_owned(),
+            values: [(key.to_owned(), value.to_owned())].into(),
+            ..whole("sft", "lora")
+        };
+        assert_eq!(codes(&with("d2", "source_prefix", "a|b|c")), ["form.prefix_count"]);
+        assert_eq!(codes(&with("d2", "mixing_weights", "1,2,3")), ["form.weights"]);
+        assert_eq!(codes(&with("d1", "mixing", "concatenate")), ["form.unknown_choice"], "the first again");
+        assert_eq!(codes(&with("d2,d2", "mixing", "concatenate")), ["form.unknown_choice"]);
+        let checked = check(&with("d2, d3", "source_prefix", "a|b|c")).expect("fine");
+        assert_eq!(checked.more_datasets.len(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::PreviewRequest;
+use crate::dataset::{Behaviour, PreviewRequest};
 use crate::health::{HealthReport, Progress};
 use crate::ids::{DatasetId, ModelId};
 use crate::problem::Problem;
@@ -23,6 +23,9 @@ pub struct CheckupRequest {
     pub max_source_length: usize,
     /// Longest answer, tokens (S-028).
     pub max_target_length: usize,
+    /// Corrected, or as the original did it.
+    #[serde(default)]
+    pub behaviour: Behaviour,
 }
 
 impl CheckupRequest {
@@ -36,6 +39,7 @@ impl CheckupRequest {
             system: String::new(),
             max_source_length: self.max_source_length,
             max_target_length: self.max_target_length,
+            behaviour: self.behaviour,
             row,
         }
     }

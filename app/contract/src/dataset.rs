@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::DatasetId;
 use crate::stage::Stage;
 
-pub use crate::mixing::{Behaviour, Mixing, source_prefixes};
+pub use crate::mixing::{Behaviour, Mixing, mixing_weights, source_prefixes};
 
 /// Kind of file, from its extension (S-071).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,6 +317,9 @@ pub struct PreviewRequest {
     pub max_source_length: usize,
     /// Longest answer, tokens (S-028).
     pub max_target_length: usize,
+    /// Corrected, or as the original did it.
+    #[serde(default)]
+    pub behaviour: Behaviour,
     /// Row, from 1.
     pub row: u64,
 }

@@ -88,6 +88,29 @@ pub fn source_prefixes(typed: &str, datasets: usize) -> Result<Vec<Option<String
     }
 }
 
+/// The weight of each of `datasets` datasets: as many numbers above 0 as there are, separated by commas. Empty text
+/// means that all weigh the same.
+///
+/// # Errors
+/// `form.weights` when their number is another, or one is no number above 0.
+pub fn mixing_weights(typed: &str, datasets: usize) -> Result<Vec<f64>, Problem> {
+    if typed.trim().is_empty() {
+        return Ok(vec![1.0; datasets]);
+    }
+    let number = |part: &str| part.trim().parse::<f64>().ok().filter(|one| one.is_finite() && *one > 0.0);
+    let weights: Option<Vec<f64>> = typed.split(',').map(number).collect();
+    weights.filter(|all| all.len() == datasets).ok_or_else(|| {
+        Problem::new(
+            "form.weights",
+            format!(
+                "The weights must be {datasets} numbers above 0, separated by commas; they are \"{typed}\"."
+            ),
+        )
+        .field("mixing_weights")
+        .hint("Give every dataset one, in their order, for example 2,1.")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +123,14 @@ mod tests {
         assert_eq!(source_prefixes("a|b", 2).unwrap(), [some("a"), some("b")]);
         let problem = source_prefixes("a|b", 3).unwrap_err();
         assert_eq!(problem.message, "The number of prefixes should be either identical with datasets or 1.");
+    }
+
+    #[test]
+    fn weights_are_numbers_above_nothing_one_for_each_dataset() {
+        assert_eq!(mixing_weights(" ", 3).unwrap(), [1.0, 1.0, 1.0]);
+        assert_eq!(mixing_weights("2, 0.5", 2).unwrap(), [2.0, 0.5]);
+        for bad in ["1", "1,2,3", "1,0", "1,-2", "1,nan", "1,inf", "1,x", "1,"] {
+            assert_eq!(mixing_weights(bad, 2).unwrap_err().form_key(), Some("mixing_weights"), "{bad}");
+        }
     }
 }

@@ -48,6 +48,11 @@ pub enum Kind {
     Choice(&'static [(&'static str, Words)]),
     /// A comma-separated list out of the names given.
     Names(&'static [&'static str]),
+    /// Any text; it may be empty.
+    Text {
+        /// Most characters.
+        longest: usize,
+    },
 }
 
 /// One hyperparameter.
@@ -94,6 +99,12 @@ impl Param {
                     self.problem("form.unknown_choice", format!("\"{text}\" is none of {}.", keys.join(", ")))
                 })
             }
+            Kind::Text { longest } => (text.chars().count() <= longest).then_some(()).ok_or_else(|| {
+                self.problem(
+                    "form.too_long",
+                    format!("{} is longer than {longest} characters.", self.label.en),
+                )
+            }),
             Kind::Names(names) => {
                 let chosen: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
                 if chosen.is_empty() {

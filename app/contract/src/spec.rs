@@ -21,6 +21,9 @@ pub struct Draft {
     /// Dataset id.
     #[serde(default)]
     pub dataset: String,
+    /// Ids of further datasets, separated by commas, in the order they are read; empty: none.
+    #[serde(default)]
+    pub more_datasets: String,
     /// Model id.
     #[serde(default)]
     pub model: String,
@@ -64,6 +67,12 @@ pub struct RunSpec {
     pub model: ModelRef,
     /// Dataset.
     pub dataset: DatasetRef,
+    /// Further datasets, mixed with the first as [`Hyper::mixing`] says (S-023).
+    #[serde(default)]
+    pub more_datasets: Vec<DatasetRef>,
+    /// Folder of prepared rows, shared by all runs; empty: one within the run directory.
+    #[serde(default)]
+    pub prepared: String,
     /// Template key, see [`crate::templates`].
     pub template: String,
     /// System text; empty: the template's own.
@@ -79,6 +88,11 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
+    /// Every dataset, in the order they are read.
+    pub fn datasets(&self) -> impl Iterator<Item = &DatasetRef> {
+        std::iter::once(&self.dataset).chain(&self.more_datasets)
+    }
+
     /// How many of [`RunSpec::adapters`] are merged into the base before training; the one after them, if any, is
     /// trained further (S-124).
     pub fn merged_adapters(&self) -> usize {
@@ -160,6 +174,9 @@ pub struct DatasetRef {
     pub mapping: Mapping,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// Rows in the file as counted when it came; 0: not known. Decides how a run begins, never which rows it reads.
+    #[serde(default)]
+    pub rows: u64,
 }
 
 #[cfg(test)]

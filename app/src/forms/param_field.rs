@@ -31,10 +31,16 @@ fn ParamField(form: Form, param: &'static Param) -> impl IntoView {
     let control = match param.kind {
         Kind::Choice(options) => view! { <Choice form param options/> }.into_any(),
         Kind::Names(names) => return view! { <Names form param names error/> }.into_any(),
-        Kind::Int { .. } | Kind::Float { .. } => view! { <Number form param error/> }.into_any(),
+        Kind::Int { .. } | Kind::Float { .. } | Kind::Text { .. } => {
+            view! { <Typed form param error/> }.into_any()
+        }
     };
     let default = Memo::new(move |_| (param.default)(form.stage(), form.tuning()));
-    let changed = move || form.draft.with(|draft| draft.values.get(key).is_some_and(|v| v != default.get()));
+    // What is empty by default is emptied by hand.
+    let changed = move || {
+        let default = default.get();
+        !default.is_empty() && form.draft.with(|draft| draft.values.get(key).is_some_and(|v| *v != default))
+    };
     view! {
         <div class="param">
             <Field id=key label=w.lang.of(param.label) unit=w.lang.of(param.unit) help=w.lang.of(param.help) error=error>
@@ -51,12 +57,16 @@ fn ParamField(form: Form, param: &'static Param) -> impl IntoView {
 }
 
 #[component]
-fn Number(form: Form, param: &'static Param, error: Signal<Option<String>>) -> impl IntoView {
+fn Typed(form: Form, param: &'static Param, error: Signal<Option<String>>) -> impl IntoView {
     let key = param.key;
     let value = Memo::new(move |_| form.draft.with(|draft| shown(draft, key, form.stage(), form.tuning())));
-    let mode = if matches!(param.kind, Kind::Int { .. }) { "numeric" } else { "decimal" };
+    let (mode, class) = match param.kind {
+        Kind::Int { .. } => ("numeric", "input num"),
+        Kind::Text { .. } => ("text", "input"),
+        _ => ("decimal", "input num"),
+    };
     view! {
-        <input class="input num" id=key name=key type="text" inputmode=mode autocomplete="off" spellcheck="false"
+        <input class=class id=key name=key type="text" inputmode=mode autocomplete="off" spellcheck="false"
             value=value.get_untracked() prop:value=move || value.get()
             aria-describedby=described_by(key)
             aria-invalid=move || error.get().is_some().then_some("true")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contract::chat::Voice;
 use contract::check::check;
-use contract::dataset::{DatasetView, PreviewRequest};
+use contract::dataset::{Behaviour, DatasetView, Mixing, PreviewRequest, source_prefixes};
 use contract::model::ModelView;
 use contract::params::{Hyper, param};
 use contract::spec::{CheckpointKey, Draft};
@@ -40,9 +40,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) from: &'a str,
 }
 
-/// Whether a dataset fits a stage: plain text is read, everything else is answered.
+/// Whether a dataset fits a stage: plain text is read, everything else is answered. One whose columns have yet to be
+/// named fits none.
 pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
-    dataset.inspection.mapping.format.fits(stage)
+    dataset.inspection.usable > 0 && dataset.inspection.mapping.format.fits(stage)
 }
 
 /// The template a model starts with.
@@ -125,6 +126,7 @@ impl Form {
                 draft.reward_model.clear();
             }
             let keeps = datasets.iter().any(|d| d.id.0 == draft.dataset && fits(d, stage));
+            draft.more_datasets.clear();
             if !keeps {
                 let other = datasets.iter().find(|d| fits(d, stage));
                 draft.dataset = other.map(|d| d.id.0.clone()).unwrap_or_default();
@@ -168,9 +170,11 @@ impl Form {
     pub(crate) fn plan(self) -> Option<Plan> {
         let draft = self.draft.get();
         let usable = self.datasets.with_value(|datasets| {
-            datasets.iter().find(|d| d.id.0 == draft.dataset).map(|d| d.inspection.usable)
+            let rows = |id: &str| datasets.iter().find(|d| d.id.0 == id).map(|d| d.inspection.usable);
+            let more = draft.more_datasets.split(',').filter_map(rows);
+            Some(std::iter::once(rows(&draft.dataset)?).chain(more).collect::<Vec<_>>())
         })?;
-        plan(usable, &draft.values, self.stage(), self.tuning())
+        plan(&usable, &draft.values, self.stage(), self.tuning())
     }
 
     /// What the preview needs; `None` while something is missing or wrong.
@@ -179,14 +183,26 @@ impl Form {
             let stage = Stage::parse(&draft.stage)?;
             let hyper = Hyper::read(&draft.values, stage, Tuning::parse(&draft.tuning)?).ok();
             let limit = |get: fn(&Hyper) -> usize| hyper.as_ref().map_or(512, get);
+            let datasets = 1 + draft.more_datasets.split(',').filter(|id| !id.is_empty()).count();
+            // The dataset's own system text goes before that of the run, as in training.
+            let prefix = hyper.as_ref().and_then(|hyper| {
+                source_prefixes(&hyper.source_prefix, datasets)
+                    .ok()?
+                    .swap_remove(0)
+                    .filter(|text| !text.is_empty())
+            });
             Some(PreviewRequest {
                 dataset: DatasetId::parse(&draft.dataset)?,
                 model: ModelId::parse(&draft.model)?,
                 stage,
                 template: draft.template.clone(),
-                system: draft.system.clone(),
+                system: prefix.unwrap_or_else(|| draft.system.trim().to_owned()),
                 max_source_length: limit(|hyper| hyper.max_source_length),
                 max_target_length: limit(|hyper| hyper.max_target_length),
+                behaviour: hyper
+                    .as_ref()
+                    .and_then(|hyper| Behaviour::parse(&hyper.behaviour))
+                    .unwrap_or_default(),
                 row,
             })
         })
@@ -208,14 +224,18 @@ pub(crate) struct Plan {
     pub(crate) exact: bool,
 }
 
-fn plan(usable: u64, values: &BTreeMap<String, String>, stage: Stage, tuning: Tuning) -> Option<Plan> {
+/// `usable` are the usable rows of each dataset.
+fn plan(usable: &[u64], values: &BTreeMap<String, String>, stage: Stage, tuning: Tuning) -> Option<Plan> {
     let hyper = Hyper::read(values, stage, tuning).ok()?;
-    let used = if hyper.max_samples > 0 { usable.min(hyper.max_samples) } else { usable };
+    let most = if hyper.max_samples > 0 { hyper.max_samples } else { u64::MAX };
+    let used: u64 = usable.iter().map(|rows| rows.min(&most)).sum();
     let held = (used as f64 * hyper.dev_ratio) as u64;
     let rows = used - held.min(used);
     let steps = hyper.total_steps(rows);
     let limited = hyper.max_steps > 0;
-    Some(Plan { rows, rounds: hyper.num_train_epochs, steps, limited, exact: limited || stage != Stage::Pt })
+    let drawn = usable.len() > 1 && Mixing::parse(&hyper.mixing) != Some(Mixing::Concatenate);
+    let exact = limited || (stage != Stage::Pt && !drawn);
+    Some(Plan { rows, rounds: hyper.num_train_epochs, steps, limited, exact })
 }
 
 /// What stands in a field: what was typed, else the default.
@@ -236,20 +256,30 @@ mod tests {
     fn rows_times_rounds_are_the_steps_that_will_be_made() {
         let values =
             typed(&[("dev_ratio", "0"), ("num_train_epochs", "3"), ("per_device_train_batch_size", "4")]);
-        let plan = plan(100, &values, Stage::Sft, Tuning::Lora).expect("valid");
+        let plan = plan(&[100], &values, Stage::Sft, Tuning::Lora).expect("valid");
         assert_eq!((plan.rows, plan.steps, plan.limited), (100, 75, false));
     }
 
     #[test]
     fn held_out_rows_and_a_limit_are_counted() {
         let values = typed(&[("dev_ratio", "0.1"), ("max_steps", "7")]);
-        let plan = plan(50, &values, Stage::Sft, Tuning::Lora).expect("valid");
+        let plan = plan(&[50], &values, Stage::Sft, Tuning::Lora).expect("valid");
         assert_eq!((plan.rows, plan.steps, plan.limited), (45, 7, true));
     }
 
     #[test]
+    fn datasets_read_one_after_the_other_add_up_and_drawn_ones_promise_nothing() {
+        let of = |mixing: &str| {
+            let values = typed(&[("dev_ratio", "0"), ("max_samples", "40"), ("mixing", mixing)]);
+            plan(&[100, 30], &values, Stage::Sft, Tuning::Lora).expect("valid")
+        };
+        assert_eq!((of("concatenate").rows, of("concatenate").exact), (70, true));
+        assert!(!of("until_longest").exact);
+    }
+
+    #[test]
     fn nothing_is_promised_while_a_value_is_wrong() {
-        assert_eq!(plan(50, &typed(&[("learning_rate", "x")]), Stage::Sft, Tuning::Lora), None);
+        assert_eq!(plan(&[50], &typed(&[("learning_rate", "x")]), Stage::Sft, Tuning::Lora), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod list;
 mod metrics;
+mod more_datasets;
 pub(crate) mod new;
 mod parts;
 pub(crate) mod show;

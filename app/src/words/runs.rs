@@ -65,6 +65,8 @@ super::table!(Runs {
     dataset: "Dataset", "数据集";
     dataset_fits: "Only datasets that fit the goal are listed.", "只列出适合该目标的数据集。";
     dataset_none: "No dataset fits this goal yet.", "还没有适合该目标的数据集。";
+    more_datasets: "Further datasets", "更多数据集";
+    more_datasets_help: "Learned from in the same run, in the order in which they are ticked.", "在同一次训练中一起学习,按勾选的先后。";
     template: "Template", "模板";
     template_model: "The model's own chat template", "模型自带的对话模板";
     template_help: "The same text format is used here, in training and in the playground.", "这里、训练和对话都用同样的文本格式。";

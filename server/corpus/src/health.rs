@@ -75,7 +75,7 @@ fn measure(encoder: &Encoder, row: &Row, part: &Part) -> Measured {
 }
 
 /// Whether a template refused this row; the others may well do.
-pub(crate) fn is_refusal(problem: &Problem) -> bool {
+pub fn is_refusal(problem: &Problem) -> bool {
     ["template.refused", "template.failed", "template.answer_lost"].contains(&problem.code.as_str())
 }
 

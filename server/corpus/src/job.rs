@@ -8,7 +8,7 @@ use contract::problem::Problem;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::encode::Encoder;
+use crate::encode::{Encoder, Taken};
 use crate::mix::{Mixed, MixedRows, Part, mixed};
 use crate::source::Row;
 
@@ -43,7 +43,40 @@ pub fn cancelled() -> Problem {
     Problem::new("data.cancelled", "Reading the data was stopped.").hint("Start it again when you like.")
 }
 
+/// Rows of a job, counted without tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows that can teach, unless the template refuses them.
+    pub usable: u64,
+    /// The first row left out, from 1, and why.
+    pub first_dropped: Option<(u64, String)>,
+}
+
 impl Job {
+    /// Counts rows without encoding them.
+    ///
+    /// # Errors
+    /// What reading finds broken.
+    pub fn count(&self) -> Result<Count, Problem> {
+        let (stage, behaviour) = (self.encoder.stage, self.encoder.behaviour);
+        let mut count = Count::default();
+        self.each(
+            |row, part| Taken::from_row(row, &part.mapping, stage, behaviour).err(),
+            |number, left_out| {
+                count.rows = number;
+                match left_out {
+                    None => count.usable += 1,
+                    Some(reason) => drop(count.first_dropped.get_or_insert((number, reason))),
+                }
+                Ok(0)
+            },
+            &mut |_| ControlFlow::Continue(()),
+        )?;
+        Ok(count)
+    }
+
     /// A name for what this job makes: the same data (by their digests), tokenizer, template, limits and rules give
     /// the same name, anything else another.
     pub fn fingerprint(&self, digests: &[String]) -> String {

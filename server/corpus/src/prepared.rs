@@ -4,6 +4,7 @@
 //! once everything is written, how many there are. Rows are read by position, never all at once.
 
 mod record;
+mod tidy;
 mod writer;
 
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use contract::health::Progress;
 use contract::problem::Problem;
@@ -32,6 +34,8 @@ pub struct Summary {
     pub rows: u64,
     /// Rows left out.
     pub dropped_rows: u64,
+    /// Of these, rows that only the template refused.
+    pub refused_rows: u64,
     /// The first row left out, from 1, and why.
     pub first_dropped: Option<(u64, String)>,
     /// Examples that lost tokens to the length limits.
@@ -48,6 +52,7 @@ pub struct Summary {
 #[derive(Default)]
 struct Standing {
     ready: u64,
+    longest: u64,
     progress: Progress,
     end: Option<Result<Summary, Problem>>,
 }
@@ -107,21 +112,23 @@ impl Prepared {
             return None;
         }
         let progress = Progress { rows: summary.rows, total: summary.rows, tokens: summary.tokens };
-        let standing = Standing { ready: summary.examples, progress, end: Some(Ok(summary)) };
+        tidy::touch(&names.summary);
+        let (ready, longest) = (summary.examples, summary.longest);
+        let standing = Standing { ready, longest, progress, end: Some(Ok(summary)) };
         let shared = Arc::new(Shared { standing: Mutex::new(standing), ..Shared::default() });
         Some(Self { records, offsets, shared })
     }
 
     /// The store of what this job makes: opened where it is finished, else prepared on a thread of its own. `digests`
-    /// are those of the data files.
+    /// are those of the data files. The second value says whether it was finished.
     ///
     /// # Errors
     /// `data.store` when the folder cannot be written to.
-    pub fn open_or_start(folder: &Path, job: Job, digests: &[String]) -> Result<Self, Problem> {
+    pub fn open_or_start(folder: &Path, job: &Job, digests: &[String]) -> Result<(Self, bool), Problem> {
         let key = job.fingerprint(digests);
         match Self::open(folder, &key) {
-            Some(prepared) => Ok(prepared),
-            None => Self::start(folder, &key, job),
+            Some(prepared) => Ok((prepared, true)),
+            None => Ok((Self::start(folder, &key, job.clone())?, false)),
         }
     }
 
@@ -132,6 +139,7 @@ impl Prepared {
     /// `data.store` when the folder cannot be written to.
     pub fn start(folder: &Path, key: &str, job: Job) -> Result<Self, Problem> {
         std::fs::create_dir_all(folder).map_err(disk("written"))?;
+        tidy::tidy(folder);
         let own = format!("{key}.{}-{}", std::process::id(), next_number());
         let (temporary, last) = (names(folder, &own), names(folder, key));
         let create = |path: &Path| File::create(path).map_err(disk("written"));
@@ -150,7 +158,7 @@ impl Prepared {
             }
             let mut standing = theirs.lock();
             if let Ok(summary) = &end {
-                standing.ready = summary.examples;
+                (standing.ready, standing.longest) = (summary.examples, summary.longest);
             }
             standing.end = Some(end);
             theirs.changed.notify_all();
@@ -169,9 +177,14 @@ impl Prepared {
         self.shared.lock().progress
     }
 
-    /// Whether everything is there.
-    pub fn is_complete(&self) -> bool {
-        matches!(self.shared.lock().end, Some(Ok(_)))
+    /// Tokens of the longest sequence prepared so far.
+    pub fn longest(&self) -> u64 {
+        self.shared.lock().longest
+    }
+
+    /// What was found, once everything is there.
+    pub fn summary(&self) -> Option<Summary> {
+        self.shared.lock().end.clone()?.ok()
     }
 
     /// Waits for the end.
@@ -183,8 +196,36 @@ impl Prepared {
         self.shared.lock().end.clone().unwrap_or_else(|| Err(cancelled()))
     }
 
+    /// Waits for the end and tells how far it is every now and then.
+    ///
+    /// # Errors
+    /// What preparation found, or an error of `tell`.
+    pub fn wait_telling(
+        &self,
+        every: Duration,
+        tell: &mut dyn FnMut(Progress) -> Result<(), Problem>,
+    ) -> Result<Summary, Problem> {
+        let mut told = Instant::now();
+        loop {
+            let standing = self.shared.lock();
+            if let Some(end) = &standing.end {
+                return end.clone();
+            }
+            let left = every.saturating_sub(told.elapsed());
+            let waited = self.shared.changed.wait_timeout(standing, left);
+            let progress = waited.unwrap_or_else(PoisonError::into_inner).0.progress;
+            if told.elapsed() >= every {
+                tell(progress)?;
+                told = Instant::now();
+            }
+        }
+    }
+
     /// Waits until example `index` (from 0) is there; `false` when the data end before it.
-    fn wait_for(&self, index: u64) -> Result<bool, Problem> {
+    ///
+    /// # Errors
+    /// What preparation found.
+    pub fn wait_for(&self, index: u64) -> Result<bool, Problem> {
         let mut standing = self.shared.lock();
         loop {
             if standing.ready > index {

@@ -165,13 +165,18 @@ impl Template {
         let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
         let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
         let pieces = self.pieces(&sample).unwrap_or_default();
-        if let Some(last) = pieces.last().filter(|piece| piece.learn && piece.tail > 0) {
-            let tail = &last.text[last.text.len() - last.tail..];
-            // A tail of several tokens is found as a stop word; its first token alone may be any text.
-            if let [only] = tokenizer.encode(tail, false).unwrap_or_default().as_slice() {
-                ids.push(*only);
+        let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0);
+        let tail = last.map(|piece| &piece.text[piece.text.len() - piece.tail..]);
+        for end in tail.into_iter().chain(self.stop_words().iter().map(String::as_str)) {
+            // One of several tokens is found as a stop word; its first token alone may be any text, unless it is one
+            // that is never shown.
+            match tokenizer.encode(end, false).unwrap_or_default().as_slice() {
+                [only] => ids.push(*only),
+                [first, ..] if tokenizer.is_special(*first) => ids.push(*first),
+                _ => {}
             }
         }
+        ids.sort_unstable();
         ids.dedup();
         ids
     }

@@ -4,7 +4,6 @@
 //! playground, evaluation, PPO and the browser go through [`Generator`].
 
 mod beam;
-mod stop;
 
 use std::ops::ControlFlow;
 
@@ -15,7 +14,6 @@ use crate::rng::{Rng, splitmix};
 use crate::sample::{SamplingConfig, choose};
 use crate::train::Batch;
 pub use beam::{BeamConfig, Beamed, EarlyStopping};
-pub use stop::StopText;
 
 /// Prompt tokens fed at a time.
 const PROMPT_PIECE: usize = 256;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use contract::Problem;
 use contract::checkup::{Checkup, CheckupRequest};
-use contract::dataset::{Behaviour, Mixing};
+use contract::dataset::Mixing;
 use contract::health::{HealthReport, Progress};
 use corpus::job::Job;
 use corpus::mix::Part;
@@ -28,7 +28,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Reports kept on disk at most.
 const KEPT: usize = 200;
 /// Version of the report on disk; rises when its shape or meaning changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Checkups under way, by key.
 #[derive(Debug, Default)]
@@ -113,7 +113,8 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
         request.stage,
         request.template,
         request.max_source_length,
-        request.max_target_length
+        request.max_target_length,
+        request.behaviour
     ]);
     let key = format!("{:x}", Sha256::digest(key.to_string()));
     let path = state.config.folder("health").join(format!("{key}.json"));
@@ -181,7 +182,7 @@ fn job(work: Work) -> Result<Job, Problem> {
         template: Template::resolve(&work.request.template, &tokenizer)?,
         tokenizer,
         stage: work.request.stage,
-        behaviour: Behaviour::Corrected,
+        behaviour: work.request.behaviour,
         max_source_length: work.request.max_source_length,
         max_target_length: work.request.max_target_length,
         system: None,

@@ -13,6 +13,7 @@ use super::{checkup, edit, label, preview, remove_folder, rows};
 use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
+use crate::store::runs::RunRow;
 
 /// The datasets port.
 pub struct Datasets(pub AppState);
@@ -54,7 +55,12 @@ impl Datasets {
     async fn remove(&self, id: &DatasetId) -> Result<(), Fault> {
         let family = find(&self.0, id).await?.family;
         let versions = self.0.store.family(&family).await?;
-        if !self.0.store.delete_dataset(&family).await? {
+        let needs = |run: &RunRow| {
+            let mut more = run.spec.more_datasets.iter();
+            more.any(|dataset| versions.iter().any(|version| version.view.id == dataset.id))
+        };
+        let needed = self.0.store.runs().await?.iter().any(|run| !run.summary.state.is_ended() && needs(run));
+        if needed || !self.0.store.delete_dataset(&family).await? {
             return Err(Problem::new("busy", "A run that waits or trains needs this dataset.")
                 .hint("Stop the run first.")
                 .into());

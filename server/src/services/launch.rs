@@ -22,13 +22,21 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
     if let Err(problem) = fits(dataset.as_ref().map(|row| &row.view), checked.stage) {
         problems.push(problem);
     }
+    let mut more = Vec::new();
+    for id in &checked.more_datasets {
+        let further = state.store.dataset(id).await?;
+        match fits(further.as_ref().map(|row| &row.view), checked.stage) {
+            Err(problem) => problems.push(problem.field("more_datasets")),
+            Ok(()) => more.extend(further),
+        }
+    }
     if let Err(problem) = speaks(model.as_ref(), &checked) {
         problems.push(problem);
     }
     let (Some(dataset), Some(model), true) = (dataset, model, problems.is_empty()) else {
         return Err(Fault::Problems(problems));
     };
-    let row = queued(state, checked, &dataset, &model, tour).await?;
+    let row = queued(state, checked, (&dataset, &more), &model, tour).await?;
     let spec = row.spec.clone();
     // Manifests and headers only: milliseconds.
     let problems = tokio::task::spawn_blocking(move || rundir::chain::problems(&spec)).await?;
@@ -103,7 +111,7 @@ fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {
 async fn queued(
     state: &AppState,
     checked: Checked,
-    dataset: &DatasetRow,
+    (dataset, more): (&DatasetRow, &[DatasetRow]),
     model: &ModelView,
     tour: bool,
 ) -> Result<RunRow, Fault> {
@@ -113,6 +121,7 @@ async fn queued(
         "" => format!("{} on {}", model.name, view.name).chars().take(contract::check::MAX_NAME).collect(),
         name => name.to_owned(),
     };
+    let names: Vec<_> = std::iter::once(dataset).chain(more).map(|row| row.view.name.as_str()).collect();
     let chain = chain::resolve(state, &checked).await?;
     let file = datasets::file(state, dataset);
     let found = &view.inspection;
@@ -128,14 +137,9 @@ async fn queued(
             folder: state.model_folder(&model.id).to_string_lossy().into_owned(),
             digest: model.facts.as_ref().map(|facts| facts.digest.clone()).unwrap_or_default(),
         },
-        dataset: DatasetRef {
-            id: view.id.clone(),
-            name: view.name.clone(),
-            file: file.to_string_lossy().into_owned(),
-            kind: found.kind,
-            mapping: found.mapping.clone(),
-            sha256: view.sha256.clone(),
-        },
+        dataset: dataset_ref(state, dataset),
+        more_datasets: more.iter().map(|row| dataset_ref(state, row)).collect(),
+        prepared: state.config.folder("prepared").to_string_lossy().into_owned(),
         template: checked.template,
         system: checked.system,
         hyper: checked.hyper,
@@ -152,7 +156,7 @@ async fn queued(
             stage: spec.stage,
             tuning: spec.tuning,
             model_name: model.name.clone(),
-            dataset_name: view.name.clone(),
+            dataset_name: names.join(" + "),
             step: 0,
             total_steps: 0,
             remaining_s: None,
@@ -169,6 +173,19 @@ async fn queued(
         problem: None,
         spec,
     })
+}
+
+fn dataset_ref(state: &AppState, row: &DatasetRow) -> DatasetRef {
+    let view = &row.view;
+    DatasetRef {
+        id: view.id.clone(),
+        name: view.name.clone(),
+        file: datasets::file(state, row).to_string_lossy().into_owned(),
+        kind: view.inspection.kind,
+        mapping: view.inspection.mapping.clone(),
+        sha256: view.sha256.clone(),
+        rows: view.inspection.rows,
+    }
 }
 
 /// The question of the first usable row. Reads the file: one that broke since its upload is refused here.

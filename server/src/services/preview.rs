@@ -25,10 +25,10 @@ pub async fn of_row(state: &AppState, request: PreviewRequest) -> Result<Preview
             template: Template::resolve(&request.template, &tokenizer)?,
             tokenizer,
             stage: request.stage,
-            behaviour: contract::dataset::Behaviour::Corrected,
+            behaviour: request.behaviour,
             max_source_length: request.max_source_length,
             max_target_length: request.max_target_length,
-            system: Some(request.system.trim().to_owned()).filter(|text| !text.is_empty()),
+            system: Some(request.system).filter(|text| !text.is_empty()),
         };
         let row = corpus::inspect::row(&file, found.kind, request.row)?;
         corpus::preview::preview(&encoder, &row, &found.mapping, request.row, found.rows)

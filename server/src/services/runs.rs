@@ -102,8 +102,11 @@ impl Runs {
         if state.store.model(&row.model).await?.is_none() {
             return Err(Problem::new("run.model_gone", "The base model of this run was deleted.").into());
         }
-        if state.store.dataset(&row.dataset).await?.is_none() {
-            return Err(Problem::new("run.dataset_gone", "The dataset of this run was deleted.").into());
+        for dataset in row.spec.datasets() {
+            if state.store.dataset(&dataset.id).await?.is_none() {
+                let text = format!("The dataset \"{}\" of this run was deleted.", dataset.name);
+                return Err(Problem::new("run.dataset_gone", text).into());
+            }
         }
         if !state.store.move_run(id, RunState::Queued, None, state.clock.now_ms()).await? {
             return Err(Problem::new("run.not_ended", "Only a stopped or failed run can be resumed.").into());

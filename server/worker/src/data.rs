@@ -1,87 +1,107 @@
-//! Encoded rows in memory, and which of them a step trains on.
+//! Rows of a run, read by position from where they were prepared, and which of them a step trains on.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use contract::params::Hyper;
+use contract::problem::Problem;
 use corpus::Encoded;
-use corpus::encode::{EncodedPair, EncodedPrompt};
-use corpus::sampler::{order, split};
-
-/// What a run learns from and is measured with.
-#[derive(Clone, Debug)]
-pub struct TrainData<T = Encoded> {
-    /// Rows (or blocks) trained on.
-    pub train: Vec<T>,
-    /// Rows held out.
-    pub eval: Vec<T>,
-    /// Rows left out because they cannot teach.
-    pub dropped_rows: u64,
-    /// Rows that lost tokens to the length limits.
-    pub cut_rows: u64,
-    /// Pad id of the tokenizer.
-    pub pad_id: u32,
-}
-
-impl<T> Default for TrainData<T> {
-    fn default() -> Self {
-        Self { train: Vec::new(), eval: Vec::new(), dropped_rows: 0, cut_rows: 0, pad_id: 0 }
-    }
-}
+use corpus::encode::{EncodedPair, EncodedPrompt, Example};
+use corpus::prepared::Prepared;
+use corpus::sampler::{order, split, windowed_order};
 
 /// A row in the trainer's form.
-pub trait TrainRow {
-    /// Tokens lost to the length limits.
-    fn cut(&self) -> usize;
-    /// Tokens of its longest sequence.
-    fn tokens(&self) -> usize;
+pub trait TrainRow: Sized {
+    /// Takes it out of what was prepared; `None` when that is of another kind.
+    fn of(example: Example) -> Option<Self>;
 }
 
 impl TrainRow for Encoded {
-    fn cut(&self) -> usize {
-        self.cut
-    }
-
-    fn tokens(&self) -> usize {
-        self.input_ids.len()
+    fn of(example: Example) -> Option<Self> {
+        if let Example::Sequence(row) = example { Some(row) } else { None }
     }
 }
 
 impl TrainRow for EncodedPair {
-    fn cut(&self) -> usize {
-        self.chosen.cut + self.rejected.cut
-    }
-
-    fn tokens(&self) -> usize {
-        self.chosen.input_ids.len().max(self.rejected.input_ids.len())
+    fn of(example: Example) -> Option<Self> {
+        if let Example::Pair(pair) = example { Some(pair) } else { None }
     }
 }
 
 impl TrainRow for EncodedPrompt {
-    fn cut(&self) -> usize {
-        self.cut
-    }
-
-    fn tokens(&self) -> usize {
-        self.input_ids.len()
+    fn of(example: Example) -> Option<Self> {
+        if let Example::Prompt(prompt) = example { Some(prompt) } else { None }
     }
 }
 
+/// Which rows are trained on and which are held out (S-160), by their place among the prepared ones. Both ascend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Rows trained on.
+    pub train: Vec<u32>,
+    /// Rows held out.
+    pub eval: Vec<u32>,
+}
+
+impl Split {
+    /// Holds out `dev_ratio` of so many rows, rounded up.
+    pub fn of(rows: u64, hyper: &Hyper) -> Self {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        let (train, eval) = split(rows, hyper.dev_ratio, hyper.seed);
+        Self { train, eval }
+    }
+}
+
+/// What a run learns from and is measured with.
+#[derive(Clone, Debug)]
+pub struct TrainData<T = Encoded> {
+    store: Arc<Prepared>,
+    split: Arc<Split>,
+    /// Pad id of the tokenizer.
+    pub pad_id: u32,
+    kind: PhantomData<T>,
+}
+
 impl<T: TrainRow> TrainData<T> {
-    /// Tokens of the longest row trained on.
-    pub fn longest(&self) -> usize {
-        self.train.iter().map(TrainRow::tokens).max().unwrap_or(0)
+    /// Rows of a store.
+    pub fn new(store: Arc<Prepared>, split: Arc<Split>, pad_id: u32) -> Self {
+        Self { store, split, pad_id, kind: PhantomData }
     }
 
-    /// Splits encoded rows (S-160): `dev_ratio` of them, rounded up, are held out.
-    pub fn split(mut rows: Vec<T>, hyper: &Hyper) -> Self {
-        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        let (_, eval) = split(count, hyper.dev_ratio, hyper.seed);
-        let cut_rows = rows.iter().filter(|row| row.cut() > 0).count() as u64;
-        let held: std::collections::BTreeSet<u32> = eval.into_iter().collect();
-        let (mut train, mut eval) = (Vec::new(), Vec::new());
-        for (index, row) in rows.drain(..).enumerate() {
-            let held = u32::try_from(index).is_ok_and(|index| held.contains(&index));
-            if held { eval.push(row) } else { train.push(row) }
+    /// Rows trained on, by their numbers in a [`Plan`]; waits for those that are still prepared.
+    ///
+    /// # Errors
+    /// What preparation found.
+    pub fn rows(&self, numbers: &[u32]) -> Result<Vec<T>, Problem> {
+        numbers.iter().map(|number| self.row(*number as usize)).collect()
+    }
+
+    fn row(&self, number: usize) -> Result<T, Problem> {
+        let train = &self.split.train;
+        if let Some(row) = train.get(number).map(|place| self.read(*place)).transpose()?.flatten() {
+            return Ok(row);
         }
-        Self { train, eval, cut_rows, ..Self::default() }
+        // Rows that the template refused were counted as well: others take their turns.
+        let there = self.store.wait()?.examples;
+        let left = train.partition_point(|place| u64::from(*place) < there);
+        let other = number.checked_rem(left).and_then(|other| train.get(other));
+        other.map(|place| self.read(*place)).transpose()?.flatten().ok_or_else(|| {
+            Problem::new("data.store", "A prepared row is missing.")
+                .hint("Delete the folder of prepared rows; they are made anew.")
+        })
+    }
+
+    /// Held-out rows, so many at a time.
+    pub fn held_out(&self, batch: usize) -> impl Iterator<Item = Result<Vec<T>, Problem>> + '_ {
+        let batches = self.split.eval.chunks(batch.max(1)).map(|places| {
+            let rows = places.iter().filter_map(|place| self.read(*place).transpose());
+            rows.collect::<Result<Vec<T>, Problem>>()
+        });
+        batches.filter(|rows| !matches!(rows, Ok(rows) if rows.is_empty()))
+    }
+
+    fn read(&self, place: u32) -> Result<Option<T>, Problem> {
+        Ok(self.store.get(u64::from(place))?.and_then(T::of))
     }
 }
 
@@ -92,17 +112,27 @@ pub struct Plan {
     batch: usize,
     accumulate: usize,
     seed: u64,
+    window: Option<u32>,
     epoch: u64,
     order: Vec<u32>,
 }
 
 impl Plan {
-    /// A plan over `rows` rows.
-    pub fn new(rows: usize, hyper: &Hyper) -> Self {
+    /// A plan over `rows` rows. With a window, the first round needs no row far ahead of those already read: it is
+    /// shuffled within windows of so many rows; later rounds are shuffled as a whole.
+    pub fn new(rows: usize, window: Option<u32>, hyper: &Hyper) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let batch = hyper.per_device_train_batch_size.max(1);
         let accumulate = hyper.gradient_accumulation_steps.max(1);
-        Self { rows, batch, accumulate, seed: hyper.seed, epoch: 0, order: order(rows, hyper.seed, 0) }
+        let plan = Self { rows, batch, accumulate, seed: hyper.seed, window, epoch: 0, order: Vec::new() };
+        Self { order: plan.order_of(0), ..plan }
+    }
+
+    fn order_of(&self, epoch: u64) -> Vec<u32> {
+        match self.window {
+            Some(window) if epoch == 0 => windowed_order(self.rows, window, self.seed, epoch),
+            _ => order(self.rows, self.seed, epoch),
+        }
     }
 
     fn batches_per_epoch(&self) -> usize {
@@ -118,7 +148,7 @@ impl Plan {
         let (epoch, group) = ((step - 1) / self.steps_per_epoch(), (step - 1) % self.steps_per_epoch());
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.order = order(self.rows, self.seed, epoch);
+            self.order = self.order_of(epoch);
         }
         let size = self.batch * self.accumulate;
         let start = usize::try_from(group).unwrap_or(usize::MAX).saturating_mul(size).min(self.order.len());
@@ -154,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_round_reads_every_row_once_and_in_another_order() {
-        let mut plan = Plan::new(9, &hyper(2, 2));
+        let mut plan = Plan::new(9, None, &hyper(2, 2));
         let mut rounds = Vec::new();
         for round in 0..2 {
             let steps: Vec<_> = (1..=3).map(|step| plan.micro_batches(round * 3 + step)).collect();
@@ -176,22 +206,32 @@ mod tests {
 
     #[test]
     fn a_step_reads_the_same_rows_whenever_it_is_asked() {
-        let mut straight = Plan::new(10, &hyper(3, 1));
+        let mut straight = Plan::new(10, None, &hyper(3, 1));
         let all: Vec<_> = (1..=9).map(|step| straight.micro_batches(step)).collect();
-        assert_eq!(Plan::new(10, &hyper(3, 1)).micro_batches(7), all[6]);
+        assert_eq!(Plan::new(10, None, &hyper(3, 1)).micro_batches(7), all[6]);
+    }
+
+    #[test]
+    fn a_first_round_in_windows_stays_near_and_later_ones_do_not() {
+        let mut plan = Plan::new(1000, Some(100), &hyper(10, 1));
+        let round = |plan: &mut Plan, round: u64| -> Vec<u32> {
+            (1..=100).flat_map(|step| plan.micro_batches(round * 100 + step)).flatten().collect()
+        };
+        let (first, second) = (round(&mut plan, 0), round(&mut plan, 1));
+        assert!(first.iter().enumerate().all(|(at, row)| *row as usize / 100 == at / 100));
+        assert_ne!(first, (0..1000).collect::<Vec<_>>(), "shuffled within");
+        assert!(second.iter().take(100).any(|row| *row >= 100));
+        assert_eq!(Plan::new(1000, Some(100), &hyper(10, 1)).micro_batches(42)[0], first[410..420]);
     }
 
     #[test]
     fn s_160_held_out_rows_are_never_trained_on() {
-        let rows: Vec<_> = (0..20_u32)
-            .map(|id| Encoded { input_ids: vec![id], labels: vec![0], cut: usize::from(id == 3) })
-            .collect();
         let mut hyper = hyper(2, 1);
         hyper.dev_ratio = 0.12;
-        let data = TrainData::split(rows.clone(), &hyper);
-        assert_eq!((data.train.len(), data.eval.len(), data.cut_rows), (17, 3, 1));
-        assert!(data.eval.iter().all(|row| !data.train.contains(row)));
+        let split = Split::of(20, &hyper);
+        assert_eq!((split.train.len(), split.eval.len()), (17, 3));
+        assert!(split.eval.iter().all(|row| !split.train.contains(row)));
         hyper.dev_ratio = 0.0;
-        assert!(TrainData::split(rows, &hyper).eval.is_empty());
+        assert!(Split::of(20, &hyper).eval.is_empty());
     }
 }

@@ -226,11 +226,14 @@ impl<B: Kernels> Learner<B> {
     /// Mean loss over all counted tokens of the batches.
     ///
     /// # Errors
-    /// When a row holds a token the model does not know.
-    pub fn evaluate(&self, batches: impl Iterator<Item = Batch>) -> Result<Measured, Problem> {
+    /// When a batch cannot be read, or a row holds a token the model does not know.
+    pub fn evaluate(
+        &self,
+        batches: impl Iterator<Item = Result<Batch, Problem>>,
+    ) -> Result<Measured, Problem> {
         let mut measured = Measured::default();
         for batch in batches {
-            let (sum, counted) = self.trainer.eval_loss(&batch).map_err(of_model)?;
+            let (sum, counted) = self.trainer.eval_loss(&batch?).map_err(of_model)?;
             measured.add(sum / counted.max(1) as f64, &BTreeMap::new(), counted);
         }
         Ok(measured)

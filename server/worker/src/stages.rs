@@ -5,35 +5,33 @@ mod dpo;
 mod pairs;
 mod ppo;
 mod predict;
-pub mod pt;
 mod rm;
-mod rows;
-pub mod sft;
+mod source;
 mod text;
 mod training;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::problem::Problem;
-use contract::spec::RunSpec;
+use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
-use corpus::{Encoder, ModelTokenizer, Template};
 use model::kernels::Kernels;
 use rundir::RunDir;
 
-use crate::data::{TrainData, TrainRow};
+use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
 use crate::report::Reporter;
 use crate::signals::Signals;
 use crate::trainer_files::TrainerLog;
 use crate::{checkpoint, device, facts};
+use source::Source;
 use training::Loop;
 
 pub use predict::FILE as PREDICTIONS;
+pub use source::LARGE;
 
 /// How a run ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +63,8 @@ struct Facts {
     cut: u64,
     /// Tokens of the longest row.
     longest: usize,
-}
-
-impl Facts {
-    fn of<T: TrainRow>(data: &TrainData<T>) -> Self {
-        Self {
-            train: data.train.len(),
-            eval: data.eval.len(),
-            dropped: data.dropped_rows,
-            cut: data.cut_rows,
-            longest: data.longest(),
-        }
-    }
+    /// Rows shuffled together in the first round; `None`: all of them.
+    window: Option<u32>,
 }
 
 /// What a stage may say after the last step.
@@ -89,9 +77,6 @@ struct Finish<'a> {
 
 /// What one stage does differently.
 trait Recipe<B: Kernels> {
-    /// Numbers of its rows.
-    fn facts(&self) -> Facts;
-
     /// Loads what it needs beside the model in training.
     fn load(&mut self, _learner: &mut Learner<B>) -> Result<(), Problem> {
         Ok(())
@@ -156,10 +141,14 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     report.preparing("tokenizing")?;
     let newest = checkpoint::newest_sound(run, report)?;
     let mut state = newest.as_ref().map(|newest| newest.manifest().loop_state.clone()).unwrap_or_default();
-    check_dataset(spec, &mut state)?;
-    let mut recipe = recipe::<B>(spec)?;
-    let rows = recipe.facts();
-    learner::check_memory(spec, rows.longest)?;
+    let digests = check_datasets(spec, &mut state)?;
+    let folder = source::folder(spec, run.path());
+    let source = source::open(spec, &folder, &digests, &mut |line| Ok(report.log("info", line)?))?;
+    let mut recipe = recipe::<B>(spec, &source)?;
+    let rows = source.facts;
+    // A ppo run reads its own answers behind the prompts.
+    let answers = if spec.stage == Stage::Ppo { spec.hyper.max_target_length } else { 0 };
+    learner::check_memory(spec, rows.longest + answers)?;
     let total = spec.hyper.total_steps(rows.train as u64);
 
     report.preparing("loading_model")?;
@@ -189,7 +178,8 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     merged_line(spec, report)?;
     let log = TrainerLog::open(run.path(), from_step, total)?;
     let elapsed_before = state.elapsed_s;
-    Loop { run, spec, signals, report, recipe, learner, state, log, rows, total, elapsed_before }
+    let preparation = source.watch();
+    Loop { run, spec, signals, report, recipe, learner, state, log, rows, preparation, total, elapsed_before }
         .go(from_step)
 }
 
@@ -208,54 +198,51 @@ fn merged_line(spec: &RunSpec, report: &mut Reporter) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A run reads the rows it was launched on, or says that they have changed.
-fn check_dataset(spec: &RunSpec, state: &mut LoopState) -> Result<(), Problem> {
-    let found = facts::file_digest(Path::new(&spec.dataset.file))?;
-    let known = [spec.dataset.sha256.as_str(), state.dataset_sha256.as_str()];
-    if known.iter().any(|known| !known.is_empty() && *known != found) {
-        return Err(Problem::new(
-            "dataset.changed",
-            format!(
-                "The file of dataset \"{}\" is not the one this run was started with.",
-                spec.dataset.name
-            ),
-        )
-        .field("dataset")
-        .hint("Put the former file back, or launch a new run on the new one."));
+/// A run reads the rows it was launched on, or says that they have changed. Gives the digests of the files.
+fn check_datasets(spec: &RunSpec, state: &mut LoopState) -> Result<Vec<String>, Problem> {
+    let mut found = Vec::new();
+    for dataset in spec.datasets() {
+        let digest = facts::file_digest(Path::new(&dataset.file))?;
+        if !dataset.sha256.is_empty() && dataset.sha256 != digest {
+            return Err(changed(dataset));
+        }
+        found.push(digest);
     }
-    state.dataset_sha256 = found;
-    Ok(())
+    let all = found.join(",");
+    if !state.dataset_sha256.is_empty() && state.dataset_sha256 != all {
+        let former: Vec<_> = state.dataset_sha256.split(',').collect();
+        let one = spec.datasets().zip(&found).zip(former).find(|((_, now), former)| now != former);
+        return Err(changed(one.map_or(&spec.dataset, |((dataset, _), _)| dataset)));
+    }
+    state.dataset_sha256 = all;
+    Ok(found)
 }
 
-fn encoder(spec: &RunSpec) -> Result<Encoder, Problem> {
-    let tokenizer = Arc::new(ModelTokenizer::load(Path::new(&spec.model.folder))?);
-    Ok(Encoder {
-        template: Template::resolve(&spec.template, &tokenizer)?,
-        stage: spec.stage,
-        behaviour: contract::dataset::Behaviour::Corrected,
-        max_source_length: spec.hyper.max_source_length,
-        max_target_length: spec.hyper.max_target_length,
-        system: Some(spec.system.clone()).filter(|system| !system.is_empty()),
-        tokenizer,
-    })
+fn changed(dataset: &DatasetRef) -> Problem {
+    Problem::new(
+        "dataset.changed",
+        format!("The file of dataset \"{}\" is not the one this run was started with.", dataset.name),
+    )
+    .field("dataset")
+    .hint("Put the former file back, or launch a new run on the new one.")
 }
 
-fn recipe<B: Kernels>(spec: &RunSpec) -> Result<Box<dyn Recipe<B>>, Problem> {
-    let encoder = encoder(spec)?;
+fn recipe<B: Kernels>(spec: &RunSpec, source: &Source) -> Result<Box<dyn Recipe<B>>, Problem> {
     Ok(match spec.stage {
-        Stage::Pt | Stage::Sft => Box::new(text::encode(spec, encoder)?),
-        Stage::Rm => Box::new(rm::encode(spec, &encoder)?),
-        Stage::Dpo => Box::new(dpo::encode(spec, &encoder)?),
-        Stage::Ppo => Box::new(ppo::encode(spec, encoder)?),
+        Stage::Pt | Stage::Sft => Box::new(text::Text::new(spec, source)?),
+        Stage::Rm => Box::new(rm::Rm::new(spec, source)),
+        Stage::Dpo => Box::new(dpo::DpoRun::new(spec, source)),
+        Stage::Ppo => Box::new(ppo::Ppo::new(spec, source)),
     })
 }
 
-/// Rows of pt or sft as the trainer sees them, split, in the order of the file.
+/// Rows of pt or sft as the trainer sees them, prepared in `folder`, in the order of the file.
 ///
 /// # Errors
 /// A broken file, template or tokenizer; or no row that can teach.
-pub fn encode(spec: &RunSpec) -> Result<TrainData, Problem> {
-    Ok(text::encode(spec, encoder(spec)?)?.into_data())
+pub fn encode(spec: &RunSpec, folder: &Path) -> Result<TrainData, Problem> {
+    let digests = check_datasets(spec, &mut LoopState::default())?;
+    Ok(source::open(spec, folder, &digests, &mut |_| Ok(()))?.data())
 }
 
 fn no_usable_rows(first: Option<(u64, String)>) -> Problem {

@@ -4,7 +4,7 @@ use super::{NO_UNIT, ROWS, TOKENS, YES_NO, always, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::Stage;
 
-pub(super) const ALL: [Param; 8] = [
+pub(super) const ALL: [Param; 12] = [
     Param {
         key: "max_source_length",
         label: Words { en: "Longest question", zh: "问题最长" },
@@ -110,5 +110,65 @@ pub(super) const ALL: [Param; 8] = [
         default: |_, _| "0.7",
         applies: |stage, _| stage == Stage::Sft,
         source: "S-165",
+    },
+    Param {
+        key: "source_prefix",
+        label: w("System text of each dataset", "每个数据集的系统文本"),
+        unit: NO_UNIT,
+        help: w(
+            "Stands before every row that brings no system text of its own. One for all datasets, or one for each, separated by |. Empty: none.",
+            "放在没有自带系统文本的每一行之前。所有数据集共用一个,或每个数据集一个,用 | 分隔。空:不加。",
+        ),
+        kind: Kind::Text { longest: 4000 },
+        group: Group::Expert,
+        default: |_, _| "",
+        applies: |stage, _| stage != Stage::Pt,
+        source: "S-032, S-079",
+    },
+    Param {
+        key: "mixing",
+        label: w("Several datasets", "多个数据集"),
+        unit: NO_UNIT,
+        help: w(
+            "One after the other; or drawn by weight until the first has no row left; or until every one was read whole, shorter ones beginning again.",
+            "依次读取;或按权重抽取,直到第一个读完;或直到每个都读完,短的从头再来。",
+        ),
+        kind: Kind::Choice(&[
+            ("concatenate", w("One after the other", "依次读取")),
+            ("until_shortest", w("Drawn until the first ends", "抽到第一个读完")),
+            ("until_longest", w("Drawn until all were read", "抽到全部读完")),
+        ]),
+        group: Group::Expert,
+        default: |_, _| "concatenate",
+        applies: always,
+        source: "S-080; Hugging Face datasets: interleave_datasets",
+    },
+    Param {
+        key: "mixing_weights",
+        label: w("Weights of the datasets", "数据集的权重"),
+        unit: NO_UNIT,
+        help: w(
+            "How often each dataset is drawn, separated by commas, for example 2,1. Empty: all the same. Plays no part when they are read one after the other.",
+            "每个数据集被抽中的比重,用逗号分隔,例如 2,1。空:相同。依次读取时不起作用。",
+        ),
+        kind: Kind::Text { longest: 400 },
+        group: Group::Expert,
+        default: |_, _| "",
+        applies: always,
+        source: "Hugging Face datasets: interleave_datasets",
+    },
+    Param {
+        key: "behaviour",
+        label: w("Faults of the original", "原版的缺陷"),
+        unit: NO_UNIT,
+        help: w(
+            "Corrected, or kept to repeat an old run: special tokens before every turn, left-over text dropped after every 1000 rows, PPO rows without an answer left out.",
+            "修正;或保留以重现旧的运行:每轮对话前都加特殊词元,每 1000 行丢弃剩余文本,PPO 略去没有回答的行。",
+        ),
+        kind: Kind::Choice(&[("corrected", w("Corrected", "修正")), ("original", w("As they were", "保留"))]),
+        group: Group::Expert,
+        default: |_, _| "corrected",
+        applies: |stage, _| matches!(stage, Stage::Pt | Stage::Sft | Stage::Ppo),
+        source: "S-140 to S-142",
     },
 ];

@@ -34,6 +34,14 @@ pub struct Hyper {
     pub dev_ratio: f64,
     /// First rows to use; 0: all.
     pub max_samples: u64,
+    /// `corrected` or `original`, see [`crate::dataset::Behaviour`].
+    pub behaviour: String,
+    /// System text of each dataset, see [`crate::dataset::source_prefixes`].
+    pub source_prefix: String,
+    /// `concatenate`, `until_shortest` or `until_longest`, see [`crate::dataset::Mixing`].
+    pub mixing: String,
+    /// Weight of each dataset, see [`crate::dataset::mixing_weights`].
+    pub mixing_weights: String,
     /// Micro-batches a step.
     pub gradient_accumulation_steps: usize,
     /// `cosine`, `linear`, `constant`, `constant_with_warmup`, `cosine_with_restarts`, `polynomial`.
@@ -182,6 +190,10 @@ impl Hyper {
             max_target_length: size("max_target_length"),
             dev_ratio: float("dev_ratio"),
             max_samples: int("max_samples"),
+            behaviour: text("behaviour"),
+            source_prefix: text("source_prefix"),
+            mixing: text("mixing"),
+            mixing_weights: text("mixing_weights"),
             gradient_accumulation_steps: size("gradient_accumulation_steps"),
             lr_scheduler_type: text("lr_scheduler_type"),
             warmup_ratio: float("warmup_ratio"),

@@ -8,6 +8,7 @@ use contract::{RunId, Stage, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
+use super::more_datasets::{MoreDatasets, without};
 use super::start_from::{RewardModel, StartFrom};
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
@@ -173,7 +174,10 @@ fn Data(form: Form) -> impl IntoView {
             <Field id="dataset" label=w.runs.dataset help=w.runs.dataset_fits error=error_of(form, "dataset")>
                 <select class="input" id="dataset" aria-describedby=described_by("dataset") on:change=move |event| {
                     let chosen = value_of(&event);
-                    form.change(|draft| draft.dataset = chosen);
+                    form.change(|draft| {
+                        draft.more_datasets = without(&draft.more_datasets, &chosen);
+                        draft.dataset = chosen;
+                    });
                 }>{options}</select>
             </Field>
             <Show when=move || none.get()><p class="notice warn">{w.runs.dataset_none}" "<a class="link" href="/datasets">{w.runs.need_data_go}</a></p></Show>
@@ -224,7 +228,7 @@ fn Size(form: Form) -> impl IntoView {
         </section>
         <details class="card fold expert">
             <summary>{w.expert}" "<span class="tiny">{w.expert_text}</span></summary>
-            <div class="fold-body fields"><Section form groups=&[Group::Expert]/></div>
+            <div class="fold-body fields"><MoreDatasets form/><Section form groups=&[Group::Expert]/></div>
         </details>
     }
     .into_any()

@@ -196,6 +196,7 @@ pub(super) fn Preview(models: Vec<ModelView>, datasets: Vec<DatasetView>, draft:
             system: String::new(),
             max_source_length: 512,
             max_target_length: 512,
+            behaviour: contract::dataset::Behaviour::Corrected,
             row,
         })
     });

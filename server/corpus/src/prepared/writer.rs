@@ -56,10 +56,12 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     let blocks = |blocks: Vec<Encoded>| {
         blocks.into_iter().try_for_each(|block| writer.borrow_mut().push(&Example::Sequence(block)))
     };
-    job.each(
+    let mut broken = None;
+    let passed = job.each(
         |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
         |number, encoded| {
             let before = writer.borrow().summary.tokens;
+            let mut refused = false;
             let reason = match encoded {
                 Ok(Ok(Example::Text(ids))) => {
                     packer.push_ids(&ids);
@@ -72,6 +74,7 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
                 }
                 Ok(Err(reason)) => Some(reason),
                 Err(problem) if is_refusal(&problem) => {
+                    refused = true;
                     Some(format!("the template refuses it: {}", problem.message))
                 }
                 Err(problem) => return Err(problem.row(number)),
@@ -80,6 +83,7 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
             summary.rows += 1;
             if let Some(reason) = reason {
                 summary.dropped_rows += 1;
+                summary.refused_rows += u64::from(refused);
                 summary.first_dropped.get_or_insert((number, reason));
             }
             Ok(summary.tokens - before)
@@ -90,13 +94,17 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
             let mut standing = shared.lock();
             standing.progress = progress;
             if flushed.is_ok() {
-                standing.ready = writer.borrow().summary.examples;
+                let written = &writer.borrow().summary;
+                (standing.ready, standing.longest) = (written.examples, written.longest);
             }
             shared.changed.notify_all();
-            let stop = shared.stop.load(Ordering::Relaxed) || flushed.is_err();
+            broken = flushed.err();
+            let stop = shared.stop.load(Ordering::Relaxed) || broken.is_some();
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         },
-    )?;
+    );
+    // A full disk is the reason then, not that reading was stopped for it.
+    passed.map_err(|stopped| broken.unwrap_or(stopped))?;
     blocks(packer.finish().blocks)?;
     let mut writer = writer.into_inner();
     writer.flush()?;

@@ -9,10 +9,11 @@ use contract::checkpoint::Manifest;
 use contract::generation::GenerationSettings;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
+use corpus::template::stop::StopFilter;
 use corpus::tokenizer::DecodeStream;
 use corpus::{ModelTokenizer, Template};
 use model::CausalLm;
-use model::decode::{BeamConfig, Beamed, Finish, Generator, StopText};
+use model::decode::{BeamConfig, Beamed, Finish, Generator};
 use model::kernels::Kernels;
 use model::sample::SamplingConfig;
 use serde::de::DeserializeOwned;
@@ -74,7 +75,8 @@ impl Speaker {
         }
         let mut stop = self.stop.clone();
         stop.extend(template.stop_ids(&self.tokenizer));
-        let mut voice = Voice::new(self.tokenizer.stream(true), settings, emit);
+        let words = StopFilter::new(&[template.stop_words(), &settings.stop].concat());
+        let mut voice = Voice::new(self.tokenizer.stream(true), words, emit);
         let finish = if settings.num_beams > 1 && !settings.do_sample {
             let found = self.model.beam_search(&prompt, stop.clone(), &beams(settings)).map_err(of_model)?;
             let best = found.into_iter().next().map(|best| best.tokens).unwrap_or_default();
@@ -100,7 +102,7 @@ impl Speaker {
 /// Turns tokens into text on its way out: whole characters, nothing from a stop text on.
 struct Voice<'a> {
     text: DecodeStream<'a>,
-    stop: StopText,
+    stop: StopFilter,
     emit: &'a mut dyn FnMut(ChatDelta) -> bool,
     tokens: u32,
     begun: Instant,
@@ -108,12 +110,7 @@ struct Voice<'a> {
 }
 
 impl<'a> Voice<'a> {
-    fn new(
-        text: DecodeStream<'a>,
-        settings: &GenerationSettings,
-        emit: &'a mut dyn FnMut(ChatDelta) -> bool,
-    ) -> Self {
-        let stop = StopText::new(&settings.stop);
+    fn new(text: DecodeStream<'a>, stop: StopFilter, emit: &'a mut dyn FnMut(ChatDelta) -> bool) -> Self {
         Self { text, stop, emit, tokens: 0, begun: Instant::now(), first: None }
     }
 

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use contract::problem::Problem;
-use corpus::Encoder;
+use corpus::template::stop::StopFilter;
+use corpus::{Encoder, ModelTokenizer};
 use model::CausalLm;
 use model::decode::Generator;
 use model::kernels::Kernels;
@@ -21,27 +22,48 @@ pub(super) struct Asked<'a> {
     pub(super) seed: u64,
 }
 
-/// Tokens that end an answer.
-pub(super) fn stop_ids<B: Kernels>(model: &CausalLm<B>, encoder: &Encoder, folder: &str) -> Vec<u32> {
-    let mut stop = model.config.eos_token_ids.clone();
-    stop.extend(crate::facts::generation_eos(Path::new(folder)));
-    stop.extend(encoder.template.stop_ids(&encoder.tokenizer));
-    stop.extend(encoder.tokenizer.eos_id());
-    stop.sort_unstable();
-    stop.dedup();
-    stop
+/// What ends an answer: tokens, and words of several tokens.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    pub(super) ids: Vec<u32>,
+    words: Vec<String>,
 }
 
-/// Draws one answer; the stop token, if one came, is its last.
+impl Stop {
+    /// Of a model in training.
+    pub(super) fn of<B: Kernels>(model: &CausalLm<B>, encoder: &Encoder, folder: &str) -> Self {
+        let mut ids = model.config.eos_token_ids.clone();
+        ids.extend(crate::facts::generation_eos(Path::new(folder)));
+        ids.extend(encoder.template.stop_ids(&encoder.tokenizer));
+        ids.sort_unstable();
+        ids.dedup();
+        Self { ids, words: encoder.template.stop_words().to_vec() }
+    }
+
+    /// An answer without the word it ended with.
+    pub(super) fn cut(&self, text: &str) -> String {
+        let mut words = StopFilter::new(&self.words);
+        words.push(text) + &words.finish()
+    }
+}
+
+/// Draws one answer; the stop token or the tokens of the stop word, if one came, are its last.
 pub(super) fn answer<B: Kernels>(
     model: &CausalLm<B>,
+    tokenizer: &ModelTokenizer,
     asked: &Asked<'_>,
     config: &SamplingConfig,
-    stop: &[u32],
+    stop: &Stop,
 ) -> Result<Vec<u32>, Problem> {
     let config = SamplingConfig { seed: asked.seed, ..*config };
-    let generator = Generator::new(model, stop.to_vec());
-    let answered = generator.generate(asked.prompt, &config, |_| ControlFlow::Continue(()));
+    let generator = Generator::new(model, stop.ids.clone());
+    let (mut text, mut words) = (tokenizer.stream(true), StopFilter::new(&stop.words));
+    let answered = generator.generate(asked.prompt, &config, |id| {
+        if let Some(piece) = text.push(id).filter(|_| !stop.words.is_empty()) {
+            words.push(&piece);
+        }
+        if words.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
     Ok(answered.map_err(of_model)?.0)
 }
 

@@ -8,7 +8,7 @@ use contract::event::Kind;
 use contract::params::Hyper;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
-use corpus::{Conversation, EncodedPrompt, Encoder};
+use corpus::{EncodedPrompt, Encoder};
 use model::CausalLm;
 use model::arch::Mode;
 use model::kernels::Kernels;
@@ -18,8 +18,8 @@ use model::train::losses::ppo::{self, AdaptiveKl, PpoConfig, Rollout, RunningMom
 use model::train::{Batch, IGNORED, Row, ValueHead, Wants, outputs};
 use rundir::chain::VALUE_HEAD;
 
-use super::answers::{self, Asked};
-use super::{Facts, Recipe, rows};
+use super::answers::{self, Asked, Stop};
+use super::{Recipe, Source};
 use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
 use crate::problems::of_model;
@@ -40,7 +40,7 @@ pub(super) struct Ppo<B: Kernels> {
     kl: AdaptiveKl,
     moments: RunningMoments,
     reward: Option<Reward<B>>,
-    stop: Vec<u32>,
+    stop: Stop,
 }
 
 /// A batch of answers and everything fixed about it.
@@ -49,30 +49,9 @@ struct Batched {
     rollout: Rollout,
     scores: Vec<f64>,
     kl: f64,
+    /// Its first prompt.
+    first: Vec<u32>,
     answers: Vec<Vec<u32>>,
-}
-
-pub(super) fn encode<B: Kernels>(spec: &RunSpec, encoder: Encoder) -> Result<Ppo<B>, Problem> {
-    let data = rows::read(spec, |row| match Conversation::asked(row, &spec.dataset.mapping) {
-        Ok(conversation) => Ok(Ok(encoder.encode_prompt(&conversation)?)),
-        Err(reason) => Ok(Err(reason)),
-    })?;
-    let data = TrainData { pad_id: encoder.tokenizer.pad_id(), ..data };
-    let hyper = &spec.hyper;
-    Ok(Ppo {
-        data,
-        spec: spec.clone(),
-        config: config(hyper),
-        kl: AdaptiveKl {
-            coefficient: hyper.ppo_init_kl,
-            target: hyper.ppo_target_kl,
-            horizon: hyper.ppo_horizon,
-        },
-        moments: RunningMoments::default(),
-        reward: None,
-        stop: Vec::new(),
-        encoder,
-    })
 }
 
 fn config(hyper: &Hyper) -> PpoConfig {
@@ -87,11 +66,30 @@ fn config(hyper: &Hyper) -> PpoConfig {
 }
 
 impl<B: Kernels> Ppo<B> {
+    /// What a specification asks of these rows.
+    pub(super) fn new(spec: &RunSpec, source: &Source) -> Self {
+        let hyper = &spec.hyper;
+        Self {
+            data: source.data(),
+            spec: spec.clone(),
+            config: config(hyper),
+            kl: AdaptiveKl {
+                coefficient: hyper.ppo_init_kl,
+                target: hyper.ppo_target_kl,
+                horizon: hyper.ppo_horizon,
+            },
+            moments: RunningMoments::default(),
+            reward: None,
+            stop: Stop::default(),
+            encoder: source.encoder().clone(),
+        }
+    }
+
     /// Answers to the prompts of a micro-batch (S-203, S-204).
     fn answers(
         &self,
         learner: &Learner<B>,
-        prompts: &[&EncodedPrompt],
+        prompts: &[EncodedPrompt],
         seed: u64,
     ) -> Result<Vec<Vec<u32>>, Problem> {
         let mut rng = Rng::new(seed);
@@ -106,11 +104,12 @@ impl<B: Kernels> Ppo<B> {
         let draw = |part: &[(usize, &EncodedPrompt)]| -> Result<Vec<Vec<u32>>, Problem> {
             let one = |(at, prompt): &(usize, &EncodedPrompt)| {
                 let asked = Asked { prompt: &prompt.input_ids, seed: splitmix(seed ^ (*at as u64 + 1)) };
-                answers::answer(model, &asked, &config, &self.stop).map(|ids| self.cleaned(ids))
+                let drawn = answers::answer(model, &self.encoder.tokenizer, &asked, &config, &self.stop);
+                drawn.map(|ids| self.cleaned(ids))
             };
             part.iter().map(one).collect()
         };
-        let numbered: Vec<_> = prompts.iter().copied().enumerate().collect();
+        let numbered: Vec<_> = prompts.iter().enumerate().collect();
         let (left, right) = numbered.split_at(numbered.len().div_ceil(2));
         let (left, right) = B::pair(|| draw(left), || draw(right));
         Ok([left?, right?].concat())
@@ -118,15 +117,16 @@ impl<B: Kernels> Ppo<B> {
 
     /// A response shorter than two tokens becomes two end tokens (S-204).
     fn cleaned(&self, ids: Vec<u32>) -> Vec<u32> {
-        let end = self.encoder.tokenizer.eos_id().or(self.stop.first().copied()).unwrap_or(self.data.pad_id);
+        let end =
+            self.encoder.tokenizer.eos_id().or(self.stop.ids.first().copied()).unwrap_or(self.data.pad_id);
         if ids.len() < 2 { vec![end, end] } else { ids }
     }
 
     /// Draws, scores and weighs one micro-batch.
     fn roll_out(&mut self, learner: &Learner<B>, numbers: &[u32], seed: u64) -> Result<Batched, Problem> {
-        let prompts: Vec<_> = numbers.iter().map(|row| &self.data.train[*row as usize]).collect();
+        let prompts = self.data.rows(numbers)?;
         let answers = self.answers(learner, &prompts, seed)?;
-        let row = |(prompt, answer): (&&EncodedPrompt, &Vec<u32>)| {
+        let row = |(prompt, answer): (&EncodedPrompt, &Vec<u32>)| {
             let labels =
                 prompt.input_ids.iter().map(|_| IGNORED).chain(answer.iter().map(|id| i64::from(*id)));
             (
@@ -144,7 +144,8 @@ impl<B: Kernels> Ppo<B> {
         let frozen = trainer.outputs(&batch, REFERENCE, true).map_err(of_model)?;
         let rewards = self.rewards(&scores, &old, &frozen);
         let rollout = Rollout::new(&self.config, ppo::log_probs_of(&old), ppo::values_of(&old), &rewards);
-        Ok(Batched { kl: ppo::mean_kl(&old, &frozen), batch, rollout, scores, answers })
+        let first = prompts.into_iter().next().map(|prompt| prompt.input_ids).unwrap_or_default();
+        Ok(Batched { kl: ppo::mean_kl(&old, &frozen), batch, rollout, scores, first, answers })
     }
 
     fn rewards(&mut self, scores: &[f64], old: &[Row], frozen: &[Row]) -> Vec<Vec<f64>> {
@@ -202,13 +203,12 @@ impl<B: Kernels> Ppo<B> {
     }
 
     /// The first answer of a step, for people to read.
-    fn sample(&self, step: u64, numbers: &[u32], first: &Batched) -> Option<Kind> {
-        let prompt = &self.data.train[*numbers.first()? as usize].input_ids;
+    fn sample(&self, step: u64, first: &Batched) -> Option<Kind> {
         let tokenizer = &self.encoder.tokenizer;
         let scores = BTreeMap::from([("reward".to_owned(), *first.scores.first()?)]);
         Some(Kind::Sample {
             step,
-            prompt: answers::shown(&tokenizer.decode(prompt, false)),
+            prompt: answers::shown(&tokenizer.decode(&first.first, false)),
             answer: answers::shown(&tokenizer.decode(first.answers.first()?, true)),
             reference: None,
             scores,
@@ -226,11 +226,6 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl<B: Kernels> Recipe<B> for Ppo<B> {
-    fn facts(&self) -> Facts {
-        let longest = self.data.longest() + self.spec.hyper.max_target_length;
-        Facts { longest, ..Facts::of(&self.data) }
-    }
-
     fn load(&mut self, learner: &mut Learner<B>) -> Result<(), Problem> {
         let checkpoint = self.spec.reward_model.as_ref().ok_or_else(no_reward_model)?;
         let folder = Path::new(&checkpoint.folder);
@@ -238,7 +233,7 @@ impl<B: Kernels> Recipe<B> for Ppo<B> {
         model.load_adapter(folder).map_err(of_model)?;
         let (width, device) = (model.config.hidden_size, Default::default());
         let head = ValueHead::load(&folder.join(VALUE_HEAD), "", width, 0.0, &device).map_err(of_model)?;
-        self.stop = answers::stop_ids(&model, &self.encoder, &self.spec.model.folder);
+        self.stop = Stop::of(&model, &self.encoder, &self.spec.model.folder);
         self.reward = Some(Reward { model, head });
         Ok(())
     }
@@ -259,7 +254,7 @@ impl<B: Kernels> Recipe<B> for Ppo<B> {
         let lengths = batches.iter().flat_map(|one| one.answers.iter().map(|ids| ids.len() as f64));
         metrics.insert("response_length".to_owned(), mean(lengths));
         self.kl.update(kl, answers);
-        let sample = micro.first().zip(batches.first()).and_then(|(rows, one)| self.sample(step, rows, one));
+        let sample = batches.first().and_then(|one| self.sample(step, one));
         let read: Vec<Batch> = batches.into_iter().map(|one| one.batch).collect();
         let samples = sample.into_iter().collect();
         Ok(Made { loss, grad_norm, learning_rate, tokens: learner::tokens(&read), metrics, samples })

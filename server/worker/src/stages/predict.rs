@@ -11,7 +11,7 @@ use model::sample::SamplingConfig;
 use serde_json::json;
 
 use super::Finish;
-use super::answers::{self, Asked};
+use super::answers::{self, Asked, Stop};
 use crate::scores;
 
 /// File of the answers, at the root of the run.
@@ -43,13 +43,14 @@ pub(super) fn run<B: Kernels>(
         seed: hyper.seed,
         ..SamplingConfig::default()
     };
-    let stop = answers::stop_ids(model, encoder, &end.spec.model.folder);
+    let stop = Stop::of(model, encoder, &end.spec.model.folder);
     let (mut lines, mut all) = (String::new(), Vec::new());
     for (at, question) in questions.iter().enumerate() {
         let asked = Asked { prompt: &question.prompt, seed: hyper.seed.wrapping_add(at as u64) };
-        let ids = answers::answer(model, &asked, &config, &stop)?;
         let tokenizer = &encoder.tokenizer;
-        let (prompt, answer) = (tokenizer.decode(&question.prompt, false), tokenizer.decode(&ids, true));
+        let ids = answers::answer(model, tokenizer, &asked, &config, &stop)?;
+        let prompt = tokenizer.decode(&question.prompt, false);
+        let answer = stop.cut(&tokenizer.decode(&ids, true));
         let scored = scores::scores(&answer, &question.answer);
         let line = json!({ "prompt": prompt, "label": question.answer, "predict": answer, "scores": scored });
         lines.push_str(&format!("{line}\n"));

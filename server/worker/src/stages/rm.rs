@@ -2,10 +2,10 @@
 
 use contract::problem::Problem;
 use contract::spec::RunSpec;
-use corpus::{EncodedPair, Encoder};
+use corpus::EncodedPair;
 use model::train::losses::reward::{WANTS, judge};
 
-use super::{Facts, Recipe, pairs};
+use super::{Recipe, Source, pairs};
 use model::kernels::Kernels;
 
 use crate::data::TrainData;
@@ -17,27 +17,26 @@ pub(super) struct Rm {
     batch: usize,
 }
 
-pub(super) fn encode(spec: &RunSpec, encoder: &Encoder) -> Result<Rm, Problem> {
-    let batch = spec.hyper.per_device_train_batch_size.max(1);
-    Ok(Rm { data: pairs::data(spec, encoder)?, batch })
+impl Rm {
+    pub(super) fn new(spec: &RunSpec, source: &Source) -> Self {
+        Self { data: source.data(), batch: spec.hyper.per_device_train_batch_size }
+    }
 }
 
 impl<B: Kernels> Recipe<B> for Rm {
-    fn facts(&self) -> Facts {
-        Facts::of(&self.data)
-    }
-
     fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
-        learner.judged_step(step, &pairs::micro(&self.data, micro), WANTS, |_, _| Ok(judge))
+        learner.judged_step(step, &pairs::micro(&self.data, micro)?, WANTS, |_, _| Ok(judge))
     }
 
     fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
         let mut measured = Measured::default();
-        for pairs in self.data.eval.chunks(self.batch) {
-            let batch = pairs::batch(pairs.iter(), self.data.pad_id);
+        for pairs in self.data.held_out(self.batch) {
+            let pairs = pairs?;
+            let count = pairs.len();
+            let batch = pairs::batch(pairs, self.data.pad_id);
             let rows = learner.trainer_ref().outputs(&batch, WANTS, false).map_err(of_model)?;
             let judged = judge(&rows);
-            measured.add(judged.loss, &judged.metrics, pairs.len());
+            measured.add(judged.loss, &judged.metrics, count);
         }
         Ok(measured)
     }

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Stage;
-use corpus::{Encoded, Encoder};
+use corpus::Encoder;
+use model::kernels::Kernels;
 use model::train::losses::perplexity;
 
 use super::predict::{self, Question};
-use super::{Facts, Finish, Recipe, pt, sft};
-use model::kernels::Kernels;
-
+use super::{Finish, Recipe, Source};
 use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
 
@@ -24,57 +23,30 @@ pub(super) struct Text {
     encoder: Encoder,
 }
 
-/// Encodes the rows of a specification.
-pub(super) fn encode(spec: &RunSpec, encoder: Encoder) -> Result<Text, Problem> {
-    let mut questions = Vec::new();
-    let mut data = match spec.stage {
-        Stage::Pt => pt::data(spec, &encoder)?,
-        _ => {
-            let rows = sft::data(spec, &encoder)?;
-            let asked = rows.eval.iter().filter_map(|row| {
-                Some(Question { prompt: row.prompt.clone()?.input_ids, answer: row.answer.clone() })
-            });
-            questions = asked.take(spec.hyper.predict_samples).collect();
-            let encoded = |rows: Vec<sft::SftRow>| rows.into_iter().map(|row| row.encoded).collect();
-            TrainData {
-                train: encoded(rows.train),
-                eval: encoded(rows.eval),
-                dropped_rows: rows.dropped_rows,
-                cut_rows: rows.cut_rows,
-                pad_id: rows.pad_id,
-            }
-        }
-    };
-    data.pad_id = encoder.tokenizer.pad_id();
-    let batch = spec.hyper.per_device_train_batch_size.max(1);
-    Ok(Text { stage: spec.stage, data, batch, questions, encoder })
-}
-
 impl Text {
-    /// The rows.
-    pub(super) fn into_data(self) -> TrainData {
-        self.data
-    }
-
-    fn rows(&self, numbers: &[u32]) -> Vec<Encoded> {
-        numbers.iter().map(|row| self.data.train[*row as usize].clone()).collect()
+    /// What a specification asks of these rows.
+    pub(super) fn new(spec: &RunSpec, source: &Source) -> Result<Self, Problem> {
+        let hyper = &spec.hyper;
+        let asked = spec.stage == Stage::Sft && hyper.predict_with_generate;
+        Ok(Self {
+            stage: spec.stage,
+            data: source.data(),
+            batch: hyper.per_device_train_batch_size,
+            questions: if asked { source.questions(hyper.predict_samples)? } else { Vec::new() },
+            encoder: source.encoder().clone(),
+        })
     }
 }
 
 impl<B: Kernels> Recipe<B> for Text {
-    fn facts(&self) -> Facts {
-        Facts::of(&self.data)
-    }
-
     fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem> {
-        let batches: Vec<_> =
-            micro.iter().map(|rows| learner::batch(&self.rows(rows), self.data.pad_id)).collect();
-        learner.step(step, &batches)
+        let batch = |rows: &Vec<u32>| Ok(learner::batch(&self.data.rows(rows)?, self.data.pad_id));
+        learner.step(step, &micro.iter().map(batch).collect::<Result<Vec<_>, Problem>>()?)
     }
 
     fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
-        let batches = self.data.eval.chunks(self.batch);
-        learner.evaluate(batches.map(|rows| learner::batch(rows, self.data.pad_id)))
+        let batches = self.data.held_out(self.batch);
+        learner.evaluate(batches.map(|rows| Ok(learner::batch(&rows?, self.data.pad_id))))
     }
 
     fn extend(&self, loss: Option<f64>, metrics: &mut BTreeMap<String, f64>) {

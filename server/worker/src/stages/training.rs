@@ -10,6 +10,7 @@ use contract::spec::RunSpec;
 use model::kernels::Kernels;
 use rundir::{Request, RunDir};
 
+use super::source::Preparation;
 use super::{Ending, Facts, Finish, Recipe};
 use crate::checkpoint::{self, Saving};
 use crate::data::Plan;
@@ -31,6 +32,7 @@ pub(super) struct Loop<'a, B: Kernels> {
     pub(super) state: LoopState,
     pub(super) log: TrainerLog,
     pub(super) rows: Facts,
+    pub(super) preparation: Preparation,
     pub(super) total: u64,
     pub(super) elapsed_before: f64,
 }
@@ -40,8 +42,9 @@ impl<B: Kernels> Loop<'_, B> {
         let hyper = &self.spec.hyper;
         let (eval_every, save_every) = (hyper.eval_every(self.total), hyper.save_every(self.total));
         let control = self.run.control();
-        let mut plan = Plan::new(self.rows.train, hyper);
-        if from_step == 0 {
+        let mut plan = Plan::new(self.rows.train, self.rows.window, hyper);
+        // The held-out rows of a large set are still prepared, and measuring them would keep the first step waiting.
+        if from_step == 0 && self.rows.window.is_none() {
             self.evaluate(0)?;
         }
         if self.stop_asked()? {
@@ -111,6 +114,9 @@ impl<B: Kernels> Loop<'_, B> {
         self.log.step(&done, self.elapsed_before + self.report.seconds(), left)?;
         for sample in made.samples {
             self.report.event(sample)?;
+        }
+        if let Some(line) = self.preparation.news() {
+            self.report.log("info", line)?;
         }
         if made.loss.is_finite() && made.grad_norm.is_finite() {
             self.state.skipped_in_a_row = 0;

@@ -58,8 +58,9 @@ fn reference_the_previews_mask_equals_the_trainers_first_batch() {
         let mut spec = spec(place.path(), Tuning::Lora, &values);
         spec.model.folder = folder.to_string_lossy().into_owned();
         template.clone_into(&mut spec.template);
-        let data = stages::encode(&spec).expect("encoded");
-        let batch = learner::batch(&data.train[..4], data.pad_id);
+        let data = stages::encode(&spec, &place.path().join("prepared")).expect("encoded");
+        let rows = data.rows(&[0, 1, 2, 3]).expect("prepared");
+        let batch = learner::batch(&rows, data.pad_id);
         let mut learned = 0;
         for (row, preview) in previews(&spec)[..4].iter().enumerate() {
             let seen: Vec<_> = preview.tokens.iter().filter(|token| !token.cut).collect();

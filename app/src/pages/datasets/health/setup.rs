@@ -76,6 +76,7 @@ impl Setup {
             template: self.template.get(),
             max_source_length: limit(&self.source.get())?,
             max_target_length: limit(&self.target.get())?,
+            behaviour: contract::dataset::Behaviour::Corrected,
         })
     }
 

@@ -1,0 +1,232 @@
+//! The rows of a run: prepared beside training, or found as an earlier run left them.
+//!
+//! A set is prepared whole before the first step, so that its rows are counted, split and shuffled exactly. From
+//! [`LARGE`] rows on that would take too long: then rows are only counted, which takes seconds, the first round is
+//! shuffled within windows of [`WINDOW`] rows, and training waits for no more than the rows a step needs. Which of the
+//! two it is follows from the specification alone, so a resumed run reads what it would have read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::dataset::{Behaviour, Mixing, mixing_weights, source_prefixes};
+use contract::health::Progress;
+use contract::problem::Problem;
+use contract::spec::{DatasetRef, RunSpec};
+use contract::stage::Stage;
+use corpus::encode::Taken;
+use corpus::health::is_refusal;
+use corpus::job::Job;
+use corpus::mix::{Part, mixed};
+use corpus::prepared::{Prepared, Summary};
+use corpus::source::folder::Files;
+use corpus::{Encoder, ModelTokenizer, Template};
+
+use super::predict::Question;
+use super::{Facts, no_usable_rows};
+use crate::data::{Split, TrainData, TrainRow};
+
+/// Rows from which on training begins before all of them are prepared.
+pub const LARGE: u64 = 100_000;
+
+/// Rows shuffled together in the first round over a large set.
+const WINDOW: u32 = 16_384;
+
+/// How often progress is told.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Says a sentence about the data.
+pub(super) type Say<'s> = &'s mut dyn FnMut(String) -> Result<(), Problem>;
+
+/// Rows of a run and everything that made them.
+pub(super) struct Source {
+    job: Job,
+    store: Arc<Prepared>,
+    split: Arc<Split>,
+    /// Their numbers.
+    pub(super) facts: Facts,
+    /// Whether the end of preparation was told.
+    told: bool,
+}
+
+/// Opens the rows of a specification, prepared in `folder`; `digests` are those of its datasets.
+pub(super) fn open(
+    spec: &RunSpec,
+    folder: &Path,
+    digests: &[String],
+    say: Say<'_>,
+) -> Result<Source, Problem> {
+    let job = job(spec)?;
+    let (store, found) = Prepared::open_or_start(folder, &job, digests)?;
+    let store = Arc::new(store);
+    let window = is_large(spec).then_some(WINDOW);
+    let (rows, dropped, first) = match (window, store.summary().filter(|_| found)) {
+        (None, _) => {
+            let told = &mut |progress| say(progress_line(progress));
+            let all = store.wait_telling(EVERY, told)?;
+            (all.examples, all.dropped_rows, all.first_dropped)
+        }
+        // What the template refused counts here as well, for so it does while that is not known yet.
+        (Some(_), Some(all)) => (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped),
+        (Some(window), None) => {
+            let count = job.count()?;
+            say(format!(
+                "{} of {} rows can teach; they are prepared beside training.",
+                count.usable, count.rows
+            ))?;
+            store.wait_for(u64::from(window).min(count.usable).saturating_sub(1))?;
+            (count.usable, count.rows - count.usable, count.first_dropped)
+        }
+    };
+    if rows == 0 {
+        return Err(no_usable_rows(first));
+    }
+    let all = store.summary();
+    if let Some(all) = &all {
+        say(summary_line(all, found))?;
+    }
+    let split = Arc::new(Split::of(rows, &spec.hyper));
+    let facts = Facts {
+        train: split.train.len(),
+        eval: split.eval.len(),
+        dropped,
+        cut: all.as_ref().map_or(0, |all| all.cut_rows),
+        longest: usize::try_from(store.longest()).unwrap_or(usize::MAX),
+        window,
+    };
+    Ok(Source { job, store, split, facts, told: all.is_some() })
+}
+
+impl Source {
+    /// The rows in the form a stage wants.
+    pub(super) fn data<T: TrainRow>(&self) -> TrainData<T> {
+        let pad_id = self.job.encoder.tokenizer.pad_id();
+        TrainData::new(Arc::clone(&self.store), Arc::clone(&self.split), pad_id)
+    }
+
+    /// Tokenizer and template.
+    pub(super) fn encoder(&self) -> &Encoder {
+        &self.job.encoder
+    }
+
+    /// The first `most` held-out rows as questions with their answers (S-143): read once more, for the prepared ones
+    /// hold no text.
+    pub(super) fn questions(&self, most: usize) -> Result<Vec<Question>, Problem> {
+        let (job, encoder) = (&self.job, &self.job.encoder);
+        let mut wanted = self.split.eval.iter().take(most).map(|place| u64::from(*place)).peekable();
+        let (mut questions, mut place) = (Vec::new(), 0);
+        for mixed in mixed(&job.parts, job.mixing, job.max_samples, job.seed)? {
+            if wanted.peek().is_none() {
+                break;
+            }
+            let mixed = mixed?;
+            let part = &job.parts[mixed.part];
+            let taken = Taken::from_row(&mixed.row, &part.mapping, encoder.stage, encoder.behaviour);
+            let Ok(taken) = taken.map(|taken| taken.with_prefix(part.prefix.as_deref())) else { continue };
+            match encoder.encode_taken(&taken) {
+                Err(problem) if is_refusal(&problem) => continue,
+                encoded => drop(encoded?),
+            }
+            if let (Taken::Talk(talk), Some(_)) = (&taken, wanted.next_if_eq(&place)) {
+                let prompt = encoder.encode_prompt(talk)?.input_ids;
+                let answer = talk.turns.last().map(|turn| turn.1.clone()).unwrap_or_default();
+                questions.push(Question { prompt, answer });
+            }
+            place += 1;
+        }
+        Ok(questions)
+    }
+
+    /// What is to be told about preparation while training goes on.
+    pub(super) fn watch(&self) -> Preparation {
+        let store = (!self.told).then(|| Arc::clone(&self.store));
+        Preparation { store, told: Instant::now() }
+    }
+}
+
+/// Preparation that goes on beside training.
+pub(super) struct Preparation {
+    store: Option<Arc<Prepared>>,
+    told: Instant,
+}
+
+impl Preparation {
+    /// The next sentence about it, when it is time for one.
+    pub(super) fn news(&mut self) -> Option<String> {
+        let store = self.store.as_ref()?;
+        if let Some(all) = store.summary() {
+            self.store = None;
+            return Some(summary_line(&all, false));
+        }
+        if self.told.elapsed() < EVERY {
+            return None;
+        }
+        self.told = Instant::now();
+        Some(progress_line(store.progress()))
+    }
+}
+
+fn progress_line(progress: Progress) -> String {
+    let of = if progress.total > 0 { format!(" of {}", progress.total) } else { String::new() };
+    format!("Preparing rows: {}{of} read, {} tokens.", progress.rows, progress.tokens)
+}
+
+fn summary_line(all: &Summary, found: bool) -> String {
+    let how = if found { "found prepared" } else { "prepared" };
+    let mut line = format!("Rows are {how}: {} examples, {} tokens.", all.examples, all.tokens);
+    if let Some((row, reason)) = &all.first_dropped {
+        let (rows, refused) = (all.dropped_rows, all.refused_rows);
+        line += &format!(
+            " {rows} rows are left out ({refused} of them refused by the template), the first is row {row}: {reason}."
+        );
+    }
+    line
+}
+
+/// Whether training begins before every row is prepared. The number of pre-training blocks is known only at the end.
+fn is_large(spec: &RunSpec) -> bool {
+    let most = if spec.hyper.max_samples == 0 { u64::MAX } else { spec.hyper.max_samples };
+    let rows: u64 = spec.datasets().map(|dataset| dataset.rows.min(most)).sum();
+    spec.stage != Stage::Pt && rows >= LARGE
+}
+
+/// Where the rows of a run are prepared.
+pub(super) fn folder(spec: &RunSpec, run: &Path) -> PathBuf {
+    if spec.prepared.is_empty() { run.join("prepared") } else { PathBuf::from(&spec.prepared) }
+}
+
+fn job(spec: &RunSpec) -> Result<Job, Problem> {
+    let hyper = &spec.hyper;
+    let count = 1 + spec.more_datasets.len();
+    let prefixes = source_prefixes(&hyper.source_prefix, count)?;
+    let weights = mixing_weights(&hyper.mixing_weights, count)?;
+    let part = |((dataset, prefix), weight): ((&DatasetRef, Option<String>), f64)| Part {
+        name: dataset.name.clone(),
+        files: Files { paths: vec![PathBuf::from(&dataset.file)], kind: dataset.kind },
+        mapping: dataset.mapping.clone(),
+        prefix,
+        weight,
+    };
+    let most = if hyper.max_samples == 0 { u64::MAX } else { hyper.max_samples };
+    Ok(Job {
+        encoder: encoder(spec)?,
+        parts: spec.datasets().zip(prefixes).zip(weights).map(part).collect(),
+        mixing: Mixing::parse(&hyper.mixing).unwrap_or_default(),
+        max_samples: hyper.max_samples,
+        seed: hyper.seed,
+        total: spec.datasets().map(|dataset| dataset.rows.min(most)).sum(),
+    })
+}
+
+fn encoder(spec: &RunSpec) -> Result<Encoder, Problem> {
+    let tokenizer = Arc::new(ModelTokenizer::load(Path::new(&spec.model.folder))?);
+    Ok(Encoder {
+        template: Template::resolve(&spec.template, &tokenizer)?,
+        stage: spec.stage,
+        behaviour: Behaviour::parse(&spec.hyper.behaviour).unwrap_or_default(),
+        max_source_length: spec.hyper.max_source_length,
+        max_target_length: spec.hyper.max_target_length,
+        system: Some(spec.system.clone()).filter(|system| !system.is_empty()),
+        tokenizer,
+    })
+}
