@@ -32,9 +32,9 @@ function markHydration() {
 export async function open(browser, server, path, { width = 1440, height = 900, theme = "light", locale = "en-GB", javaScriptEnabled = true } = {}) {
   const context = await browser.newContext({ baseURL: server.url, viewport: { width, height }, colorScheme: theme, locale, javaScriptEnabled, reducedMotion: "reduce" });
   // The Content-Security-Policy stays on; axe is put in through the debugger, which it does not concern.
+  await context.addInitScript(markHydration);
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  await page.addInitScript(markHydration);
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(String(error)));
   page.on("console", (message) => {
@@ -47,7 +47,8 @@ export async function open(browser, server, path, { width = 1440, height = 900, 
 /** Goes to a path and waits until the page answers to clicks. */
 export async function goto(page, path, javaScriptEnabled = true) {
   await page.goto(path);
-  if (javaScriptEnabled) await page.locator("html[data-hydrated]").waitFor({ state: "attached" });
+  if (!javaScriptEnabled) return;
+  await page.locator("html[data-hydrated]").waitFor({ state: "attached" }).catch((error) => { noFaults(page); throw error; });
 }
 
 export function noFaults(page) {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware as layer};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::services::ServeDir;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
@@ -64,9 +65,12 @@ fn leptos_pages(state: &AppState) -> Router<AppState> {
     let options = pages::options(&state.config);
     let context = pages::context(state);
     let shell = move || pages::shell(options.clone());
-    let missing =
-        leptos_axum::file_and_error_handler_with_context::<AppState, _>(context.clone(), pages::shell);
+    let missing = leptos_axum::render_app_async_with_context(context.clone(), shell.clone());
+    // Not leptos' own file handler: it may take the headers of a page that the same thread is rendering meanwhile.
+    let files = ServeDir::new(&state.config.site_root)
+        .append_index_html_on_directories(false)
+        .fallback(any(missing).with_state(()));
     Router::new()
         .leptos_routes_with_context(state, generate_route_list(app::App), context, shell)
-        .fallback(missing)
+        .fallback_service(files)
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use app::ports::{DatasetsPort, TemplatesPort};
 use axum::body::Body;
-use contract::dataset::{Cell, Change, DatasetView, RowEdit, RowsQuery};
+use contract::dataset::{Cell, Change, DataFormat, DatasetView, Mapping, RowEdit, RowsQuery};
 use contract::registry::Finding;
+use contract::spec::Draft;
 use contract::templates::UserTemplate;
+use server::services::launch::launch;
 use server::services::uploads::{self, Declared};
 use server::services::{datasets::Datasets, registry, templates::Templates};
 use server::{AppState, config::Config};
@@ -60,6 +62,32 @@ async fn an_edit_makes_a_version_and_the_old_one_stays_as_it_was() {
     service.delete(second.id).await.expect("deleted");
     assert!(service.get(first.id).await.is_err(), "with every version");
     assert_eq!(std::fs::read_dir(place.path().join("data/datasets")).expect("a folder").count(), 0);
+}
+
+#[tokio::test]
+async fn a_file_with_columns_nobody_knows_is_taken_in_and_waits_for_a_mapping() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = studio(place.path()).await;
+    let body = Body::from("{\"note\":\"None.\"}\n{\"asked\":\"Tea?\",\"said\":\"Yes.\"}\n");
+    let view = uploads::dataset(&state, "odd.jsonl", Declared::default(), body).await.expect("taken in");
+    assert_eq!((view.inspection.rows, view.inspection.usable), (2, 0));
+    let draft = Draft {
+        dataset: view.id.0.clone(),
+        model: "m".to_owned(),
+        template: "alpaca".to_owned(),
+        stage: "sft".to_owned(),
+        tuning: "lora".to_owned(),
+        ..Draft::default()
+    };
+    let refused = launch(&state, &draft, false).await.expect_err("nothing to learn").into_problems();
+    assert!(refused.iter().any(|problem| problem.code == "dataset.no_usable_rows"), "{refused:?}");
+    let mapping = Mapping {
+        prompt: Some("asked".to_owned()),
+        response: Some("said".to_owned()),
+        ..Mapping::empty(DataFormat::PromptResponse)
+    };
+    let mapped = Datasets(state.clone()).remap(view.id, mapping).await.expect("mapped");
+    assert_eq!((mapped.inspection.rows, mapped.inspection.usable), (2, 1));
 }
 
 #[tokio::test]

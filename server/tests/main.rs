@@ -149,3 +149,28 @@ async fn a_sample_comes_in_once_and_other_sites_may_do_nothing() {
     assert_eq!(status, 200);
     assert!(page.contains("Kettle &amp; Co"), "the list is in the page before any script");
 }
+
+#[tokio::test]
+async fn files_asked_for_beside_pages_leave_each_page_its_own_policy() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let service = server::build(&state);
+    let one = |path: &'static str| {
+        let request = axum::http::Request::builder().uri(path).header("host", "localhost");
+        let request = request.body(axum::body::Body::empty()).expect("a request");
+        service.clone().oneshot(request)
+    };
+    let mut asked = Vec::new();
+    for _ in 0..20 {
+        asked.extend([("/datasets", one("/datasets")), ("/favicon.svg", one("/favicon.svg"))]);
+        asked.push(("/no-such-page", one("/no-such-page")));
+    }
+    let answers =
+        asked.into_iter().map(|(path, answer)| async move { (path, answer.await.expect("an answer")) });
+    for (path, answer) in futures::future::join_all(answers).await {
+        let policy = answer.headers()["content-security-policy"].to_str().expect("text");
+        let expected = if path == "/favicon.svg" { "default-src 'none'" } else { "default-src 'self'" };
+        assert!(policy.starts_with(expected), "{path}: {policy}");
+        assert_eq!(answer.status().as_u16(), if path == "/no-such-page" { 404 } else { 200 }, "{path}");
+    }
+}

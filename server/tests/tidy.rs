@@ -28,6 +28,79 @@ fn files() -> Vec<String> {
         .collect()
 }
 
+/// Rules of the original's inventory that bind data and trainer: first and last of each run of numbers.
+const RULES: [(u16, u16); 14] = [
+    (1, 6),
+    (10, 43),
+    (50, 68),
+    (70, 80),
+    (90, 107),
+    (110, 113),
+    (120, 126),
+    (130, 132),
+    (140, 147),
+    (150, 155),
+    (160, 170),
+    (180, 195),
+    (200, 216),
+    (220, 223),
+];
+
+/// Names of the tests in a source text.
+fn tests_of(text: &str) -> Vec<&str> {
+    let (mut names, mut is_test) = (Vec::new(), false);
+    for line in text.lines().map(str::trim_start) {
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some(function) = function {
+            names.extend(function.split('(').next().filter(|_| is_test));
+            is_test = false;
+        }
+    }
+    names
+}
+
+/// Rules a test is named after: `s_024_s_025_…`, or `s_150_to_s_153_…` for all between.
+fn rules_of(name: &str) -> BTreeSet<u16> {
+    let parts: Vec<&str> = name.split('_').collect();
+    let (mut rules, mut last) = (BTreeSet::new(), None);
+    for (at, pair) in parts.windows(2).enumerate() {
+        let number = pair[1].parse::<u16>().ok().filter(|_| pair[0] == "s" && pair[1].len() == 3);
+        if let Some(number) = number {
+            let from = last.filter(|_| at > 0 && parts[at - 1] == "to").unwrap_or(number);
+            rules.extend(from..=number);
+            last = Some(number);
+        }
+    }
+    rules
+}
+
+/// Rules a line of the README's table names in its first column.
+fn rules_of_line(line: &str) -> Vec<u16> {
+    let first = line.strip_prefix('|').and_then(|rest| rest.split('|').next()).unwrap_or_default();
+    first.split("S-").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
+}
+
+#[test]
+fn every_rule_has_a_test_named_after_it_or_a_line_in_the_readme() {
+    assert_eq!(rules_of("reference_s_001_s_150_to_s_152_x"), BTreeSet::from([1, 150, 151, 152]));
+    let mut met: BTreeSet<u16> = BTreeSet::new();
+    for path in files().iter().filter(|path| path.ends_with(".rs")) {
+        let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
+        met.extend(tests_of(&text).into_iter().flat_map(rules_of));
+    }
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("a README");
+    met.extend(readme.lines().flat_map(rules_of_line));
+    let missing: Vec<String> = RULES
+        .into_iter()
+        .flat_map(|(first, last)| first..=last)
+        .filter(|rule| !met.contains(rule))
+        .map(|rule| format!("S-{rule:03}"))
+        .collect();
+    assert!(missing.is_empty(), "neither a test s_nnn_… nor a line in README.md: {}", missing.join(", "));
+}
+
 #[test]
 fn the_top_level_holds_the_agreed_folders_and_files_only() {
     let folders: BTreeSet<String> = files()

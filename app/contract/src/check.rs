@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn s_105_ppo_needs_a_reward_model_and_no_other_stage_takes_one() {
+    fn s_020_s_105_ppo_needs_a_reward_model_and_no_other_stage_takes_one() {
         assert_eq!(codes(&whole("ppo", "lora")), ["form.no_reward_model"]);
         let with = |stage| Draft { reward_model: "r1:9".to_owned(), ..whole(stage, "lora") };
         assert!(codes(&with("ppo")).is_empty());
@@ -271,7 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn s_120_nothing_learns_with_none() {
+    fn s_036_s_120_nothing_learns_with_none() {
+        for tuning in ["lora", "full", "freeze"] {
+            assert!(codes(&whole("sft", tuning)).is_empty(), "{tuning}");
+        }
+        assert_eq!(codes(&whole("sft", "prefix")), ["form.unknown_choice"]);
         let problems = check(&whole("sft", "none")).expect_err("nothing to train");
         assert!(problems[0].message.contains("evaluation"), "{problems:?}");
         assert_eq!(problems[0].form_key(), Some("tuning"));
@@ -295,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_form_names_everything_that_is_missing() {
+    fn s_010_an_empty_form_names_everything_that_is_missing() {
         let problems = check(&Draft::default()).unwrap_err();
         let keys: Vec<_> = problems.iter().filter_map(Problem::form_key).collect();
         assert_eq!(keys, ["dataset", "model", "stage", "tuning", "template"]);

@@ -58,7 +58,7 @@ pub enum DataFormat {
     PromptResponse,
     /// A list of `{role, content}` (or ShareGPT's `{from, value}`) in one column.
     Messages,
-    /// Plain text for pre-training.
+    /// Plain text for pre-training, or questions for ppo.
     Text,
     /// A question with a better and a worse answer: columns `chosen` and `rejected`, or one column that holds a
     /// list of two, the better first (S-144).
@@ -85,11 +85,13 @@ impl DataFormat {
         Self::ALL.into_iter().find(|format| format.key() == key)
     }
 
-    /// Whether a stage can learn from rows of this format. Pairs also teach their better answer.
+    /// Whether a stage can learn from rows of this format. Pairs also teach their better answer, and lines of plain
+    /// text are questions for ppo (S-140).
     pub fn fits(self, stage: Stage) -> bool {
         match stage {
             Stage::Pt => self == Self::Text,
-            Stage::Sft | Stage::Ppo => self != Self::Text,
+            Stage::Sft => self != Self::Text,
+            Stage::Ppo => true,
             Stage::Rm | Stage::Dpo => self == Self::Pairs,
         }
     }

@@ -104,7 +104,40 @@ mod tests {
     fn lora_parameters_are_not_asked_of_a_full_run() {
         let hyper =
             Hyper::read(&typed(&[("lora_rank", "x")]), Stage::Pt, Tuning::Full).expect("no LoRA, no problem");
-        assert_eq!(hyper.lora_rank, 0);
+        assert_eq!(hyper.lora_rank, 8, "the default");
+    }
+
+    #[test]
+    fn s_053_what_was_typed_for_another_stage_plays_no_part() {
+        let values = typed(&[("predict_with_generate", "true"), ("dev_ratio", "0.2")]);
+        let read = |stage| Hyper::read(&values, stage, Tuning::Lora).expect("valid");
+        for stage in Stage::ALL {
+            assert_eq!(read(stage).predict_with_generate, stage == Stage::Sft, "{stage:?}");
+        }
+        assert_eq!((read(Stage::Rm).dev_ratio, read(Stage::Ppo).dev_ratio), (0.2, 0.0));
+    }
+
+    #[test]
+    fn s_043_the_trainers_settings_keep_their_names() {
+        for key in [
+            "num_train_epochs",
+            "max_steps",
+            "learning_rate",
+            "lr_scheduler_type",
+            "warmup_steps",
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "max_grad_norm",
+            "weight_decay",
+            "eval_steps",
+            "save_steps",
+            "save_total_limit",
+            "predict_with_generate",
+            "gradient_checkpointing",
+            "seed",
+        ] {
+            assert!(param(key).is_some(), "{key}");
+        }
     }
 
     #[test]

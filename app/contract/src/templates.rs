@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_family_of_a_model_suggests_its_template() {
+    fn s_061_the_family_of_a_model_suggests_its_template() {
         assert_eq!(suggest("Qwen2.5-0.5B-Instruct", true), "model");
         assert_eq!(suggest("lmsys/vicuna-7b-v1.5", false), "vicuna");
         assert_eq!(suggest("Baichuan-13B-Chat", false), "baichuan");

@@ -36,7 +36,11 @@ fn ParamField(form: Form, param: &'static Param) -> impl IntoView {
         }
     };
     let default = Memo::new(move |_| (param.default)(form.stage(), form.tuning()));
-    let changed = move || form.draft.with(|draft| draft.values.get(key).is_some_and(|v| v != default.get()));
+    // What is empty by default is emptied by hand.
+    let changed = move || {
+        let default = default.get();
+        !default.is_empty() && form.draft.with(|draft| draft.values.get(key).is_some_and(|v| *v != default))
+    };
     view! {
         <div class="param">
             <Field id=key label=w.lang.of(param.label) unit=w.lang.of(param.unit) help=w.lang.of(param.help) error=error>

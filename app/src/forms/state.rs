@@ -40,9 +40,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) from: &'a str,
 }
 
-/// Whether a dataset fits a stage: plain text is read, everything else is answered.
+/// Whether a dataset fits a stage: plain text is read, everything else is answered. One whose columns have yet to be
+/// named fits none.
 pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
-    dataset.inspection.mapping.format.fits(stage)
+    dataset.inspection.usable > 0 && dataset.inspection.mapping.format.fits(stage)
 }
 
 /// The template a model starts with.

@@ -9,6 +9,9 @@ use crate::words::words;
 #[component]
 pub(crate) fn Missing() -> impl IntoView {
     let w = &words().studio;
+    if let Some(missing) = use_context::<crate::ports::Missing>() {
+        (missing.0)();
+    }
     view! {
         <Head title=w.missing_title text=w.missing_text/>
         <p><a class="btn" href="/">{w.missing_back}</a></p>

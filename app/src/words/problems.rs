@@ -1,10 +1,12 @@
-//! Problems in the reader's language. The server writes English; what a form can say is written here too.
+//! Problems in the reader's language. The server writes English; the code of a problem finds its Chinese sentence.
 
 use contract::Problem;
 use contract::param::Kind;
 use contract::params::param;
 
 use super::Lang;
+
+mod chinese;
 
 /// A problem as one text: what, where, what to do.
 pub(crate) fn problem_text(lang: Lang, problem: &Problem) -> String {
@@ -40,15 +42,10 @@ fn chinese(problem: &Problem) -> Option<String> {
             Some(Kind::Float { min, max }) => format!("{label}应在 {min} 和 {max} 之间。"),
             _ => return None,
         },
-        "generation.beams_draw" => "束搜索不抽样:请选择贪心,或只用一束。".to_owned(),
-        "generation.stop" => "停止文本最多 8 段,每段 1 到 100 个字符。".to_owned(),
         "form.unknown_choice" | "form.missing" => format!("请选择{label}。"),
         "form.empty" => format!("{label}至少选一项。"),
         "form.too_long" => format!("{label}最多 120 个字。"),
-        "connection.lost" => "服务器没有回应,请稍后再试。".to_owned(),
-        "server.fault" => "服务器出错了,请稍后再试。".to_owned(),
-        "not_found" => "这一项已经不存在了。".to_owned(),
-        _ => return None,
+        code => with_details(chinese::sentence(code)?, problem),
     };
     Some(said)
 }
@@ -65,8 +62,21 @@ fn field_label(key: &str) -> &'static str {
     }
 }
 
+/// A Chinese sentence, the server's own words where it asks for them, and the place.
+fn with_details(sentence: &str, problem: &Problem) -> String {
+    match sentence.strip_suffix('：') {
+        Some(start) => format!("{start}：{}{}", problem.message.trim_end_matches('.'), place(problem)),
+        None => format!("{sentence}{}", place(problem)),
+    }
+}
+
 /// The server's own words with the place in Chinese.
 fn placed(problem: &Problem) -> String {
+    let hint = problem.hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default();
+    format!("{}{}{hint}", problem.message, place(problem))
+}
+
+fn place(problem: &Problem) -> String {
     let mut parts = Vec::new();
     if let Some(place) = &problem.place {
         parts.extend(place.file.clone());
@@ -74,13 +84,13 @@ fn placed(problem: &Problem) -> String {
         parts.extend(place.field.as_ref().map(|field| format!("字段 {field}")));
         parts.extend(place.byte.map(|byte| format!("第 {byte} 字节")));
     }
-    let place = if parts.is_empty() { String::new() } else { format!("({})", parts.join(",")) };
-    let hint = problem.hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default();
-    format!("{}{place}{hint}", problem.message)
+    if parts.is_empty() { String::new() } else { format!("({})", parts.join(",")) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -93,7 +103,49 @@ mod tests {
     #[test]
     fn a_place_in_a_file_is_kept_in_chinese() {
         let problem = Problem::new("dataset.json_broken", "Not JSON.").row(3).byte(120);
-        assert_eq!(problem_text(Lang::Zh, &problem), "Not JSON.(第 3 行,第 120 字节)");
+        assert_eq!(problem_text(Lang::Zh, &problem), "不是有效的 JSON：Not JSON(第 3 行,第 120 字节)");
+        let problem = Problem::new("dataset.empty", "The file holds no rows.");
+        assert_eq!(problem_text(Lang::Zh, &problem), "文件里一行数据也没有。");
+    }
+
+    #[test]
+    fn every_kind_of_problem_has_a_chinese_sentence() {
+        let mut codes = std::collections::BTreeSet::new();
+        for folder in ["../server", "../app"] {
+            collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut codes);
+        }
+        assert!(codes.len() > 100, "only {codes:?} were found");
+        let spoken = |code: &str| {
+            code.starts_with("gpu_check.") || FORM.contains(&code) || chinese::sentence(code).is_some()
+        };
+        let missing: Vec<_> = codes.iter().filter(|code| !spoken(code)).collect();
+        assert!(missing.is_empty(), "no Chinese sentence for {missing:?}");
+    }
+
+    /// Codes that name their field in the sentence.
+    const FORM: [&str; 6] = [
+        "form.not_a_number",
+        "form.out_of_range",
+        "form.unknown_choice",
+        "form.missing",
+        "form.empty",
+        "form.too_long",
+    ];
+
+    /// The first argument of every `Problem::new` under a folder; tests invent codes of one word.
+    fn collect(folder: &Path, codes: &mut std::collections::BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect(&path, codes);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source");
+                for rest in text.split("Problem::new(").skip(1) {
+                    let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+                    codes.extend(code.map(|(code, _)| code.to_owned()).filter(|code| code.contains('.')));
+                }
+            }
+        }
     }
 
     #[test]

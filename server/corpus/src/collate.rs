@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn s_150_to_s_153_left_padding_with_masks_from_lengths() {
+    fn s_093_s_150_to_s_153_left_padding_with_masks_from_lengths() {
         let row = |ids: &[u32]| Encoded {
             input_ids: ids.to_vec(),
             labels: ids.iter().map(|id| i64::from(*id)).collect(),

@@ -32,13 +32,17 @@ impl Conversation {
         }
     }
 
-    /// Reads a row whose answer is not needed, as ppo does: where there is none, the last answer is empty.
+    /// Reads a row whose answer is not needed, as ppo does: where there is none, the last answer is empty. A plain
+    /// text is a question.
     ///
     /// # Errors
     /// The reason why the row holds no question.
     pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, String> {
         match mapping.format {
             DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, false),
+            DataFormat::Text => {
+                Ok(Self { system: None, turns: vec![(text_of(row, mapping)?, String::new())] })
+            }
             _ => Self::from_row(row, mapping),
         }
     }

@@ -20,11 +20,12 @@ const SAMPLE: usize = 200;
 /// Characters of a cell kept for display.
 const CELL_CHARS: usize = 2000;
 
-/// Reads the whole file. Without a mapping one is suggested from the names of columns and the first 200 rows.
+/// Reads the whole file. Without a mapping one is suggested from the names of columns and the first 200 rows; where no
+/// row can teach under a suggestion, a person has yet to say which column is which, and [`Inspection::usable`] is 0.
 ///
 /// # Errors
-/// What the reader found broken; a mapping that names no such column (`dataset.no_such_column`); no row that can
-/// teach (`dataset.no_usable_rows`, with the reason of the first row).
+/// What the reader found broken; a given mapping that names no such column (`dataset.no_such_column`) or under which
+/// no row can teach (`dataset.no_usable_rows`, with the reason of the first row).
 pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<Inspection, Problem> {
     let mut rows = source::open(path, kind)?;
     let encoding = rows.encoding().name().to_owned();
@@ -33,6 +34,7 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
     for row in &sample {
         tally.note_columns(row);
     }
+    let given = mapping.is_some();
     let mapping = mapping.unwrap_or_else(|| suggest::suggest(&tally.columns, &sample, kind));
     for row in &sample {
         tally.count(row, &mapping);
@@ -44,7 +46,7 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
         tally.count(&row, &mapping);
     }
     check_mapping(&mapping, &tally.columns)?;
-    if tally.usable == 0 {
+    if tally.usable == 0 && given {
         let (row, reason) = tally.first_left_out.unwrap_or_default();
         return Err(Problem::new(
             "dataset.no_usable_rows",
@@ -230,9 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_usable_rows_says_why() {
+    fn a_file_without_usable_rows_waits_for_a_mapping_and_one_that_helps_nothing_says_why() {
+        let data = file("[{\"note\":\"x\"},{\"asked\":\"q\",\"said\":\"a\"}]");
+        let found = inspect(data.path(), FileKind::Json, None).unwrap();
+        assert_eq!((found.rows, found.usable), (2, 0));
+        assert_eq!(found.columns, ["note", "asked", "said"]);
         let data = file("instruction,output\nq,\n");
-        let problem = inspect(data.path(), FileKind::Csv, None).unwrap_err();
+        let found = inspect(data.path(), FileKind::Csv, None).unwrap();
+        assert_eq!(found.usable, 0);
+        let problem = inspect(data.path(), FileKind::Csv, Some(found.mapping)).unwrap_err();
         assert_eq!(problem.code, "dataset.no_usable_rows");
         assert!(problem.message.contains("output is empty"), "{problem}");
     }

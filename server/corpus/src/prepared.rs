@@ -120,15 +120,15 @@ impl Prepared {
     }
 
     /// The store of what this job makes: opened where it is finished, else prepared on a thread of its own. `digests`
-    /// are those of the data files.
+    /// are those of the data files. The second value says whether it was finished.
     ///
     /// # Errors
     /// `data.store` when the folder cannot be written to.
-    pub fn open_or_start(folder: &Path, job: Job, digests: &[String]) -> Result<Self, Problem> {
+    pub fn open_or_start(folder: &Path, job: &Job, digests: &[String]) -> Result<(Self, bool), Problem> {
         let key = job.fingerprint(digests);
         match Self::open(folder, &key) {
-            Some(prepared) => Ok(prepared),
-            None => Self::start(folder, &key, job),
+            Some(prepared) => Ok((prepared, true)),
+            None => Ok((Self::start(folder, &key, job.clone())?, false)),
         }
     }
 
@@ -175,11 +175,6 @@ impl Prepared {
     /// How far preparation is.
     pub fn progress(&self) -> Progress {
         self.shared.lock().progress
-    }
-
-    /// Whether everything is there.
-    pub fn is_complete(&self) -> bool {
-        matches!(self.shared.lock().end, Some(Ok(_)))
     }
 
     /// Tokens of the longest sequence prepared so far.

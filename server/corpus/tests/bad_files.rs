@@ -101,11 +101,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
             format!("[{}]", deep(10_000)).into_bytes(),
             Error("dataset.json_too_deep", Some(1), None),
         ),
-        (
-            "no_answers.jsonl",
-            jsonl("{\"prompt\":\"q\",\"response\":\"\"}\n"),
-            Error("dataset.no_usable_rows", Some(1), None),
-        ),
+        ("half_a_word.jsonl", jsonl("{\"a\":tru}\n"), Error("dataset.json_broken", Some(1), None)),
+        ("no_answers.jsonl", jsonl("{\"prompt\":\"q\",\"response\":\"\"}\n"), Rows(1, "UTF-8")),
         ("gbk.csv", gbk, Rows(2, "GB18030")),
         ("mark.csv", b"\xEF\xBB\xBFprompt,response\nq,a\n".to_vec(), Rows(1, "UTF-8 (BOM)")),
         ("utf16le.csv", utf16("\u{FEFF}prompt,response\n水,火\n", true), Rows(1, "UTF-16LE")),

@@ -57,6 +57,38 @@ const BOMBS: &[(&str, &str)] = &[
         "sorting over and over",
         "{% for i in range(9999) %}{{ range(9999) | sort | list | length }}{% endfor %}",
     ),
+    (
+        "doubling a list",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x | length }}",
+    ),
+    (
+        "doubling a list without end",
+        "{% set ns = namespace(x=messages | map('upper')) %}{% for i in range(60) %}{% set ns.x = ns.x + (ns.x) %}{% endfor %}{{ ns.x }}",
+    ),
+    (
+        "doubling a list in a macro",
+        "{% macro m(x, n) %}{% if n %}{{ m(x + x, n - 1) }}{% endif %}{% endmacro %}{{ m([1], 50) }}",
+    ),
+    (
+        "doubling a list by a filter",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] | sum(start=[]) %}{% endfor %}",
+    ),
+    (
+        "chaining a list",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x | chain(ns.x) %}{% endfor %}",
+    ),
+    (
+        "a list that grows and grows",
+        "{% set ns = namespace(x=[1] * 9000) %}{% for i in range(9999) %}{% set ns.x = [1] * 9000 + ns.x[:9000] %}{% endfor %}",
+    ),
+    (
+        "a list that holds itself twice",
+        "{% set ns = namespace(x=[]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+    ),
+    (
+        "the same as JSON",
+        "{% set ns = namespace(x={}) %}{% for i in range(60) %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}{% endfor %}{{ ns.x | tojson }}",
+    ),
     ("a power", "{{ 10 ** 1000000 }}"),
 ];
 
@@ -68,11 +100,11 @@ fn s13_every_bomb_stops() {
     let messages = [ChatMessage { role: "user".into(), content: "q".into() }];
     let mut survived = Vec::new();
     for (name, source) in BOMBS {
-        eprintln!("{name}");
         let began = Instant::now();
         let outcome = ChatTemplate::with_tokens(source, Some("<s>"), Some("</s>"), Vec::new())
             .and_then(|template| template.render(&messages, true, &Extras::default()));
         let took = began.elapsed();
+        eprintln!("{name}: {} ms", took.as_millis());
         assert!(took < FAR_TOO_LONG, "{name} took {took:?}");
         match outcome {
             Ok(text) => survived.push(format!("{name}: {} bytes", text.len())),

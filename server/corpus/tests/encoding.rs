@@ -105,6 +105,21 @@ fn s_142_turns_that_do_not_fit_are_cut_whole() {
 }
 
 #[test]
+fn s_094_a_model_without_a_pad_token_pads_with_id_0_and_so_does_old_baichuan() {
+    let words = json!({ "<unk>": 0, "<old>": 64_000, "<pad>": 2 });
+    let model = json!({ "type": "WordLevel", "vocab": words, "unk_token": "<unk>" });
+    let tokenizer_json = json!({ "version": "1.0", "added_tokens": [], "model": model }).to_string();
+    let pad_id = |config: Value| {
+        let config = config.to_string();
+        let made = ModelTokenizer::from_bytes(tokenizer_json.as_bytes(), Some(config.as_bytes()), None, None);
+        made.unwrap().pad_id()
+    };
+    assert_eq!(pad_id(json!({ "pad_token": "<pad>" })), 2);
+    assert_eq!(pad_id(json!({})), 0);
+    assert_eq!(pad_id(json!({ "pad_token": "<old>" })), 0);
+}
+
+#[test]
 fn a_system_text_of_the_run_serves_rows_without_their_own() {
     let encoder = Encoder { system: Some("Be brief.".into()), ..encoder("model", 512, 512) };
     let own = Conversation { system: Some("Be long.".into()), ..talk(&[("q", "a")]) };

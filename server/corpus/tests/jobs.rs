@@ -1,9 +1,12 @@
 //! Whole datasets: the health pass and prepared rows.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use contract::dataset::{Behaviour, DataFormat, Mapping, Mixing};
 use contract::stage::Stage;
@@ -17,8 +20,11 @@ use corpus::tokenizer::train::train;
 use corpus::{Encoder, ModelTokenizer, Template};
 
 fn tokenizer() -> Arc<ModelTokenizer> {
-    let texts = (0..50).map(|n| format!("How do I descale kettle {n}? With vinegar and water."));
-    let files = train(texts, 320).unwrap();
+    trained((0..50).map(|n| format!("How do I descale kettle {n}? With vinegar and water.")), 320)
+}
+
+fn trained(texts: impl Iterator<Item = String> + Send, size: usize) -> Arc<ModelTokenizer> {
+    let files = train(texts, size).unwrap();
     let config = Some(files.tokenizer_config_json.as_slice());
     Arc::new(ModelTokenizer::from_bytes(&files.tokenizer_json, config, None, None).unwrap())
 }
@@ -104,6 +110,36 @@ fn health_counts_what_is_used_lost_and_cut() {
 }
 
 #[test]
+fn a_million_rows_are_checked_within_a_minute() {
+    const ROWS: u64 = 1_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("million.jsonl");
+    let mut file = BufWriter::new(File::create(&path).unwrap());
+    for n in 0..ROWS {
+        let steps = "Rinse it and let it stand. ".repeat((n % 4) as usize);
+        writeln!(file, "{{\"q\":\"How do I descale kettle {n}?\",\"a\":\"{steps}With vinegar.\"}}").unwrap();
+    }
+    file.flush().unwrap();
+    let mut job = Job { total: ROWS, ..job(&path, alpaca(), Stage::Sft) };
+    // The other tests' vocabulary is so small that it cuts a row into four times as many tokens as a real one.
+    let words = ["How do I descale kettle 12? Rinse it and let it stand. With vinegar.".to_owned()];
+    job.encoder.tokenizer = trained(words.into_iter().cycle().take(200), 600);
+    job.encoder.template = Template::resolve("vanilla", &job.encoder.tokenizer).unwrap();
+    let (began, mut notes) = (Instant::now(), 0);
+    let report = health(&job, &mut |progress| {
+        notes += 1;
+        assert!(progress.rows <= progress.total && progress.total == ROWS);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let took = began.elapsed();
+    eprintln!("{ROWS} rows, {} tokens in {took:?}, {notes} notes of progress", report.tokens);
+    assert_eq!((report.rows, report.used), (ROWS, ROWS));
+    assert!(notes >= 100, "{notes}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
+}
+
+#[test]
 fn health_stops_when_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
@@ -170,7 +206,8 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
     }
     let store = folder.path().join("store");
     let digests = ["d".to_owned()];
-    let growing = Prepared::open_or_start(&store, job.clone(), &digests).unwrap();
+    let (growing, found) = Prepared::open_or_start(&store, &job, &digests).unwrap();
+    assert!(!found);
     assert_eq!(growing.get(0).unwrap().as_ref(), wanted.first(), "waits for the first rows only");
     assert_eq!(growing.get(4499).unwrap().as_ref(), wanted.last());
     assert_eq!(growing.get(4500).unwrap(), None);
@@ -181,9 +218,8 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
     );
     assert_eq!(summary.first_dropped, Some((4, "a is empty".to_owned())));
 
-    let key = job.fingerprint(&digests);
-    let again = Prepared::open(&store, &key).unwrap();
-    assert!(again.is_complete());
+    let (again, found) = Prepared::open_or_start(&store, &job, &digests).unwrap();
+    assert!(found);
     for (index, example) in wanted.iter().enumerate() {
         assert_eq!(again.get(index as u64).unwrap().as_ref(), Some(example));
     }
@@ -191,7 +227,7 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
 }
 
 #[test]
-fn a_store_is_named_by_everything_that_decides_its_rows() {
+fn s_026_a_store_is_named_by_everything_that_decides_its_rows() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 10), alpaca(), Stage::Sft);
     let digests = ["d".to_owned()];

@@ -58,7 +58,7 @@ fn write(folder: &Path, name: &str, rows: &[Value]) -> std::path::PathBuf {
 }
 
 #[test]
-fn s_023_s_032_s_035_s_079_sets_of_one_run_keep_their_columns_and_prefixes() {
+fn s_023_s_032_s_035_s_052_s_079_sets_of_one_run_keep_their_columns_and_prefixes() {
     let folder = tempfile::tempdir().unwrap();
     let one = write(folder.path(), "one.jsonl", &[json!({"instruction": "a?", "output": "A."})]);
     let two =
@@ -156,6 +156,9 @@ fn s_140_ppo_needs_no_answer_unless_as_the_original_did() {
         panic!("left out")
     };
     assert!(prompt.reference.is_empty() && !prompt.input_ids.is_empty());
+    let text = Mapping { prompt: Some("instruction".into()), ..Mapping::empty(DataFormat::Text) };
+    assert!(DataFormat::Text.fits(Stage::Ppo) && !DataFormat::Text.fits(Stage::Sft));
+    assert_eq!(ppo.encode_row(&cells, &text, None).unwrap().unwrap(), Example::Prompt(prompt), "a line asks");
     ppo.behaviour = Behaviour::Original;
     assert_eq!(ppo.encode_row(&cells, &alpaca(), None).unwrap().unwrap_err(), "output is empty");
 }

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_has_the_layout_of_the_hubs_own_tools() {
+    fn s_011_s_014_the_cache_has_the_layout_of_the_hubs_own_tools() {
         let place = tempfile::tempdir().expect("a folder");
         let repo = HubRepo {
             kind: HubKind::Dataset,

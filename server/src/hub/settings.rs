@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_of_the_hubs_own_tools_are_honoured() {
+    fn s_011_s_013_the_variables_of_the_hubs_own_tools_are_honoured() {
         let home = tempfile::tempdir().expect("a folder");
         std::fs::write(home.path().join("token"), "hf_stored\n").expect("written");
         let path = home.path().to_string_lossy().into_owned();

@@ -143,16 +143,17 @@ pub struct Hyper {
 }
 
 impl Hyper {
-    /// Reads typed values; a missing or empty one takes its default. Returns every problem found.
+    /// Reads typed values; one that is missing, empty or does not apply takes its default. Returns every problem found.
     pub fn read(
         values: &BTreeMap<String, String>,
         stage: Stage,
         tuning: Tuning,
     ) -> Result<Self, Vec<Problem>> {
         let text = |key: &str| -> String {
+            let Some(param) = param(key) else { return String::new() };
             let typed = values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-            let default = || param(key).map_or("", |param| (param.default)(stage, tuning));
-            typed.unwrap_or_else(default).to_owned()
+            let asked = typed.filter(|_| (param.applies)(stage, tuning));
+            asked.unwrap_or((param.default)(stage, tuning)).to_owned()
         };
         let problems: Vec<_> = PARAMS
             .iter()
@@ -165,7 +166,7 @@ impl Hyper {
         Ok(Self::of(text))
     }
 
-    /// Parameters that do not apply were not checked; they read as 0 at worst and are never used.
+    /// The set of checked texts.
     fn of(text: impl Fn(&str) -> String) -> Self {
         let float = |key: &str| text(key).parse::<f64>().unwrap_or_default();
         let int = |key: &str| text(key).parse::<u64>().unwrap_or_default();

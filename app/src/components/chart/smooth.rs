@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_stays_itself_from_the_first_point_on() {
+    fn s_193_a_constant_stays_itself_from_the_first_point_on() {
         for point in smooth(&curve(&[2.0; 50]), 0.9) {
             assert!((point.loss - 2.0).abs() < 1e-12);
         }

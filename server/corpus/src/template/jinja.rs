@@ -1,5 +1,6 @@
 //! A model's own chat template, rendered as transformers renders it.
 
+mod guard;
 mod spans;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl ChatTemplate {
         environment.set_recursion_limit(budget::DEPTH);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(pycompat::unknown_method_callback);
+        guard::install(&mut environment);
         environment.add_filter("tojson", python::tojson);
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
@@ -75,7 +77,7 @@ impl ChatTemplate {
             out.write_str(&python::display(value)?).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         environment
-            .add_template_owned("chat", without_generation_tags(source))
+            .add_template_owned("chat", guard::guarded(&without_generation_tags(source)))
             .map_err(|error| broken(&error))?;
         let mut template = Self {
             environment: Arc::new(environment),

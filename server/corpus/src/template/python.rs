@@ -13,9 +13,13 @@ pub(super) fn display(value: &Value) -> Result<String, Error> {
         ValueKind::Undefined => Ok(String::new()),
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
-            repr(value, 0)
+            check_printable(value)?;
+            repr(value)
         }
-        _ => Ok(value.to_string()),
+        _ => {
+            check_printable(value)?;
+            Ok(value.to_string())
+        }
     }
 }
 
@@ -26,25 +30,22 @@ const DEEPEST: usize = 128;
 const WIDEST: usize = 64;
 
 fn too_deep() -> Error {
-    Error::new(ErrorKind::InvalidOperation, "a value nests too deep to be printed")
+    Error::new(ErrorKind::InvalidOperation, "a value is too large or nests too deep to be printed")
 }
 
-fn repr(value: &Value, depth: usize) -> Result<String, Error> {
-    if depth > DEEPEST {
-        return Err(too_deep());
-    }
+fn repr(value: &Value) -> Result<String, Error> {
     Ok(match value.kind() {
         ValueKind::None => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::String => repr_str(value.as_str().unwrap_or_default()),
         ValueKind::Seq => {
-            let items = value.try_iter().into_iter().flatten().map(|item| repr(&item, depth + 1));
+            let items = value.try_iter().into_iter().flatten().map(|item| repr(&item));
             format!("[{}]", items.collect::<Result<Vec<_>, _>>()?.join(", "))
         }
         ValueKind::Map => {
             let pair = |key: Value| {
                 let item = value.get_item(&key).unwrap_or_default();
-                Ok(format!("{}: {}", repr(&key, depth + 1)?, repr(&item, depth + 1)?))
+                Ok(format!("{}: {}", repr(&key)?, repr(&item)?))
             };
             let items =
                 value.try_iter().into_iter().flatten().map(pair).collect::<Result<Vec<_>, Error>>()?;
@@ -57,18 +58,33 @@ fn repr(value: &Value, depth: usize) -> Result<String, Error> {
     })
 }
 
-/// Whether a value nests no deeper than [`DEEPEST`].
-fn shallow(value: &Value, depth: usize) -> bool {
-    depth <= DEEPEST
-        && match value.kind() {
-            ValueKind::Seq => value.try_iter().into_iter().flatten().all(|item| shallow(&item, depth + 1)),
-            ValueKind::Map => value
-                .try_iter()
-                .into_iter()
-                .flatten()
-                .all(|key| shallow(&value.get_item(&key).unwrap_or_default(), depth + 1)),
-            _ => true,
+/// What printing a value may cost: the bytes of its texts and [`PART`] for each part.
+const COST: usize = 16 << 20;
+
+/// Cost of a part of a value.
+const PART: usize = 64;
+
+/// Whether a value nests no deeper than [`DEEPEST`] and is small enough to be printed. A list that holds another twice,
+/// which holds a third twice, is small in memory and endless on paper.
+fn printable(value: &Value, depth: usize, left: &mut usize) -> bool {
+    let own = PART + value.as_str().map_or(0, str::len);
+    let Some(rest) = left.checked_sub(own).filter(|_| depth <= DEEPEST) else { return false };
+    *left = rest;
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            value.try_iter().into_iter().flatten().all(|item| printable(&item, depth + 1, left))
         }
+        ValueKind::Map => value.try_iter().into_iter().flatten().all(|key| {
+            printable(&key, depth + 1, left)
+                && printable(&value.get_item(&key).unwrap_or_default(), depth + 1, left)
+        }),
+        _ => true,
+    }
+}
+
+fn check_printable(value: &Value) -> Result<(), Error> {
+    let mut left = COST;
+    if printable(value, 0, &mut left) { Ok(()) } else { Err(too_deep()) }
 }
 
 /// A float as Python's `repr`: shortest digits, an exponent below 1e-4 and from 1e16 on.
@@ -106,9 +122,7 @@ fn repr_str(text: &str) -> String {
 
 /// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of transformers.
 pub(super) fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Value, Error> {
-    if !shallow(value, 0) {
-        return Err(too_deep());
-    }
+    check_printable(value)?;
     let json: Json = serde_json::to_value(value).map_err(|error| {
         Error::new(ErrorKind::BadSerialization, "tojson: the value cannot be written as JSON")
             .with_source(error)

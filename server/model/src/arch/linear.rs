@@ -69,8 +69,11 @@ impl<B: Kernels> Linear<B> {
         let Some(lora) = lora else { return (y, None) };
         let dropped = self.dropped(x, lora, mode);
         let inner = B::affine(dropped.as_ref().unwrap_or(x), &lora.a.value, None);
-        let b = lora.b.value.clone().transpose();
-        (B::add_product(y, &inner.clone().mul_scalar(lora.scale), &b), Some(inner))
+        let scaled = inner.clone().mul_scalar(lora.scale);
+        if x.dims()[0] == 1 {
+            return (y + B::affine(&scaled, &lora.b.value, None), Some(inner));
+        }
+        (B::add_product(y, &scaled, &lora.b.value.clone().transpose()), Some(inner))
     }
 
     /// Adds the gradients of what is trainable; returns the gradient of x if wanted.

@@ -2,9 +2,12 @@
 
 mod attention;
 mod blocks;
+mod coded;
 mod loss;
 mod math;
 mod skinny;
+mod tiles;
+mod wide;
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
@@ -19,6 +22,7 @@ use crate::weights::Blocks;
 pub use attention::HostCache;
 use math::{dot, sigmoid};
 use skinny::SKINNY;
+use wide::Source;
 
 /// Rows handled by one task of an elementwise kernel.
 const ROWS_PER_TASK: usize = 8;
@@ -64,7 +68,11 @@ fn narrow_product(x: &[f32], w: &[f32], n: usize, inner: usize, outer: usize) ->
                 #[inline(always)]
                 || {
                     for (y, row) in out.iter_mut().zip(w.chunks_exact(inner)) {
-                        *y = dot(x, row);
+                        *y = if inner <= SKINNY {
+                            x.iter().zip(row).map(|(x, w)| x * w).sum()
+                        } else {
+                            dot(x, row)
+                        };
                     }
                 },
             );
@@ -115,7 +123,8 @@ impl Kernels for Flex {
             let (x, w) = (raw(x), raw(w));
             mat(narrow_product(view(&x), view(&w), n, inner, outer), n, outer)
         } else {
-            x.clone().matmul(w.clone().transpose())
+            let (x, w) = (raw(x), raw(w));
+            mat(wide::affine(view(&x), Source::Dense(view(&w)), inner, outer), n, outer)
         };
         match bias {
             Some(bias) => y + bias.clone(),
@@ -130,23 +139,26 @@ impl Kernels for Flex {
         } else if m <= SKINNY {
             skinny::dots(a, &b.clone().transpose())
         } else {
-            a.clone().matmul(b.clone())
+            let (a, b) = (raw(a), raw(b));
+            mat(wide::product(view(&a), Source::Dense(view(&b)), k, m), n, m)
         }
     }
 
     fn product_transposed(a: &Mat<Flex>, b: &Mat<Flex>) -> Mat<Flex> {
-        let (p, q) = (a.dims()[1], b.dims()[1]);
+        let ([n, p], q) = (a.dims(), b.dims()[1]);
         if p <= SKINNY {
             skinny::outer_sum(a, b)
         } else if q <= SKINNY {
             skinny::outer_sum(b, a).transpose()
         } else {
-            a.clone().transpose().matmul(b.clone())
+            let (a, b) = (raw(a), raw(b));
+            let a = wide::transposed(view(&a), n, p);
+            mat(wide::product(&a, Source::Dense(view(&b)), n, q), p, q)
         }
     }
 
     fn add_product(y: Mat<Flex>, a: &Mat<Flex>, b: &Mat<Flex>) -> Mat<Flex> {
-        if a.dims()[1] <= SKINNY { skinny::add_product(y, a, b) } else { y + a.clone().matmul(b.clone()) }
+        if a.dims()[1] <= SKINNY { skinny::add_product(y, a, b) } else { y + Self::product(a, b) }
     }
 
     fn put_blocks(blocks: Blocks, _device: &Self::Device) -> Blocks {

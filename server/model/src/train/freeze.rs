@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn s_038_last_or_first_blocks_of_the_models_own_number() {
+    fn s_037_s_038_last_or_first_blocks_of_the_models_own_number() {
         assert_eq!(freeze_patterns(4, 2, &names(&["mlp"])).unwrap(), ["layers.2.mlp", "layers.3.mlp"]);
         assert_eq!(freeze_patterns(4, -1, &names(&["mlp", "self_attn"])).unwrap().len(), 2);
         assert_eq!(freeze_patterns(4, -2, &names(&["all"])).unwrap(), ["layers.0", "layers.1"]);

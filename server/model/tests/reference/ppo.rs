@@ -154,14 +154,14 @@ fn run(folder: &Path) {
 }
 
 #[test]
-fn reference_s_200_ppo_steps() {
+fn reference_s_200_s_205_to_s_212_ppo_steps() {
     for folder in folders_with(&reference().join("train"), "heads_initial.safetensors") {
         run(&folder);
     }
 }
 
 #[test]
-fn reference_ppo_blocks() {
+fn reference_s_208_s_212_s_216_ppo_blocks() {
     let folder = reference().join("train/ppo_blocks");
     if !folder.is_dir() {
         assert!(!in_ci(), "no PPO blocks");

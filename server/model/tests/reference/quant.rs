@@ -118,7 +118,7 @@ fn text<'a>(case: &'a Value, key: &str) -> &'a str {
 }
 
 #[test]
-fn reference_quantised_codes() {
+fn reference_s_015_s_016_s_017_quantised_codes() {
     let folder = reference().join("quant");
     let mut ran = 0;
     for case in json(&folder.join("cases.json"))["cases"].as_array().unwrap() {

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pickles_are_refused_with_a_way_out_and_code_is_not_copied() {
+    fn s_092_s_101_pickles_are_refused_with_a_way_out_and_code_is_not_copied() {
         let (source, target) =
             (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let write = |name: &str, text: &str| std::fs::write(source.path().join(name), text).expect("written");

@@ -89,7 +89,8 @@ pub(super) fn method_for(spec: &RunSpec, layers: usize) -> Result<Method, Proble
     })
 }
 
-/// The value head of rm and ppo: the one of the adapter that goes on, else a fresh one.
+/// The value head of rm and ppo: in rm that of the last checkpoint (S-104), in ppo that of a policy that goes on;
+/// else a fresh one.
 pub(super) fn head<B: Kernels>(
     spec: &RunSpec,
     continues: bool,
@@ -101,8 +102,8 @@ pub(super) fn head<B: Kernels>(
     }
     // Old and new values of ppo are to differ by what was learnt, not by chance.
     let dropout = if spec.stage == Stage::Rm { spec.hyper.value_head_dropout as f32 } else { 0.0 };
-    let kept =
-        spec.adapters.last().filter(|_| continues).map(|last| Path::new(&last.folder).join(VALUE_HEAD));
+    let last = spec.adapters.last().filter(|_| continues || spec.stage == Stage::Rm);
+    let kept = last.map(|last| Path::new(&last.folder).join(VALUE_HEAD));
     match kept.filter(|path| path.is_file()) {
         Some(path) => ValueHead::load(&path, "", width, dropout, device).map(Some).map_err(of_model),
         None => Ok(Some(ValueHead::fresh(width, dropout, spec.hyper.seed, device))),

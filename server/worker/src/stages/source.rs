@@ -45,6 +45,8 @@ pub(super) struct Source {
     split: Arc<Split>,
     /// Their numbers.
     pub(super) facts: Facts,
+    /// Whether the end of preparation was told.
+    told: bool,
 }
 
 /// Opens the rows of a specification, prepared in `folder`; `digests` are those of its datasets.
@@ -55,19 +57,17 @@ pub(super) fn open(
     say: Say<'_>,
 ) -> Result<Source, Problem> {
     let job = job(spec)?;
-    let store = Arc::new(Prepared::open_or_start(folder, job.clone(), digests)?);
+    let (store, found) = Prepared::open_or_start(folder, &job, digests)?;
+    let store = Arc::new(store);
     let window = is_large(spec).then_some(WINDOW);
-    let found = store.summary();
-    let (rows, dropped, first) = match (window, &found) {
+    let (rows, dropped, first) = match (window, store.summary().filter(|_| found)) {
         (None, _) => {
             let told = &mut |progress| say(progress_line(progress));
             let all = store.wait_telling(EVERY, told)?;
             (all.examples, all.dropped_rows, all.first_dropped)
         }
         // What the template refused counts here as well, for so it does while that is not known yet.
-        (Some(_), Some(all)) => {
-            (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped.clone())
-        }
+        (Some(_), Some(all)) => (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped),
         (Some(window), None) => {
             let count = job.count()?;
             say(format!(
@@ -81,19 +81,20 @@ pub(super) fn open(
     if rows == 0 {
         return Err(no_usable_rows(first));
     }
-    if let Some(all) = store.summary() {
-        say(summary_line(&all, found.is_some()))?;
+    let all = store.summary();
+    if let Some(all) = &all {
+        say(summary_line(all, found))?;
     }
     let split = Arc::new(Split::of(rows, &spec.hyper));
     let facts = Facts {
         train: split.train.len(),
         eval: split.eval.len(),
         dropped,
-        cut: store.summary().map_or(0, |all| all.cut_rows),
+        cut: all.as_ref().map_or(0, |all| all.cut_rows),
         longest: usize::try_from(store.longest()).unwrap_or(usize::MAX),
         window,
     };
-    Ok(Source { job, store, split, facts })
+    Ok(Source { job, store, split, facts, told: all.is_some() })
 }
 
 impl Source {
@@ -138,7 +139,7 @@ impl Source {
 
     /// What is to be told about preparation while training goes on.
     pub(super) fn watch(&self) -> Preparation {
-        let store = (!self.store.is_complete()).then(|| Arc::clone(&self.store));
+        let store = (!self.told).then(|| Arc::clone(&self.store));
         Preparation { store, told: Instant::now() }
     }
 }

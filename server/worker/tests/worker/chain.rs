@@ -1,8 +1,11 @@
 //! Stages one after another: sft, then rm and dpo on top of it, then ppo with the reward model.
 
+use std::path::Path;
+
 use contract::event::Kind;
 use contract::spec::RunSpec;
 use contract::stage::{Stage, Tuning};
+use model::weights::{TensorSource, Weights};
 use rundir::RunDir;
 
 use crate::support::{complete, events, finish, metric, reference, spec_of, start, text};
@@ -28,8 +31,17 @@ fn failure(run: &RunDir) -> String {
     }
 }
 
+/// Weights that learn in a run.
+fn trainable(run: &RunDir) -> u64 {
+    let of = |kind: &Kind| match kind {
+        Kind::Started { trainable_params, .. } => Some(*trainable_params),
+        _ => None,
+    };
+    events(run, 1).iter().find_map(of).expect("started")
+}
+
 #[test]
-fn s_124_s_200_sft_then_rm_then_ppo_on_one_backbone() {
+fn s_103_s_124_s_169_s_200_s_215_sft_then_rm_then_ppo_on_one_backbone() {
     let place = tempfile::tempdir().expect("a folder");
     let sft = complete(place.path(), "sft", &of(Stage::Sft, &place, &[]));
     let mut spec =
@@ -70,6 +82,10 @@ fn s_124_s_200_sft_then_rm_then_ppo_on_one_backbone() {
     let saved = ppo.checkpoint(4).expect("lists").expect("saved");
     assert!(saved.path().join("value_head.safetensors").is_file(), "S-215: adapter and value head");
     assert_eq!(saved.manifest().loop_state.updates, Some(8), "two passes a step");
+    let log = std::fs::read_to_string(ppo.path().join("trainer_log.jsonl")).expect("written");
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().expect("a line")).expect("JSON");
+    assert!(last["loss"].is_number() && last["reward"].is_number(), "S-169: {last}");
+    assert_eq!((last["current_steps"].as_u64(), last["percentage"].as_f64()), (Some(4), Some(100.0)));
 }
 
 #[test]
@@ -88,13 +104,15 @@ fn dpo_learns_pairs_against_the_model_it_starts_from() {
 }
 
 #[test]
-fn s_021_an_adapter_is_trained_further_or_merged_as_asked() {
+fn s_021_s_067_an_adapter_is_trained_further_or_merged_as_asked() {
     let place = tempfile::tempdir().expect("a folder");
     let first = complete(place.path(), "first", &of(Stage::Sft, &place, &[("learning_rate", "3e-3")]));
     let last = |run: &RunDir| crate::support::losses(&events(run, 1));
     let mut spec = of(Stage::Sft, &place, &[("warmup_ratio", "0"), ("learning_rate", "1e-9")]);
     spec.adapters = vec![reference(&first)];
+    spec.hyper.lora_rank = 2;
     let further = complete(place.path(), "further", &spec);
+    assert_eq!(trainable(&further), trainable(&first), "S-067: an adapter that goes on keeps its own rank");
     assert_eq!(
         further
             .checkpoint(6)
@@ -110,6 +128,7 @@ fn s_021_an_adapter_is_trained_further_or_merged_as_asked() {
     );
     spec.hyper.resume_lora_training = false;
     let merged = complete(place.path(), "merged", &spec);
+    assert_eq!(trainable(&merged) * 2, trainable(&first), "a new one has the rank asked for");
     assert_eq!(
         merged
             .checkpoint(6)
@@ -145,13 +164,16 @@ fn s_105_a_wrong_reward_model_is_refused_before_anything_is_loaded() {
 }
 
 #[test]
-fn s_163_answers_are_measured_and_written() {
+fn s_163_s_166_s_167_s_190_answers_are_measured_and_written() {
     let place = tempfile::tempdir().expect("a folder");
     let values = [("predict_with_generate", "true"), ("dev_ratio", "0.2"), ("predict_temperature", "0")];
     let run = complete(place.path(), "sft", &of(Stage::Sft, &place, &values));
     let said = events(&run, 1);
     let measured = said.iter().find_map(|kind| match kind {
-        Kind::Eval { metrics, .. } if metrics.contains_key("rouge-l") => Some(metrics.clone()),
+        Kind::Eval { metrics, eval_loss, .. } if metrics.contains_key("rouge-l") => {
+            assert_eq!(*eval_loss, None, "S-166: answers have no loss");
+            Some(metrics.clone())
+        }
         _ => None,
     });
     assert!(measured.expect("measured").values().all(|score| (0.0..=100.0).contains(score)));
@@ -168,17 +190,82 @@ fn s_163_answers_are_measured_and_written() {
 }
 
 #[test]
-fn s_161_a_freeze_run_changes_only_its_blocks() {
+fn s_122_a_freeze_run_changes_only_its_blocks() {
     let place = tempfile::tempdir().expect("a folder");
     let values: Vec<_> = SHORT.iter().chain(&[("num_layer_trainable", "1")]).copied().collect();
     let spec = spec_of(Stage::Sft, place.path(), Tuning::Freeze, &values);
     let run = complete(place.path(), "freeze", &spec);
-    let said = events(&run, 1);
-    let Some(Kind::Started { trainable_params, .. }) =
-        said.iter().find(|kind| matches!(kind, Kind::Started { .. })).cloned()
-    else {
-        panic!("not started")
-    };
-    assert_eq!(trainable_params, 3 * 128 * 344, "one feed-forward part");
+    assert_eq!(trainable(&run), 3 * 128 * 344, "one feed-forward part");
     assert!(run.checkpoint(6).expect("lists").expect("saved").path().join("model.safetensors").is_file());
+}
+
+#[test]
+fn s_099_s_122_a_full_or_freeze_run_goes_on_from_a_whole_checkpoint() {
+    let place = tempfile::tempdir().expect("a folder");
+    let values = |rate| SHORT.iter().copied().chain([("learning_rate", rate), ("num_layer_trainable", "2")]);
+    let spec = |tuning, rate| spec_of(Stage::Sft, place.path(), tuning, &values(rate).collect::<Vec<_>>());
+    let first = complete(place.path(), "first", &spec(Tuning::Freeze, "1e-2"));
+    let begun = crate::support::losses(&events(&first, 1))[0].1;
+    for tuning in [Tuning::Full, Tuning::Freeze] {
+        let mut next = spec(tuning, "1e-9");
+        next.adapters = vec![reference(&first)];
+        let run = complete(place.path(), tuning.key(), &next);
+        let (_, loss) = crate::support::losses(&events(&run, 1))[0];
+        assert!(loss < begun - 0.05, "{}: begins at {loss}, the base at {begun}", tuning.key());
+    }
+}
+
+#[test]
+fn s_104_a_reward_run_begins_with_the_head_of_its_last_checkpoint() {
+    let place = tempfile::tempdir().expect("a folder");
+    let head = |run: &RunDir| {
+        let path = reference(run).folder + "/value_head.safetensors";
+        let weights = Weights::open(Path::new(&path)).expect("a head");
+        weights.read("v_head.summary.weight").expect("its weight")
+    };
+    let first = complete(place.path(), "first", &of(Stage::Rm, &place, &[("learning_rate", "1e-2")]));
+    for (name, further) in [("further", "true"), ("merged", "false")] {
+        let values = [("resume_lora_training", further), ("learning_rate", "1e-9"), ("max_steps", "1")];
+        let mut spec = of(Stage::Rm, &place, &values);
+        spec.adapters = vec![reference(&first)];
+        let next = complete(place.path(), name, &spec);
+        let near = head(&first).iter().zip(head(&next)).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near, "{name}: the head was drawn anew");
+    }
+}
+
+#[test]
+fn s_204_a_response_of_less_than_two_tokens_becomes_two_end_tokens() {
+    let place = tempfile::tempdir().expect("a folder");
+    let rm = complete(place.path(), "rm", &of(Stage::Rm, &place, &[("max_steps", "1")]));
+    // At most two tokens of an answer: between one and two are drawn, which is one.
+    let mut spec = of(Stage::Ppo, &place, &[("max_steps", "2"), ("max_target_length", "2")]);
+    spec.reward_model = Some(reference(&rm));
+    let said = events(&complete(place.path(), "ppo", &spec), 1);
+    assert_eq!(metric(&said, "response_length"), [2.0, 2.0]);
+    let answers = said.iter().filter_map(|kind| match kind {
+        Kind::Sample { answer, .. } => Some(answer.as_str()),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), ["", ""], "end tokens are no text");
+}
+
+#[test]
+fn s_213_a_batch_is_left_early_when_the_policy_has_gone_too_far() {
+    let place = tempfile::tempdir().expect("a folder");
+    let rm = complete(place.path(), "rm", &of(Stage::Rm, &place, &[("max_steps", "2")]));
+    let updates = |name: &str, limit: &str| {
+        let values = [
+            ("max_steps", "2"),
+            ("ppo_epochs", "4"),
+            ("learning_rate", "1e-2"),
+            ("ppo_early_stop_kl", limit),
+        ];
+        let mut spec = of(Stage::Ppo, &place, &values);
+        spec.reward_model = Some(reference(&rm));
+        let run = complete(place.path(), name, &spec);
+        run.checkpoint(2).expect("lists").expect("saved").manifest().loop_state.updates.expect("counted")
+    };
+    assert_eq!(updates("never", "0"), 8);
+    assert!(updates("early", "0.0001") < 8);
 }

@@ -82,7 +82,7 @@ impl Talk {
 }
 
 #[test]
-fn a_model_answers_and_breaks_off_when_told() {
+fn s_090_a_base_model_answers_and_breaks_off_when_told() {
     let mut talk = Talk::open();
     writeln!(talk.input, "rubbish").expect("sent");
     assert!(matches!(talk.next(), (0, ChatDelta::Error { problem }) if problem.code == "worker.command"));
@@ -91,7 +91,7 @@ fn a_model_answers_and_breaks_off_when_told() {
         matches!(talk.next(), (1, ChatDelta::Error { problem }) if problem.code == "chat.nothing_loaded")
     );
     let digest = talk.load(None);
-    assert!(digest.chars().count() == 9 && digest.contains('·'), "{digest}");
+    assert!(digest.chars().count() == 9 && digest.contains('·'), "no adapter in its name: {digest}");
     talk.ask(2, 7);
     let (text, tokens, reason) = talk.answer(2);
     assert!(!text.is_empty() && (tokens == 7) == (reason == "length"), "{text:?} {tokens} {reason}");

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a helper of a test fails the test by panicking")]
 
 mod chain;
+mod data;
 mod generate;
 mod import;
 mod reference;

@@ -86,6 +86,15 @@ fn sft_killed_at_twenty_random_steps_ends_bit_equal() {
 }
 
 #[test]
+fn a_large_set_killed_at_random_steps_ends_bit_equal() {
+    let place = tempfile::tempdir().expect("a folder");
+    let mut spec = spec(Stage::Sft, &place, &[("max_steps", "24"), ("dev_ratio", "0.1")]);
+    spec.dataset.rows = worker::stages::LARGE;
+    spec.prepared = place.path().join("prepared").to_string_lossy().into_owned();
+    survives(place.path(), &spec, 4, 5);
+}
+
+#[test]
 fn a_reward_model_killed_at_random_steps_ends_bit_equal() {
     let place = tempfile::tempdir().expect("a folder");
     survives(place.path(), &spec(Stage::Rm, &place, &[("max_steps", "24")]), 4, 2);

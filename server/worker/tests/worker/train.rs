@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use contract::event::Kind;
-use contract::stage::Tuning;
+use contract::stage::{Stage, Tuning};
 use rundir::{Request, RunDir};
 
-use crate::support::{events, finish, losses, model, spec, start, text, wait_for};
+use crate::support::{complete, events, finish, losses, model, spec, spec_of, start, text, wait_for};
 
 fn new_run(place: &tempfile::TempDir, name: &str, tuning: Tuning, values: &[(&str, &str)]) -> RunDir {
     RunDir::create(&place.path().join(name), &spec(place.path(), tuning, values)).expect("created")
@@ -20,7 +20,7 @@ fn failure(run: &RunDir) -> (String, u64) {
 }
 
 #[test]
-fn a_model_from_scratch_learns_and_is_saved() {
+fn s_065_s_121_a_model_from_scratch_learns_and_is_saved() {
     let place = tempfile::tempdir().expect("a folder");
     let values = [
         ("num_train_epochs", "8"),
@@ -34,11 +34,16 @@ fn a_model_from_scratch_learns_and_is_saved() {
     let events = events(&run, 1);
     let at = |wanted: fn(&Kind) -> bool| events.iter().position(wanted).expect("is there");
     let started = at(|kind| {
-        matches!(kind, Kind::Started { train_rows: 21, eval_rows: 3, from_step: 0, total_steps: 24, .. })
+        matches!(kind, Kind::Started { train_rows: 21, eval_rows: 3, from_step: 0, total_steps: 24, device, .. }
+            if !device.is_empty())
     });
     let before = at(|kind| matches!(kind, Kind::Eval { step: 0, eval_loss: Some(_), .. }));
     let first = at(|kind| matches!(kind, Kind::Step { step: 1, .. }));
     assert!(started < before && before < first, "the base is measured before it changes");
+    let Kind::Started { trainable_params, total_params, .. } = &events[started] else {
+        panic!("found above")
+    };
+    assert_eq!(trainable_params, total_params, "every weight learns");
     let losses = losses(&events);
     assert_eq!(losses.iter().map(|(step, _)| *step).collect::<Vec<_>>(), (1..=24).collect::<Vec<_>>());
     assert!(losses[23].1 < 0.5 * losses[0].1, "{losses:?}");
@@ -52,6 +57,34 @@ fn a_model_from_scratch_learns_and_is_saved() {
         assert!(saved.path().join(name).is_file(), "{name}");
     }
     assert!(run.checkpoints().expect("lists").len() <= 3, "best and last two");
+}
+
+#[test]
+fn s_161_s_162_pre_training_measures_perplexity_and_leaves_its_results() {
+    let place = tempfile::tempdir().expect("a folder");
+    let values = [("max_source_length", "32"), ("max_steps", "4"), ("dev_ratio", "0.2")];
+    let run = complete(place.path(), "pt", &spec_of(Stage::Pt, place.path(), Tuning::Full, &values));
+    let perplexities: Vec<(f64, f64)> = events(&run, 1)
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::Eval { eval_loss, metrics, .. } => (*eval_loss).zip(metrics.get("perplexity").copied()),
+            _ => None,
+        })
+        .collect();
+    assert!(perplexities.len() >= 2, "{perplexities:?}");
+    for (loss, perplexity) in perplexities {
+        assert!((loss.exp() - perplexity).abs() < 1e-9 * perplexity, "{loss} {perplexity}");
+    }
+    let read = |name: &str| -> serde_json::Value {
+        let text = std::fs::read(run.path().join(name)).unwrap_or_else(|why| panic!("{name}: {why}"));
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    for name in ["train_results.json", "all_results.json"] {
+        assert_eq!(read(name)["global_step"], 4.0, "{name}");
+    }
+    let history = read("trainer_state.json")["log_history"].as_array().expect("a list").clone();
+    assert!(history.iter().any(|line| line["loss"].is_number()), "{history:?}");
+    assert!(history.iter().any(|line| line["eval_perplexity"].is_number()), "{history:?}");
 }
 
 #[test]

@@ -162,7 +162,42 @@ fn whole_modules_train_as_copies_and_the_base_stays() {
 }
 
 #[test]
-fn s_122_freeze_changes_the_chosen_blocks_only() {
+fn s_066_s_125_the_seed_decides_a_fresh_adapter_of_the_asked_shape() {
+    let fresh = |seed| {
+        let target_modules = vec!["q_proj".into(), "v_proj".into()];
+        let config = LoraConfig { r: 3, target_modules, ..LoraConfig::default() };
+        let trainer = Trainer::new(model(false), Method::Lora(config), OptimConfig::default(), seed);
+        trainer.unwrap().trainable_tensors()
+    };
+    let tensors = fresh(7);
+    assert_eq!(tensors.len(), 8, "A and B of two maps in two blocks");
+    for tensor in &tensors {
+        let is_a = tensor.name.ends_with("lora_A.weight");
+        assert_eq!(tensor.shape[usize::from(!is_a)], 3, "{}", tensor.name);
+        assert_eq!(tensor.values.iter().all(|x| *x == 0.0), !is_a, "{}: B begins at zero", tensor.name);
+    }
+    assert_eq!(tensors, fresh(7));
+    assert_ne!(tensors, fresh(8));
+}
+
+#[test]
+fn s_121_s_184_full_trains_every_tensor_and_takes_none_for_granted() {
+    let mut trainer = Trainer::new(model(false), Method::Full, OptimConfig::default(), 1).unwrap();
+    let (all, trainable) = trainer.model().parameter_counts();
+    assert_eq!(all, trainable);
+    let before = trainer.trainable_tensors();
+    step(&mut trainer);
+    let after = trainer.trainable_tensors();
+    for (before, after) in before.iter().zip(&after) {
+        assert_ne!(before.values, after.values, "{}", before.name);
+    }
+    trainer.load_trainable_tensors(&before).unwrap();
+    assert_eq!(trainer.trainable_tensors(), before);
+    assert_eq!(trainer.load_trainable_tensors(&after[1..]).unwrap_err().code, "checkpoint.tensors");
+}
+
+#[test]
+fn s_122_s_183_freeze_changes_the_chosen_blocks_only() {
     let patterns = freeze_patterns(2, 1, &["mlp".to_owned()]).unwrap();
     let mut trainer =
         Trainer::new(model(false), Method::Freeze(patterns), OptimConfig::default(), 1).unwrap();
@@ -199,7 +234,7 @@ fn a_step_that_is_no_number_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn s_200_a_reward_adapter_on_a_copy_leaves_the_policy_alone() {
+fn s_200_s_201_a_reward_adapter_on_a_copy_leaves_the_policy_alone() {
     let policy = lora(LoraConfig::default());
     let before = policy.model().batch_logits(&batch(), Mode::default());
     let mut reward = policy.model().clone();

@@ -1,0 +1,22 @@
+"""The same decode with llama.cpp, from the very GGUF file the model was imported from; one line of JSON."""
+import json, os, sys
+
+import xllamacpp
+
+params = xllamacpp.CommonParams()
+params.model.path = sys.argv[1]
+params.n_ctx = 512
+params.cpuparams.n_threads = len(os.sched_getaffinity(0))
+server = xllamacpp.Server(params)
+request = {
+    "messages": [{"role": "user", "content": "Tell me a long story about a lighthouse."}],
+    "max_tokens": 128,
+    "temperature": 0.0,
+}
+answers = [server.handle_chat_completions(request) for _ in range(3)]
+best = max(answers, key=lambda answer: answer["timings"]["predicted_per_second"])
+print(json.dumps({
+    "tokens_per_s": best["timings"]["predicted_per_second"],
+    "tokens": best["usage"]["completion_tokens"],
+    "text": best["choices"][0]["message"]["content"],
+}))
