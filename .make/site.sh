@@ -43,7 +43,7 @@ BUILT=$WASM_TARGET_DIR/engine/wasm32-unknown-unknown/engine/engine.wasm
 if newer "$SITE/pkg/engine_bg.wasm" "$BUILT"; then
   ENGINE_STAGE=$(mktemp -d "$BURNISH_CACHE/bind.XXXXXX")
   trap 'rm -rf "${STAGE:-}" "$ENGINE_STAGE"' EXIT
-  wasm-bindgen --target web --no-typescript --remove-name-section --remove-producers-section --out-name engine --out-dir "$ENGINE_STAGE" "$BUILT"
+  wasm-bindgen --target no-modules --no-typescript --remove-name-section --remove-producers-section --out-name engine --out-dir "$ENGINE_STAGE" "$BUILT"
   cp "$ENGINE_STAGE/engine.js" "$ENGINE_STAGE/engine_bg.wasm" "$SITE/pkg/"
   note "$(du -h "$SITE/pkg/engine_bg.wasm" | cut -f1) of wasm"
 fi

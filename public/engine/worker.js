@@ -1,13 +1,19 @@
-// The Web Worker in which a model answers: fetches its files (or takes them from this browser's own store), checks
-// them, and runs the engine token by token, so that a wish to stop is heard between two tokens.
-import init, { Engine } from "/pkg/engine.js";
+// The Web Worker of the studio: fetches a model's files in pieces, keeps every whole piece in this browser's own store,
+// and hands them to the engine. A download that breaks off goes on where it was.
+"use strict";
+importScripts("/pkg/engine.js", "/engine/core.js");
 
 const STORE = "burnish-weights";
-let engine, parcel, query, stopped;
+const PIECE = 8 << 20;
+let query;
 
-const tell = (news) => postMessage(typeof news === "string" ? news : JSON.stringify(news));
-/** Lets messages in between two pieces of work. */
-const breathe = () => new Promise((done) => { const { port1, port2 } = new MessageChannel(); port1.onmessage = done; port2.postMessage(0); });
+/** A store that keeps nothing, for pages of a plain http address other than this machine's: browsers give them none. */
+const NO_STORE = { match: async () => undefined, put: async () => { throw new Error("no store"); }, keys: async () => [], delete: async () => false };
+const store = async () => (globalThis.caches ? caches.open(STORE) : NO_STORE);
+const described = (asked) => `/kept/parcel?${asked}`;
+const keptAt = (file, at) => `/kept/${encodeURIComponent(file.key)}/${at}`;
+const starts = (file) => Array.from({ length: Math.max(1, Math.ceil(file.bytes / PIECE)) }, (_, i) => i * PIECE);
+const sizeAt = (file, at) => Math.min(PIECE, file.bytes - at);
 
 async function answerOf(response) {
   if (response.ok) return response;
@@ -16,113 +22,79 @@ async function answerOf(response) {
 }
 
 /** What the model consists of: from the server, or, where there is none, as it was the last time. */
-async function describe() {
-  const store = await caches.open(STORE);
-  const at = `/kept/parcel?${query}`;
+async function describe(message) {
+  query = message.query;
+  const kept = await store(), at = described(query);
   try {
-    const fresh = await answerOf(await fetch(`/api/v1/weights?${query}`));
-    parcel = await fresh.clone().json();
-    await store.put(at, fresh);
+    parcel = await (await answerOf(await fetch(`/api/v1/weights?${query}`))).json();
   } catch (problem) {
-    const kept = problem instanceof TypeError && (await store.match(at));
-    if (!kept) throw problem;
-    parcel = await kept.json();
+    const last = problem instanceof TypeError && (await kept.match(at));
+    if (!last) throw problem;
+    parcel = await last.json();
   }
-  let there = 0;
-  for (const file of parcel.files) if (await store.match(keptAt(file))) there += file.bytes;
-  return { bytes: parcel.files.reduce((sum, file) => sum + file.bytes, 0), kept: there };
+  const memory = (navigator.deviceMemory ?? 8) * 1e9;
+  if (2 * bytesOf(parcel.files) > memory) throw { code: "engine.memory", message: "This device has too little memory for the model.", hint: "Talk to it on the server." };
+  await start("/pkg/engine_bg.wasm");
+  const there = new Set((await kept.keys()).map(({ url }) => new URL(url).pathname));
+  let bytes = 0;
+  for (const file of parcel.files) for (const start of starts(file)) if (there.has(keptAt(file, start))) bytes += sizeAt(file, start);
+  tell({ type: "size", bytes: bytesOf(parcel.files), kept: bytes, forecast: forecast() });
 }
 
-const keptAt = (file) => `/kept/${encodeURIComponent(file.key)}`;
-
-async function sha256(bytes) {
-  // Only where the browser offers it: pages of a plain http address other than this machine's have no such function.
-  if (!globalThis.crypto?.subtle) return undefined;
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+/** The pieces of a file: kept ones from the store, the others fetched and kept. */
+async function* pieces(file) {
+  const kept = await store();
+  for (const at of starts(file)) {
+    const size = sizeAt(file, at), here = await kept.match(keptAt(file, at));
+    const bytes = here && new Uint8Array(await here.arrayBuffer());
+    if (bytes?.length === size) { yield bytes; continue; }
+    const range = { headers: { range: `bytes=${at}-${at + size - 1}` } };
+    const response = await answerOf(await fetch(`/api/v1/weights/file?${query}&name=${encodeURIComponent(file.name)}`, size ? range : {}));
+    const fresh = new Uint8Array(await response.arrayBuffer());
+    if (fresh.length !== size) throw { code: "engine.size", message: `${file.name} was cut off after ${at + fresh.length} of ${file.bytes} bytes.`, hint: "Load it again." };
+    await kept.put(keptAt(file, at), new Response(fresh)).catch(() => { complete = false; });
+    yield fresh;
+  }
 }
 
-/** A file's bytes, whole and checked, or a problem; nothing half-fetched is kept. */
-async function bring(file, onBytes) {
-  const store = await caches.open(STORE);
-  const kept = await store.match(keptAt(file));
-  let bytes;
-  if (kept) {
-    bytes = new Uint8Array(await kept.arrayBuffer());
-    onBytes(bytes.length);
-  } else {
-    const response = await answerOf(await fetch(`/api/v1/weights/file?${query}&name=${encodeURIComponent(file.name)}`));
-    bytes = new Uint8Array(file.bytes);
-    let at = 0;
-    for (const reader = response.body.getReader(); ;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (at + value.length > bytes.length) throw { code: "engine.size", message: `${file.name} is longer than announced.` };
-      bytes.set(value, at);
-      at += value.length;
-      onBytes(value.length);
-    }
-    if (at !== file.bytes) throw { code: "engine.size", message: `${file.name} was cut off after ${at} of ${file.bytes} bytes.`, hint: "Load it again." };
-  }
-  const found = file.sha256 && (await sha256(bytes));
-  if (found && found !== file.sha256) {
-    await store.delete(keptAt(file));
-    throw { code: "engine.digest", message: `${file.name} is not what it should be: its SHA-256 differs.`, hint: "Load it again." };
-  }
-  if (!kept) {
-    await store.put(keptAt(file), new Response(bytes)).catch(() => { /* a full store costs the next visit a download, nothing else */ });
-  }
-  return bytes;
-}
+/** Whether everything could be kept. */
+let complete;
 
 async function load() {
-  const total = parcel.files.reduce((sum, file) => sum + file.bytes, 0);
-  let loaded = 0, told = 0;
-  await init();
-  const fresh = new Engine();
-  for (const file of parcel.files) {
-    const bytes = await bring(file, (count) => {
-      loaded += count;
-      if (Date.now() - told > 200 || loaded === total) { told = Date.now(); tell({ type: "progress", loaded, total }); }
-    });
-    fresh.put(file.name, bytes);
-  }
-  fresh.load(parcel.digest);
-  engine = fresh;
-  tell({ type: "loaded" });
+  complete = true;
+  const kept = await store();
+  await kept.put(described(query), new Response(JSON.stringify(parcel))).catch(() => { complete = false; });
+  const forget = async (file) => { for (const at of starts(file)) await kept.delete(keptAt(file, at)); };
+  await fill(pieces, forget);
+  tell({ type: "loaded", kept: complete });
 }
 
-async function answer(request) {
-  stopped = false;
-  const system = parcel.system && !request.messages.some(({ role }) => role === "system");
-  const messages = system ? [{ role: "system", content: parcel.system }, ...request.messages] : request.messages;
-  engine.ask(JSON.stringify({ ...request, template: parcel.template, messages }));
-  for (let piece; (piece = engine.next()) !== undefined;) {
-    tell(piece);
-    await breathe();
-    if (stopped) { engine.cancel(); stopped = false; }
+/** Tells which models are kept here. */
+async function list() {
+  const kept = await store(), items = [], there = new Set();
+  const keys = (await kept.keys()).map(({ url }) => new URL(url));
+  for (const { pathname } of keys) there.add(pathname);
+  for (const url of keys.filter(({ pathname }) => pathname === "/kept/parcel")) {
+    const { name, files } = await (await kept.match(url)).json();
+    const bytes = files.flatMap((file) => starts(file).filter((at) => there.has(keptAt(file, at))).map((at) => sizeAt(file, at)));
+    items.push({ query: url.search.slice(1), name, bytes: bytes.reduce((a, b) => a + b, 0) });
   }
+  tell({ type: "kept", items });
 }
 
-const problemOf = (error) => {
-  if (typeof error === "string") { try { return JSON.parse(error); } catch { /* not one of ours */ } }
-  if (error?.code && error?.message) return error;
-  if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError)
-    return { code: "engine.memory", message: "This browser ran out of memory for the model.", hint: "Close other tabs, or talk to it on the server." };
-  if (error instanceof TypeError) return { code: "connection.lost", message: "The server does not answer." };
-  return { code: "engine.fault", message: `The model could not be run here: ${error?.message ?? error}` };
-};
-
-onmessage = async ({ data }) => {
-  const message = JSON.parse(data);
-  try {
-    if (message.type === "describe") { query = message.query; tell({ type: "size", ...(await describe()) }); }
-    else if (message.type === "load") await load();
-    else if (message.type === "cancel") stopped = true;
-    else await answer(message);
-  } catch (error) {
-    const problem = problemOf(error);
-    if (message.type === "describe" || message.type === "load") tell({ type: "refused", problem });
-    else tell({ type: "error", problem });
+/** Forgets a model: its description, and every piece that no other model shares. */
+async function forget(message) {
+  const kept = await store();
+  await kept.delete(described(message.query));
+  const wanted = new Set();
+  for (const { url } of await kept.keys()) {
+    const { pathname } = new URL(url);
+    if (pathname !== "/kept/parcel") continue;
+    wanted.add(pathname);
+    for (const file of (await (await kept.match(url)).json()).files) for (const at of starts(file)) wanted.add(keptAt(file, at));
   }
-};
+  for (const { url } of await kept.keys()) if (!wanted.has(new URL(url).pathname)) await kept.delete(url);
+  await list();
+}
+
+listen({ describe, load, list, forget });

@@ -67,13 +67,14 @@ fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
     site && origin
 }
 
-/// Policy of the Web Worker in which a model runs: its own scripts, WebAssembly, and this server.
-const ENGINE_POLICY: &str =
+/// Policy of the workers that keep a model and its pages: this server's scripts, WebAssembly, and this server.
+const WORKER_POLICY: &str =
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; frame-ancestors 'none'";
 
 /// Adds the headers that hold for every answer.
 pub async fn headers(request: Request, next: Next) -> Response {
-    let policy = if request.uri().path() == "/engine/worker.js" { ENGINE_POLICY } else { NO_PAGE_POLICY };
+    let worker = matches!(request.uri().path(), "/engine/worker.js" | "/sw.js");
+    let policy = if worker { WORKER_POLICY } else { NO_PAGE_POLICY };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

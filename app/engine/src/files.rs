@@ -7,23 +7,48 @@ use corpus::ModelTokenizer;
 use model::arch::LoadOptions;
 use model::weights::{GGUF_FILE, Gguf, Quant, TensorSource, Weights};
 use model::{CausalLm, Cpu, ModelConfig};
+use sha2::{Digest, Sha256};
 use speech::{Speaker, of_model};
 
 /// Prefix of an adapter's files.
 const ADAPTER: &str = "adapter/";
 
-/// Files by name.
+/// Files by name, and the one that is coming in.
 #[derive(Default)]
-pub struct Files(BTreeMap<String, Vec<u8>>);
+pub struct Files {
+    whole: BTreeMap<String, Vec<u8>>,
+    coming: Option<(String, Vec<u8>)>,
+}
 
 impl Files {
-    /// Puts a file in.
-    pub fn put(&mut self, name: &str, bytes: Vec<u8>) {
-        self.0.insert(name.to_owned(), bytes);
+    /// Begins a file; its pieces follow.
+    pub fn begin(&mut self, name: &str, bytes: usize) {
+        self.coming = Some((name.to_owned(), Vec::with_capacity(bytes)));
+    }
+
+    /// Takes the next piece.
+    pub fn feed(&mut self, piece: &[u8]) {
+        if let Some((_, bytes)) = &mut self.coming {
+            bytes.extend_from_slice(piece);
+        }
+    }
+
+    /// Ends the file and checks it where its SHA-256 (hex) is known.
+    ///
+    /// # Errors
+    /// A file that is not what it should be; it is dropped.
+    pub fn end(&mut self, sha256: Option<&str>) -> Result<(), Problem> {
+        let Some((name, bytes)) = self.coming.take() else { return Ok(()) };
+        if sha256.is_some_and(|known| !known.eq_ignore_ascii_case(&format!("{:x}", Sha256::digest(&bytes)))) {
+            let message = format!("{name} is not what it should be: its SHA-256 differs.");
+            return Err(Problem::new("engine.digest", message).file(name).hint("Load it again."));
+        }
+        self.whole.insert(name, bytes);
+        Ok(())
     }
 
     fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(Vec::as_slice)
+        self.whole.get(name).map(Vec::as_slice)
     }
 
     fn need(&self, name: &str) -> Result<&[u8], Problem> {
@@ -32,7 +57,7 @@ impl Files {
 
     /// Takes a file out, so that its bytes need not lie twice in memory.
     fn take(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.0.remove(name)
+        self.whole.remove(name)
     }
 }
 

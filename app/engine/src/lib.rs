@@ -28,12 +28,25 @@ impl Engine {
         Self::default()
     }
 
-    /// Takes a file of the model's folder, or (named `adapter/…`) of its adapter.
-    pub fn put(&mut self, name: &str, bytes: Vec<u8>) {
-        self.files.put(name, bytes);
+    /// Begins a file of the model's folder, or (named `adapter/…`) of its adapter.
+    pub fn begin(&mut self, name: &str, bytes: usize) {
+        self.files.begin(name, bytes);
     }
 
-    /// Makes the model from the files put in, which are given up. `digest` is what its weights are called.
+    /// Takes the file's next piece.
+    pub fn feed(&mut self, piece: &[u8]) {
+        self.files.feed(piece);
+    }
+
+    /// Ends the file, whose SHA-256 (hex) may be known.
+    ///
+    /// # Errors
+    /// A problem as JSON when the file is not what it should be.
+    pub fn end(&mut self, sha256: Option<String>) -> Result<(), String> {
+        self.files.end(sha256.as_deref()).map_err(|problem| json(&problem))
+    }
+
+    /// Makes the model from the files that came in, which are given up. `digest` is what its weights are called.
     ///
     /// # Errors
     /// A problem as JSON: a file that is missing, broken or of no known architecture.
@@ -91,6 +104,13 @@ impl Engine {
         self.reply = Some(speaker.ask(&question)?);
         Ok(())
     }
+}
+
+/// How many weights this machine multiplies a second, in blocks or as f32, found out in about half a second. Divided by
+/// the number of weights of a model it foretells tokens a second.
+#[wasm_bindgen]
+pub fn probe(blocks: bool) -> f64 {
+    model::probe::weights_per_second(blocks, clock)
 }
 
 /// Seconds since 1970.

@@ -11,6 +11,12 @@ fn data(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../server").join(path)
 }
 
+fn put(engine: &mut Engine, name: &str, bytes: &[u8]) {
+    engine.begin(name, bytes.len());
+    bytes.chunks(1000).for_each(|piece| engine.feed(piece));
+    engine.end(None).unwrap();
+}
+
 fn filled() -> Engine {
     let mut engine = Engine::new();
     let tokenizer = data("corpus/tests/data/reference/tokenizers/llama2");
@@ -21,7 +27,7 @@ fn filled() -> Engine {
     ] {
         for name in names {
             if let Ok(bytes) = std::fs::read(folder.join(name)) {
-                engine.put(name, bytes);
+                put(&mut engine, name, &bytes);
             }
         }
     }
@@ -85,9 +91,23 @@ fn what_is_missing_or_broken_is_one_clear_problem() {
     assert_eq!(problem(Engine::new().ask(&request("a", 1))).code, "chat.nothing_loaded");
     assert_eq!(problem(filled().ask("{}")).code, "wire.unknown_frame");
     let mut engine = filled();
-    engine.put("model.safetensors", b"GGUF and not much more".to_vec());
+    put(&mut engine, "model.safetensors", b"GGUF and not much more");
     assert!(problem(engine.load("")).code.starts_with("weights."));
     let mut engine = filled();
-    engine.put("adapter/adapter_config.json", b"{}".to_vec());
+    put(&mut engine, "adapter/adapter_config.json", b"{}");
     assert!(!problem(engine.load("")).message.is_empty());
+}
+
+#[test]
+fn a_file_that_was_tampered_with_is_refused() {
+    let mut engine = Engine::new();
+    let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let mut put = |text: &[u8]| {
+        engine.begin("config.json", text.len());
+        engine.feed(text);
+        engine.end(Some(known.to_owned()))
+    };
+    put(b"abc").unwrap();
+    let problem: Problem = serde_json::from_str(&put(b"abd").unwrap_err()).unwrap();
+    assert_eq!((problem.code.as_str(), problem.message.contains("config.json")), ("engine.digest", true));
 }

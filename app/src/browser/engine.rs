@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{MessageEvent, Worker};
 
 /// Its script.
 const SCRIPT: &str = "/engine/worker.js";
@@ -14,6 +14,8 @@ const SCRIPT: &str = "/engine/worker.js";
 pub(crate) const LOAD: &str = r#"{"type":"load"}"#;
 /// Ends the answer being given.
 pub(crate) const CANCEL: &str = r#"{"type":"cancel"}"#;
+/// Asks what is kept in this browser.
+pub(crate) const LIST: &str = r#"{"type":"list"}"#;
 
 /// A handle; [`close`] ends the worker and frees its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,9 +39,7 @@ thread_local! {
 
 /// Starts a worker. `hear` gets its messages, `None` once its script cannot be run. `None` when the browser refuses.
 pub(crate) fn open(hear: impl Fn(Option<String>) + Clone + 'static) -> Option<EngineId> {
-    let options = WorkerOptions::new();
-    options.set_type(WorkerType::Module);
-    let worker = Worker::new_with_options(SCRIPT, &options).ok()?;
+    let worker = Worker::new(SCRIPT).ok()?;
     let broken = hear.clone();
     let message =
         Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| hear(event.data().as_string()));
@@ -58,6 +58,20 @@ pub(crate) fn open(hear: impl Fn(Option<String>) + Clone + 'static) -> Option<En
 /// Asks for the description of what a query names.
 pub(crate) fn describe(id: EngineId, query: &str) {
     send(id, &serde_json::json!({ "type": "describe", "query": query }).to_string());
+}
+
+/// Asks to forget a kept model.
+pub(crate) fn forget(id: EngineId, query: &str) {
+    send(id, &serde_json::json!({ "type": "forget", "query": query }).to_string());
+}
+
+/// Lets this browser keep the pages that are needed to talk without the server.
+pub(crate) fn keep_pages() {
+    if let Some(window) = web_sys::window()
+        && window.is_secure_context()
+    {
+        drop(window.navigator().service_worker().register("/sw.js"));
+    }
 }
 
 /// Sends a message.

@@ -1,8 +1,11 @@
-//! Theme, language, and what this machine is.
+//! Theme, language, what this machine is, and what this browser keeps.
+
+mod kept;
 
 use contract::system::SystemView;
 use leptos::prelude::*;
 
+use self::kept::KeptModels;
 use super::Head;
 use crate::browser::cookies::{self, LANG, Prefs, THEME};
 use crate::browser::{reload, value_of};
@@ -26,6 +29,7 @@ pub(crate) fn Settings() -> impl IntoView {
                     {move || Suspend::new(async move { settle(system.await, |s| view! { <Facts system=s/> }.into_any()) })}
                 </Suspense>
             </section>
+            <section class="card pad"><KeptModels/></section>
         </div>
     }
     .into_any()

@@ -54,6 +54,8 @@ super::table!(Play {
     place: "In this browser", "在本浏览器中";
     place_asking: "Asking for its size", "正在查询大小";
     place_load: "Load {0} into this browser", "把 {0} 载入本浏览器";
+    place_forecast: "about {0} tokens/s here", "在此约 {0} 词元/秒";
+    place_not_kept: "Not kept for the next visit: this browser has no room left.", "未能留存供下次使用:本浏览器空间不足。";
     place_fetching: "{0} of {1}", "{0} / {1}";
     place_bar: "Loading the model into this browser", "正在把模型载入本浏览器";
     place_cancel: "Cancel", "取消";

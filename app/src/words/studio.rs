@@ -58,6 +58,10 @@ super::table!(Studio {
     memory_word: "Memory", "内存";
     starter_there: "The starter model is at hand.", "入门模型已就绪。";
     starter_missing: "The starter model is not at hand; “Try it now” makes a small one from scratch.", "入门模型不在;“现在试试”会从零建一个小模型。";
+    kept: "Models kept in this browser", "留存在本浏览器中的模型";
+    kept_text: "They answer without the server. Nothing of them is kept anywhere else on this device.", "它们不经过服务器就能回答,除此之外不在本设备上留存。";
+    kept_none: "None. Load one in the playground.", "暂无。可在“对话”中载入。";
+    kept_delete: "Delete {0} from this browser", "从本浏览器中删除 {0}";
 
     connection_lost: "The connection is lost. Trying again.", "连接断开,正在重连。";
 });

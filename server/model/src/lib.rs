@@ -8,7 +8,7 @@
 //! - [`lora`]: adapters in PEFT's format.
 //! - [`train`]: batches, loss, AdamW, schedules, [`train::Trainer`].
 //! - [`sample`], [`decode`]: the one decode loop: greedy, drawn, by beams, several rows at a time.
-//! - [`cost`]: parameters, FLOPs and memory before anything is run.
+//! - [`cost`], [`probe`]: parameters, FLOPs, memory and this machine's speed before anything is run.
 
 pub mod arch;
 pub mod config;
@@ -17,6 +17,7 @@ pub mod decode;
 pub mod error;
 pub mod kernels;
 pub mod lora;
+pub mod probe;
 pub mod rng;
 pub mod sample;
 pub mod train;

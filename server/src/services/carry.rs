@@ -9,7 +9,7 @@ use contract::checkpoint::Manifest;
 use contract::generation::GenerationSettings;
 use contract::model::ModelFacts;
 
-use super::chat;
+use super::{chat, models, runs};
 use crate::error::Fault;
 use crate::generation::Weights;
 use crate::state::AppState;
@@ -28,9 +28,9 @@ const BESIDE: [&str; 6] = [
 const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 
 /// A file of a parcel and where it lies.
-struct Found {
-    file: ParcelFile,
-    path: PathBuf,
+pub(super) struct Found {
+    pub(super) file: ParcelFile,
+    pub(super) path: PathBuf,
 }
 
 /// What a target consists of.
@@ -38,14 +38,27 @@ struct Found {
 /// # Errors
 /// A target that is gone, weights in several files, or more than a browser can hold.
 pub async fn parcel(state: &AppState, target: &ChatTarget) -> Result<Parcel, Fault> {
+    let (mut parcel, found) = gather(state, target).await?;
+    parcel.files = found.into_iter().map(|one| one.file).collect();
+    Ok(parcel)
+}
+
+/// A parcel, still without its files, and these.
+pub(super) async fn gather(state: &AppState, target: &ChatTarget) -> Result<(Parcel, Vec<Found>), Fault> {
     let (weights, template, system) = resolve(state, target).await?;
+    let name = match &target.run {
+        Some(run) => runs::find(state, run).await?.name,
+        None => models::find(state, &target.model).await?.name,
+    };
+    let base = weights.model.clone();
     let (digest, found) = tokio::task::spawn_blocking(move || collect(&weights)).await??;
-    let parcel = Parcel { digest, template, system, files: found.into_iter().map(|one| one.file).collect() };
-    if parcel.bytes() > MOST_BYTES {
-        let message = format!("This model takes {} MB; a browser holds less.", parcel.bytes() / 1_000_000);
+    let parameters = facts(&base).map_or(0, |facts| facts.parameters);
+    let bytes: u64 = found.iter().map(|one| one.file.bytes).sum();
+    if bytes > MOST_BYTES {
+        let message = format!("This model takes {} MB; a browser holds less.", bytes / 1_000_000);
         return Err(Problem::new("engine.too_large", message).hint("Talk to it on the server.").into());
     }
-    Ok(parcel)
+    Ok((Parcel { name, parameters, digest, template, system, files: Vec::new() }, found))
 }
 
 /// Where a file of a target lies; only files of its parcel are found.
@@ -94,7 +107,7 @@ fn find(folder: &Path, file: &str, name: &str, digest: &str) -> Option<Found> {
     let path = folder.join(file);
     let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
     let listed = manifest(folder).and_then(|m| m.files.into_iter().find(|entry| entry.name == file));
-    let facts = || facts(folder).filter(|_| file == "model.safetensors").map(|facts| facts.digest);
+    let facts = || facts(folder).filter(|_| WEIGHTS.contains(&file)).map(|facts| facts.digest);
     let sha256 = listed.map(|entry| entry.sha256).or_else(facts);
     let key = format!("{digest}/{name}/{bytes}");
     Some(Found { file: ParcelFile { name: name.to_owned(), bytes, key, sha256 }, path })

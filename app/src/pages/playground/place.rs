@@ -20,11 +20,11 @@ enum Stage {
     /// Its size is being asked for.
     Asked,
     /// Its size is known; nothing has been fetched.
-    Offered { bytes: u64, kept: u64 },
+    Offered { bytes: u64, kept: u64, forecast: f64 },
     /// It is being fetched.
     Fetching { loaded: u64, total: u64 },
     /// It answers here.
-    Here,
+    Here { kept: bool },
     /// It cannot.
     Refused(Problem),
 }
@@ -77,8 +77,8 @@ impl Place {
     fn hear(self, text: &str) {
         if let Ok(news) = serde_json::from_str::<EngineNews>(text) {
             match news {
-                EngineNews::Size { bytes, kept } => {
-                    self.stage.try_set(Stage::Offered { bytes, kept });
+                EngineNews::Size { bytes, kept, forecast } => {
+                    self.stage.try_set(Stage::Offered { bytes, kept, forecast });
                     if kept >= bytes {
                         self.load();
                     }
@@ -86,10 +86,12 @@ impl Place {
                 EngineNews::Progress { loaded, total } => {
                     self.stage.try_set(Stage::Fetching { loaded, total });
                 }
-                EngineNews::Loaded => {
+                EngineNews::Loaded { kept } => {
                     self.talk.engine.try_set(self.worker.get_untracked());
-                    self.stage.try_set(Stage::Here);
+                    self.stage.try_set(Stage::Here { kept });
+                    engine::keep_pages();
                 }
+                EngineNews::Kept { .. } => {}
                 EngineNews::Refused { problem } => self.refuse(problem),
             }
         } else if let Ok(delta) = serde_json::from_str::<ChatDelta>(text) {
@@ -131,10 +133,14 @@ pub(crate) fn PlaceSwitch(place: Place, voice: RwSignal<String>) -> impl IntoVie
     let state = move || match stage.get() {
         Stage::Server => ().into_any(),
         Stage::Asked => view! { <span class="small">{w.play.place_asking}</span> }.into_any(),
-        Stage::Offered { bytes, kept } => {
+        Stage::Offered { bytes, kept, forecast } => {
             let label = fill(w.play.place_load, &[&size(bytes - kept)]);
-            view! { <button type="button" class="btn" on:click=move |_| place.load()>{label}</button> }
-                .into_any()
+            let speed = fill(w.play.place_forecast, &[&format!("{forecast:.0}")]);
+            view! {
+                <button type="button" class="btn" on:click=move |_| place.load()>{label}</button>
+                <span class="small">{speed}</span>
+            }
+            .into_any()
         }
         Stage::Fetching { loaded, total } => {
             let text = fill(w.play.place_fetching, &[&size(loaded), &size(total)]);
@@ -145,7 +151,11 @@ pub(crate) fn PlaceSwitch(place: Place, voice: RwSignal<String>) -> impl IntoVie
             }
             .into_any()
         }
-        Stage::Here => view! { <span class="small">{w.play.place_here}</span> }.into_any(),
+        Stage::Here { kept } => view! {
+            <span class="small">{w.play.place_here}</span>
+            {(!kept).then(|| view! { <span class="small">{w.play.place_not_kept}</span> })}
+        }
+        .into_any(),
         Stage::Refused(problem) => {
             view! { <span class="error" role="alert">{problem_text(w.lang, &problem)}</span> }.into_any()
         }
