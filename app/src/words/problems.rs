@@ -132,18 +132,27 @@ mod tests {
         "form.too_long",
     ];
 
-    /// The first argument of every `Problem::new` under a folder; tests invent codes of one word.
+    /// The codes of all problems made under a folder, in Rust and in workers' scripts; tests invent codes of one word.
     fn collect(folder: &Path, codes: &mut std::collections::BTreeSet<String>) {
         for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 collect(&path, codes);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                let text = std::fs::read_to_string(&path).expect("a source");
-                for rest in text.split("Problem::new(").skip(1) {
-                    let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
-                    codes.extend(code.map(|(code, _)| code.to_owned()).filter(|code| code.contains('.')));
-                }
+                continue;
+            }
+            let made = match path.extension().and_then(|end| end.to_str()) {
+                Some("rs") => "Problem::new(",
+                Some("js") => "code: ",
+                _ => continue,
+            };
+            let text = std::fs::read_to_string(&path).expect("a source");
+            for rest in text.split(made).skip(1) {
+                let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
+                let is_code = |code: &&str| {
+                    code.contains('.')
+                        && code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
+                };
+                codes.extend(code.map(|(code, _)| code).filter(is_code).map(str::to_owned));
             }
         }
     }
