@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use contract::chat::{ChatDelta, ChatMessage};
 use contract::generation::GenerationSettings;
 use contract::stage::Tuning;
+use contract::templates::UserTemplate;
 use contract::worker::{GenerateCommand, GenerateLine};
 use rundir::RunDir;
 
@@ -48,10 +49,14 @@ impl Talk {
     }
 
     fn ask(&mut self, request: u64, max_new_tokens: u32) {
+        self.ask_with("model", request, max_new_tokens);
+    }
+
+    fn ask_with(&mut self, template: &str, request: u64, max_new_tokens: u32) {
         let messages =
             vec![ChatMessage { role: "user".to_owned(), content: "What colour is the kettle?".to_owned() }];
         let settings = GenerationSettings { do_sample: false, max_new_tokens, ..Default::default() };
-        self.send(&GenerateCommand::Generate { request, template: "model".to_owned(), messages, settings });
+        self.send(&GenerateCommand::Generate { request, template: template.to_owned(), messages, settings });
     }
 
     /// Text and reason of an answer.
@@ -101,6 +106,26 @@ fn s_090_a_base_model_answers_and_breaks_off_when_told() {
     assert!(reason == "cancelled" && tokens < 1500, "{tokens} {reason}");
     talk.ask(4, 7);
     assert_eq!(talk.answer(4).0, text, "greedy says the same again");
+    talk.close();
+}
+
+#[test]
+fn an_answer_ends_before_a_stop_word_of_several_tokens() {
+    let mut talk = Talk::open();
+    talk.load(None);
+    let template = |stop_words: Vec<String>| {
+        let prompt = "Q: {query}\nA: ".to_owned();
+        UserTemplate { name: "own".to_owned(), prompt, stop_words, ..UserTemplate::default() }.key()
+    };
+    talk.ask_with(&template(Vec::new()), 1, 40);
+    let (whole, all, _) = talk.answer(1);
+    let chars: Vec<char> = whole.chars().collect();
+    assert!(chars.len() > 20, "{whole:?}");
+    let word: String = chars[8..16].iter().collect();
+    talk.ask_with(&template(vec!["never said".to_owned(), word.clone()]), 2, 40);
+    let (text, tokens, reason) = talk.answer(2);
+    assert_eq!((text.as_str(), reason.as_str()), (whole.split(&word).next().expect("a part"), "stop"));
+    assert!(tokens < all, "{tokens} of {all}");
     talk.close();
 }
 
