@@ -5,7 +5,8 @@
     reason = "the server macro turns documented arguments into fields without documentation"
 )]
 
-use contract::chat::Voice;
+use contract::carry::Parcel;
+use contract::chat::{ChatTarget, Voice};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
@@ -167,6 +168,8 @@ mod ssr {
         fn system(&self) -> Answer<'_, SystemView>;
         /// Whom one can talk to: every ready model and every run with a checkpoint, newest first.
         fn voices(&self) -> Answer<'_, Vec<Voice>>;
+        /// What a voice consists of, for a browser that runs it itself.
+        fn parcel(&self, target: ChatTarget) -> Answer<'_, Parcel>;
         /// Starts the tour: starter model (else from scratch) on the made-up company.
         fn start_tour(&self) -> Answer<'_, TourView>;
         /// The tour of a run, if it is one.
@@ -383,6 +386,12 @@ pub async fn read_system() -> Result<SystemView, Problems> {
 #[server(endpoint = "list_voices", input = leptos::server_fn::codec::Json)]
 pub async fn list_voices() -> Result<Vec<Voice>, Problems> {
     ports()?.system.voices().await
+}
+
+/// See `SystemPort::parcel`.
+#[server(endpoint = "describe_weights", input = leptos::server_fn::codec::Json)]
+pub async fn describe_weights(target: ChatTarget) -> Result<Parcel, Problems> {
+    ports()?.system.parcel(target).await
 }
 
 /// See `SystemPort::start_tour`.

@@ -49,6 +49,7 @@ const PATHS: &[&str] = &[
     "/runs",
     "/runs/new",
     "/runs/r1",
+    "/runs/r1/page",
     "/playground",
     "/settings",
     "/help",

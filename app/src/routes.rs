@@ -20,6 +20,7 @@ pub(crate) fn Pages() -> impl IntoView {
             <Route path=path!("/runs") view=pages::runs::list::Runs ssr=SsrMode::Async/>
             <Route path=path!("/runs/new") view=pages::runs::new::NewRun ssr=SsrMode::Async/>
             <Route path=path!("/runs/:id") view=pages::runs::show::Run ssr=SsrMode::Async/>
+            <Route path=path!("/runs/:id/page") view=pages::runs::hand_over::HandOver ssr=SsrMode::Async/>
             <Route path=path!("/playground") view=pages::playground::Playground ssr=SsrMode::Async/>
             <Route path=path!("/settings") view=pages::settings::Settings ssr=SsrMode::Async/>
             <Route path=path!("/help") view=pages::help::Help ssr=SsrMode::Async/>

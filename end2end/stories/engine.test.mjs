@@ -1,9 +1,9 @@
-// A model moves into the visitor's own browser: it says there what it says on the server, and goes on speaking when the
-// server is gone.
+// A model moves into the visitor's own browser: it says there what it says on the server, goes on when the server is
+// gone, opens without it, and leaves when told.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import * as acts from "../support/acts.mjs";
-import { goto, launch, noFaults, open, shot, violations } from "../support/browser.mjs";
+import { goto, launch, noFaults, open, overflow, shot, violations } from "../support/browser.mjs";
 import { Server, until } from "../support/server.mjs";
 
 let server, browser, page;
@@ -17,8 +17,19 @@ before(async () => {
 }, { timeout: 240_000 });
 after(async () => { await browser?.close(); await server?.stop(); });
 
-const pane = (index) => page.getByRole("region", { name: `Model ${index}` });
+const pane = (index, on = page) => on.getByRole("region", { name: `Model ${index}` });
+const place = (index, on = page) => pane(index, on).getByRole("checkbox", { name: "In this browser" });
+const here = (index, on = page) => pane(index, on).getByText("Answers here, without the server.");
+const load = (index, on = page) => pane(index, on).getByRole("button", { name: /^Load .* into this browser/ });
 const answers = () => page.locator(".talk .a").allInnerTexts();
+
+async function greedy() {
+  await page.getByRole("button", { name: /^Settings/ }).click();
+  const dialog = page.getByRole("dialog", { name: "Settings" });
+  await dialog.getByRole("checkbox", { name: /greedy/ }).check();
+  await dialog.getByLabel("Longest answer", { exact: true }).fill("24");
+  await dialog.getByRole("button", { name: "Close" }).click();
+}
 
 async function ask(text, count) {
   await page.getByLabel("Your question").fill(text);
@@ -27,48 +38,75 @@ async function ask(text, count) {
   return (await answers()).slice(-2);
 }
 
+test("a download that broke off says so and goes on where it was", { timeout: 120_000 }, async () => {
+  await greedy();
+  const fetched = [];
+  page.on("request", (request) => { if (request.url().includes("/weights/file")) fetched.push(new URL(request.url()).searchParams.get("name")); });
+  await page.route(/\/weights\/file.*name=model\.safetensors/, (route) => route.abort());
+  await place(1).check();
+  assert.match(await pane(1).getByText(/tokens\/s here/).innerText(), /^about \d+ tokens\/s here$/);
+  await load(1).click();
+  await pane(1).getByText("The server does not answer.").waitFor();
+  assert.equal(await place(1).isChecked(), false, "the server answers again");
+  await page.unroute(/\/weights\/file.*name=model\.safetensors/);
+
+  const before = fetched.length;
+  await place(1).check();
+  await load(1).click();
+  await here(1).waitFor({ timeout: 60_000 });
+  assert.ok(before > 1 && fetched.slice(before).includes("model.safetensors"), String(fetched));
+  assert.equal(new Set(fetched.slice(0, before - 1).filter((name) => fetched.slice(before).includes(name))).size, 0, "what was there was not fetched again");
+  await place(1).uncheck();
+});
+
 test("the same words here as on the server, and without it", { timeout: 240_000 }, async () => {
-  await page.getByRole("button", { name: /^Settings/ }).click();
-  const dialog = page.getByRole("dialog", { name: "Settings" });
-  await dialog.getByRole("checkbox", { name: /greedy/ }).check();
-  await dialog.getByLabel("Longest answer", { exact: true }).fill("24");
-  await dialog.getByRole("button", { name: "Close" }).click();
   const onServer = await ask("How do you say snow in Chinese?", 2);
   const digests = await page.locator(".pane-foot").allInnerTexts();
-
   await page.getByRole("button", { name: "New conversation" }).click();
   for (const index of [1, 2]) {
-    await pane(index).getByRole("checkbox", { name: "In this browser" }).check();
-    const load = pane(index).getByRole("button", { name: /^Load .* into this browser/ });
-    const here = pane(index).getByText("Answers here, without the server.");
-    await load.or(here).first().waitFor();
-    if (await load.isVisible()) await load.click();
-    await here.waitFor({ timeout: 60_000 });
+    await place(index).check();
+    await load(index).or(here(index)).first().waitFor();
+    if (await load(index).isVisible()) await load(index).click();
+    await here(index).waitFor({ timeout: 60_000 });
   }
   assert.deepEqual(await violations(page), []);
   await shot(page, "engine-here");
   assert.deepEqual(await ask("How do you say snow in Chinese?", 2), onServer, "word for word");
-  const here = await page.locator(".pane-foot").allInnerTexts();
   const weights = (texts) => texts.map((text) => text.split("\n")[0]);
-  assert.deepEqual(weights(here), weights(digests), "the same weights speak");
+  assert.deepEqual(weights(await page.locator(".pane-foot").allInnerTexts()), weights(digests), "the same weights speak");
 
   await server.kill();
   const alone = await ask("And rain?", 4);
   assert.ok(alone.every((text) => text.length > 0), "both go on without the server");
-  await server.up();
-  noFaults(page);
 });
 
-test("what was fetched once is not fetched again, and a damaged file is noticed", { timeout: 120_000 }, async () => {
-  await goto(page, "/playground");
-  const fetched = [];
-  page.on("request", (request) => { if (request.url().includes("/weights/file")) fetched.push(request.url()); });
-  const here = pane(1).getByText("Answers here, without the server.");
-  await pane(1).getByRole("checkbox", { name: "In this browser" }).check();
-  await here.waitFor({ timeout: 60_000 });
-  assert.deepEqual(fetched, [], "it came from this browser's own store");
+test("the page opens without the server and answers", { timeout: 120_000 }, async () => {
+  await until("the pages to be kept", () => page.evaluate(async () => Boolean(await (await caches.open("burnish-pages")).match("/engine/worker.js"))), 30_000);
+  await page.reload();
+  await page.locator("html[data-hydrated]").waitFor({ state: "attached" });
+  await greedy();
+  for (const index of [1, 2]) {
+    await place(index).check();
+    await here(index).waitFor({ timeout: 60_000 });
+  }
+  const alone = await ask("How do you say snow in Chinese?", 2);
+  assert.ok(alone.every((text) => text.length > 0), String(alone));
+  await shot(page, "engine-offline");
+  await server.up();
+});
 
-  await pane(1).getByRole("checkbox", { name: "In this browser" }).uncheck();
+test("two tabs share what was fetched, and a damaged file is noticed", { timeout: 120_000 }, async () => {
+  await goto(page, "/playground");
+  const other = await page.context().newPage();
+  await goto(other, "/playground");
+  const fetched = [];
+  for (const tab of [page, other]) tab.on("request", (request) => { if (request.url().includes("/weights/file")) fetched.push(request.url()); });
+  await Promise.all([place(1).check(), place(1, other).check()]);
+  await Promise.all([here(1).waitFor({ timeout: 60_000 }), here(1, other).waitFor({ timeout: 60_000 })]);
+  assert.deepEqual(fetched, [], "it came from this browser's own store");
+  await other.close();
+
+  await place(1).uncheck();
   await page.evaluate(async () => {
     const store = await caches.open("burnish-weights");
     const [weights] = (await store.keys()).filter(({ url }) => decodeURIComponent(url).includes("model.safetensors"));
@@ -76,7 +114,25 @@ test("what was fetched once is not fetched again, and a damaged file is noticed"
     bytes[bytes.length - 5] ^= 1;
     await store.put(weights, new Response(bytes));
   });
-  await pane(1).getByRole("checkbox", { name: "In this browser" }).check();
+  await place(1).check();
   await pane(1).getByText(/SHA-256 differs/).waitFor({ timeout: 60_000 });
-  assert.equal(await pane(1).getByRole("checkbox", { name: "In this browser" }).isChecked(), false, "the server answers again");
+  assert.equal(await place(1).isChecked(), false, "the server answers again");
+});
+
+test("what is kept is listed in the settings and goes when told", { timeout: 60_000 }, async () => {
+  await goto(page, "/settings");
+  const forget = page.getByRole("button", { name: /^Delete .* from this browser$/ });
+  await forget.first().waitFor();
+  assert.equal(await forget.count(), 2, "the base and the run");
+  assert.deepEqual(await violations(page), []);
+  await shot(page, "settings-kept");
+  await forget.first().click();
+  await until("one to be left", async () => (await forget.count()) === 1);
+  await forget.first().click();
+  await page.getByText("None. Load one in the playground.").waitFor();
+  assert.deepEqual(await page.evaluate(async () => (await (await caches.open("burnish-weights")).keys()).length), 0);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await goto(page, "/playground");
+  assert.deepEqual(await overflow(page), []);
+  noFaults(page);
 });

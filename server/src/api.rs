@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use contract::carry::Parcel;
+use contract::carry::{HandOver, Parcel};
 use contract::chat::ChatTarget;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use crate::error::Fault;
-use crate::services::{carry, datasets::Datasets, registry, runs::Runs, uploads};
+use crate::services::{carry, datasets::Datasets, registry, runs::Runs, takeaway, uploads};
 use crate::state::AppState;
 
 /// Query of an upload.
@@ -135,6 +135,19 @@ pub async fn parcel_file(
 ) -> Result<impl axum::response::IntoResponse, Fault> {
     let path = carry::file(&state, &target, &name).await?;
     Ok(ServeFile::new(path).oneshot(request).await)
+}
+
+/// `GET /api/v1/takeaway.zip?model=…&run=…&title=…`: a page with the model in it.
+pub async fn take_away(
+    State(state): State<AppState>,
+    Query(target): Query<ChatTarget>,
+    Query(texts): Query<HandOver>,
+) -> Result<impl axum::response::IntoResponse, Fault> {
+    use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+    let body = takeaway::page(&state, target, texts).await?;
+    let headers =
+        [(CONTENT_TYPE, "application/zip"), (CONTENT_DISPOSITION, "attachment; filename=\"page.zip\"")];
+    Ok((headers, body))
 }
 
 /// `GET /healthz`: 200 while the database answers.

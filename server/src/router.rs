@@ -43,12 +43,14 @@ pub fn router(state: &AppState) -> Router {
         .route("/api/v1/runs/{id}", get(api::run))
         .route("/api/v1/weights", get(api::parcel))
         .route("/api/v1/weights/file", get(api::parcel_file))
+        .route("/api/v1/takeaway.zip", get(api::take_away))
         .route("/api/v1/{*rest}", get(api::nothing).post(api::nothing));
     let whole = leptos_pages(state).merge(rest).layer(DefaultBodyLimit::max(BODY));
     let timed = whole.layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE));
     // fonts are packed already and weights nearly; the default leaves out images, streams and tiny answers
     let worthwhile = DefaultPredicate::new()
         .and(NotForContentType::const_new("font/"))
+        .and(NotForContentType::const_new("application/zip"))
         .and(NotForContentType::const_new("application/octet-stream"));
     Router::new()
         .merge(streams)

@@ -14,6 +14,7 @@ pub mod registry;
 pub mod rows;
 pub mod runs;
 pub mod system;
+pub mod takeaway;
 pub mod templates;
 pub mod tour;
 pub mod uploads;

@@ -159,10 +159,12 @@ mod tests {
 
     #[test]
     fn a_page_needs_a_heading_and_has_room_for_some_questions() {
-        let page = HandOver { title: "Ember".to_owned(), prompts: " a \n\nb".to_owned(), ..HandOver::default() };
+        let page =
+            HandOver { title: "Ember".to_owned(), prompts: " a \n\nb".to_owned(), ..HandOver::default() };
         assert_eq!((page.questions(), page.problems()), (vec!["a", "b"], Vec::new()));
         let wrong = HandOver { prompts: "q\n".repeat(9), trained: "x".repeat(4001), ..HandOver::default() };
-        let fields: Vec<_> = wrong.problems().into_iter().filter_map(|problem| problem.field).collect();
+        let fields: Vec<_> =
+            wrong.problems().into_iter().filter_map(|problem| problem.place?.field).collect();
         assert_eq!(fields, ["title", "trained", "prompts"]);
     }
 }

@@ -62,7 +62,7 @@ impl Engine {
     /// # Errors
     /// A problem as JSON.
     pub fn ask(&mut self, request: &str) -> Result<(), String> {
-        self.begin(request).map_err(|problem| json(&problem))
+        self.answer(request).map_err(|problem| json(&problem))
     }
 
     /// The next piece of the answer, a [`ChatDelta`] as JSON; nothing once it is over.
@@ -85,7 +85,7 @@ impl Engine {
         }
     }
 
-    fn begin(&mut self, request: &str) -> Result<(), Problem> {
+    fn answer(&mut self, request: &str) -> Result<(), Problem> {
         let request: ChatRequest = serde_json::from_str(request).map_err(|why| {
             Problem::new("wire.unknown_frame", format!("This question cannot be read: {why}."))
         })?;

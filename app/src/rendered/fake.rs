@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contract::carry::{Parcel, ParcelFile};
 use contract::chat::{ChatTarget, Voice};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
@@ -457,6 +458,23 @@ impl SystemPort for Fake {
         let voices =
             vec![voice(Some("r1"), "Kettle & Co support, step 40"), voice(None, "SmolLM2-135M-Instruct")];
         answer(if self.full { voices } else { Vec::new() })
+    }
+
+    fn parcel(&self, _: ChatTarget) -> Answer<'_, Parcel> {
+        let file = ParcelFile {
+            name: "model.gguf".to_owned(),
+            bytes: 91_000_000,
+            key: "9f2c/model.gguf".to_owned(),
+            sha256: None,
+        };
+        answer(Parcel {
+            name: "Kettle & Co support".to_owned(),
+            parameters: 134_515_008,
+            digest: "9f2c·41ab".to_owned(),
+            template: "model".to_owned(),
+            system: None,
+            files: vec![file],
+        })
     }
 
     fn start_tour(&self) -> Answer<'_, TourView> {

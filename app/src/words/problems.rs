@@ -149,7 +149,8 @@ mod tests {
             for rest in text.split(made).skip(1) {
                 let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
                 let is_code = |code: &&str| {
-                    code.contains('.') && code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
+                    code.contains('.')
+                        && code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
                 };
                 codes.extend(code.map(|(code, _)| code).filter(is_code).map(str::to_owned));
             }

@@ -105,6 +105,17 @@ super::table!(Runs {
     legend_special: "special token", "特殊词元";
     legend_cut: "cut off", "截断";
 
+    hand_over: "Hand over as a page", "导出为网页";
+    hand_over_text: "A zip of static files that answers without any server: unpack it on any web host or on a stick and open index.html, on a phone too.", "一个由静态文件组成的压缩包,不需要服务器即可回答:解压到任何网站或 U 盘,打开 index.html 即可,手机也行。";
+    page_title: "Heading", "标题";
+    page_introduction: "Introduction", "介绍";
+    page_introduction_help: "A few sentences for whoever opens it.", "给打开者看的几句话。";
+    page_prompts: "Questions to start with", "起始问题";
+    page_prompts_help: "One a line, up to 8.", "每行一个,最多 8 个。";
+    page_trained: "What it was trained on", "训练说明";
+    page_trained_text: "Trained with {0} on “{1}” for {2} steps, from {3}.", "基于 {3},用{0}在“{1}”上训练了 {2} 步。";
+    page_both: "The base model answers beside it", "原模型也一并回答";
+    page_download: "Download the page ({0})", "下载网页({0})";
     explain: "{0} learns from {1} with {2}.", "{0} 用{2}学习 {1}。";
     eval_fell: "Eval loss fell from {0} to {1}.", "评估损失从 {0} 降到 {1}。";
     eval_rose: "Eval loss went from {0} to {1}; it is no longer falling.", "评估损失从 {0} 变为 {1},没有再下降。";

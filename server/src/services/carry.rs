@@ -47,7 +47,7 @@ pub async fn parcel(state: &AppState, target: &ChatTarget) -> Result<Parcel, Fau
 pub(super) async fn gather(state: &AppState, target: &ChatTarget) -> Result<(Parcel, Vec<Found>), Fault> {
     let (weights, template, system) = resolve(state, target).await?;
     let name = match &target.run {
-        Some(run) => runs::find(state, run).await?.name,
+        Some(run) => runs::find(state, run).await?.summary.name,
         None => models::find(state, &target.model).await?.name,
     };
     let base = weights.model.clone();

@@ -2,11 +2,12 @@
 
 use app::ports::{Answer, SystemPort};
 use contract::RunId;
+use contract::carry::Parcel;
 use contract::chat::{ChatTarget, Voice};
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
 
-use super::{runs, tour};
+use super::{carry, runs, tour};
 use crate::error::Fault;
 use crate::executor;
 use crate::proc;
@@ -94,6 +95,10 @@ impl SystemPort for System {
 
     fn voices(&self) -> Answer<'_, Vec<Voice>> {
         Box::pin(async move { Ok(self.all_voices().await?) })
+    }
+
+    fn parcel(&self, target: ChatTarget) -> Answer<'_, Parcel> {
+        Box::pin(async move { Ok(carry::parcel(&self.0, &target).await?) })
     }
 
     fn start_tour(&self) -> Answer<'_, TourView> {

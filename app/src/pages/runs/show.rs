@@ -156,6 +156,7 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     let ask = format!("/playground?run={id}");
     let speaks = run.summary.stage != contract::Stage::Rm;
     let model = run.model.clone();
+    let page = format!("/runs/{id}/page");
     let go_on = Memo::new(move |_| {
         let newest = feed.with(|feed| feed.checkpoints.first().map(|checkpoint| checkpoint.step))?;
         (ended.get() && speaks).then(|| format!("/runs/new?model={model}&from={id}:{newest}"))
@@ -180,6 +181,7 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
                         on:click=move |_| { resume.dispatch(()); }>{w.runs.resume}</button>
                 </Show>
                 {move || go_on.get().map(|href| view! { <a class="btn" href=href>{w.runs.go_on}</a> })}
+                {move || (ended.get() && saved.get() > 0 && speaks).then(|| view! { <a class="btn" href=page.clone()>{w.runs.hand_over}</a> })}
                 {move || (saved.get() > 0 && speaks).then(|| view! { <a class="btn primary" href=ask.clone()>{w.runs.ask}</a> })}
             </div>
             <ProblemList problems/>

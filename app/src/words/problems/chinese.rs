@@ -70,6 +70,7 @@ pub(super) fn sentence(code: &str) -> Option<&'static str> {
         "form.prefix_count" => "前缀的个数应与数据集相同，或只写一个。",
         "form.reward_model_unused" => "只有 PPO 会用到奖励模型。",
         "form.stage_format" => "这个数据集不适合所选的目标：",
+        "form.too_many" => "问题太多：",
         "form.weights" => "数据集的权重必须大于 0：",
         "generation.beams_draw" => "束搜索不抽样：请选择贪心，或只用一束。",
         "generation.stop" => "停止文本最多 8 段，每段 1 到 100 个字符。",

@@ -2,8 +2,15 @@
 //! block (an error of 2^-16 of the block's largest number, so results are those of f32 to five digits), the weight's
 //! codes are never turned into f32. Such a product is bound by reading the weight.
 
+mod machine;
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 use pulp::Arch;
 use rayon::prelude::*;
+
+use machine::Machine;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use machine::Plain;
 
 use crate::weights::Blocks;
 use crate::weights::blocks::{Form, half};
@@ -46,11 +53,14 @@ impl Codes {
 trait Stored<const BYTES: usize> {
     /// Scale and least.
     fn scales(block: &[u8; BYTES]) -> (f32, f32);
-    /// Sum of `code x code`.
-    fn dot(block: &[u8; BYTES], x: &[i16; BLOCK]) -> i32;
-    /// The same in eight parts.
-    #[cfg(target_arch = "x86_64")]
-    fn dot_v3(simd: pulp::x86::V3, block: &[u8; BYTES], x: &[i16; BLOCK]) -> std::arch::x86_64::__m256i;
+    /// Adds `scale` times the sum of `code x code`.
+    fn add<M: Machine>(
+        machine: M,
+        sums: M::Sums,
+        block: &[u8; BYTES],
+        x: &[i16; BLOCK],
+        scale: f32,
+    ) -> M::Sums;
 }
 
 #[inline(always)]
@@ -58,27 +68,10 @@ fn half_at<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> f32 {
     half(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
-/// The 4-bit codes at the end of a block, low halves first.
+/// Sixteen bytes of a block.
 #[inline(always)]
-fn nibbles<const BYTES: usize>(block: &[u8; BYTES]) -> [u8; 16] {
-    std::array::from_fn(|i| block[BYTES - 16 + i])
-}
-
-#[inline(always)]
-fn dot_nibbles(codes: [u8; 16], x: &[i16; BLOCK]) -> i32 {
-    let (low, high) = x.split_at(16);
-    let pairs = codes.iter().zip(low).zip(high);
-    pairs.map(|((q, a), b)| i32::from(q & 15) * i32::from(*a) + i32::from(q >> 4) * i32::from(*b)).sum()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn dot_nibbles_v3(simd: pulp::x86::V3, codes: [u8; 16], x: &[i16; BLOCK]) -> std::arch::x86_64::__m256i {
-    let [a, b]: [std::arch::x86_64::__m256i; 2] = pulp::cast(*x);
-    let codes = simd.avx2._mm256_cvtepu8_epi16(pulp::cast(codes));
-    let low = simd.avx2._mm256_and_si256(codes, simd.avx._mm256_set1_epi16(15));
-    let high = simd.avx2._mm256_srli_epi16::<4>(codes);
-    simd.avx2._mm256_add_epi32(simd.avx2._mm256_madd_epi16(low, a), simd.avx2._mm256_madd_epi16(high, b))
+fn sixteen<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> [u8; 16] {
+    std::array::from_fn(|i| block[at + i])
 }
 
 struct Q4_0;
@@ -93,14 +86,8 @@ impl Stored<18> for Q4_0 {
     }
 
     #[inline(always)]
-    fn dot(block: &[u8; 18], x: &[i16; BLOCK]) -> i32 {
-        dot_nibbles(nibbles(block), x)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn dot_v3(simd: pulp::x86::V3, block: &[u8; 18], x: &[i16; BLOCK]) -> std::arch::x86_64::__m256i {
-        dot_nibbles_v3(simd, nibbles(block), x)
+    fn add<M: Machine>(m: M, sums: M::Sums, block: &[u8; 18], x: &[i16; BLOCK], scale: f32) -> M::Sums {
+        m.add_nibbles(sums, sixteen(block, 2), x, scale)
     }
 }
 
@@ -111,14 +98,8 @@ impl Stored<20> for Q4_1 {
     }
 
     #[inline(always)]
-    fn dot(block: &[u8; 20], x: &[i16; BLOCK]) -> i32 {
-        dot_nibbles(nibbles(block), x)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn dot_v3(simd: pulp::x86::V3, block: &[u8; 20], x: &[i16; BLOCK]) -> std::arch::x86_64::__m256i {
-        dot_nibbles_v3(simd, nibbles(block), x)
+    fn add<M: Machine>(m: M, sums: M::Sums, block: &[u8; 20], x: &[i16; BLOCK], scale: f32) -> M::Sums {
+        m.add_nibbles(sums, sixteen(block, 4), x, scale)
     }
 }
 
@@ -129,90 +110,70 @@ impl Stored<34> for Q8_0 {
     }
 
     #[inline(always)]
-    fn dot(block: &[u8; 34], x: &[i16; BLOCK]) -> i32 {
-        block[2..].iter().zip(x).map(|(q, x)| i32::from(q.cast_signed()) * i32::from(*x)).sum()
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn dot_v3(simd: pulp::x86::V3, block: &[u8; 34], x: &[i16; BLOCK]) -> std::arch::x86_64::__m256i {
-        let [a, b]: [std::arch::x86_64::__m256i; 2] = pulp::cast(*x);
-        let codes: [[u8; 16]; 2] = std::array::from_fn(|half| std::array::from_fn(|i| block[2 + 16 * half + i]));
-        let [low, high] = codes.map(|codes| simd.avx2._mm256_cvtepi8_epi16(pulp::cast(codes)));
-        simd.avx2._mm256_add_epi32(simd.avx2._mm256_madd_epi16(low, a), simd.avx2._mm256_madd_epi16(high, b))
+    fn add<M: Machine>(m: M, sums: M::Sums, block: &[u8; 34], x: &[i16; BLOCK], scale: f32) -> M::Sums {
+        m.add_bytes(sums, [sixteen(block, 2), sixteen(block, 18)], x, scale)
     }
 }
 
-/// Products of one row of codes with one row of a weight.
+/// Products of one row of codes with `N` rows of a weight.
 #[inline(always)]
-fn dot<const BYTES: usize, S: Stored<BYTES>>(blocks: &[[u8; BYTES]], x: &[Codes]) -> f32 {
-    let mut sum = 0.0;
-    for (block, x) in blocks.iter().zip(x) {
-        let (scale, least) = S::scales(block);
-        sum += scale * x.scale * S::dot(block, &x.codes) as f32 + least * x.sum;
-    }
-    sum
-}
-
-/// The same for `N` rows of a weight at a time.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn dots_v3<const BYTES: usize, const N: usize, S: Stored<BYTES>>(
-    simd: pulp::x86::V3,
+fn dots<const BYTES: usize, const N: usize, S: Stored<BYTES>, M: Machine>(
+    machine: M,
     rows: [&[[u8; BYTES]]; N],
     x: &[Codes],
 ) -> [f32; N] {
     let rows = rows.map(|row| &row[..x.len()]);
-    let mut sums = [simd.avx._mm256_setzero_ps(); N];
+    let mut sums = [machine.zero(); N];
     let mut rest = [0.0; N];
     for (i, x) in x.iter().enumerate() {
         for n in 0..N {
             let block = &rows[n][i];
             let (scale, least) = S::scales(block);
-            let found = simd.avx._mm256_cvtepi32_ps(S::dot_v3(simd, block, &x.codes));
-            sums[n] = simd.fma._mm256_fmadd_ps(found, simd.avx._mm256_set1_ps(scale * x.scale), sums[n]);
+            sums[n] = S::add(machine, sums[n], block, &x.codes, scale * x.scale);
             rest[n] += least * x.sum;
         }
     }
-    std::array::from_fn(|n| {
-        let lanes: [f32; 8] = pulp::cast(sums[n]);
-        lanes.iter().sum::<f32>() + rest[n]
-    })
+    std::array::from_fn(|n| machine.total(sums[n]) + rest[n])
 }
 
-/// Fills `out` `[rows, n]` from rows of a weight.
-fn fill<const BYTES: usize, S: Stored<BYTES>>(bytes: &[u8], x: &[Vec<Codes>], out: &mut [f32]) {
+/// Fills `out` `[rows, n]` from rows of a weight, two at a time.
+#[inline(always)]
+fn fill_on<const BYTES: usize, S: Stored<BYTES>, M: Machine>(
+    machine: M,
+    bytes: &[u8],
+    x: &[Vec<Codes>],
+    out: &mut [f32],
+) {
     let blocks = bytes.as_chunks::<BYTES>().0;
     let per_row = x.first().map_or(1, Vec::len).max(1);
+    for (out, rows) in out.chunks_mut(2 * x.len()).zip(blocks.chunks(2 * per_row)) {
+        let (first, second) = rows.split_at(per_row);
+        for (n, x) in x.iter().enumerate() {
+            if second.is_empty() {
+                [out[n]] = dots::<BYTES, 1, S, M>(machine, [first], x);
+            } else {
+                let found = dots::<BYTES, 2, S, M>(machine, [first, second], x);
+                (out[n], out[out.len() / 2 + n]) = (found[0], found[1]);
+            }
+        }
+    }
+}
+
+/// The same with the best instructions of this machine.
+fn fill<const BYTES: usize, S: Stored<BYTES>>(bytes: &[u8], x: &[Vec<Codes>], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = pulp::x86::V3::try_new() {
         return simd.vectorize(
             #[inline(always)]
-            || {
-                let pairs = out.chunks_mut(2 * x.len()).zip(blocks.chunks(2 * per_row));
-                for (out, rows) in pairs {
-                    let (first, second) = rows.split_at(per_row);
-                    for (n, x) in x.iter().enumerate() {
-                        if second.is_empty() {
-                            [out[n]] = dots_v3::<BYTES, 1, S>(simd, [first], x);
-                        } else {
-                            let found = dots_v3::<BYTES, 2, S>(simd, [first, second], x);
-                            (out[n], out[out.len() / 2 + n]) = (found[0], found[1]);
-                        }
-                    }
-                }
-            },
+            || fill_on::<BYTES, S, _>(simd, bytes, x, out),
         );
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return fill_on::<BYTES, S, _>(machine::Simd128, bytes, x, out);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     Arch::new().dispatch(
         #[inline(always)]
-        || {
-            for (out, row) in out.chunks_exact_mut(x.len()).zip(blocks.chunks_exact(per_row)) {
-                for (y, x) in out.iter_mut().zip(x) {
-                    *y = dot::<BYTES, S>(row, x);
-                }
-            }
-        },
+        || fill_on::<BYTES, S, _>(Plain, bytes, x, out),
     );
 }
 
@@ -286,7 +247,7 @@ mod tests {
         let codes: Vec<Codes> = x.as_chunks().0.iter().map(Codes::new).collect();
         let fast = product(&x, &w).unwrap();
         for (row, fast) in bytes.as_chunks().0.chunks_exact(2).zip(fast) {
-            let plain = dot::<20, Q4_1>(row, &codes);
+            let [plain] = dots::<20, 1, Q4_1, _>(Plain, [row], &codes);
             assert!((plain - fast).abs() < 1e-4 * plain.abs().max(1.0), "{plain} {fast}");
         }
     }
