@@ -9,7 +9,9 @@ use contract::model::ModelFacts;
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::CausalLm;
+use model::arch::LoadOptions;
 use model::kernels::Kernels;
+use model::weights::Quant;
 use serde::de::DeserializeOwned;
 use speech::Speaker;
 
@@ -29,7 +31,14 @@ pub(super) fn load(folder: &Path, checkpoint: Option<&Path>) -> Result<Speaker, 
     }
     let tokenizer_folder = whole.filter(|path| path.join("tokenizer.json").exists()).unwrap_or(folder);
     let tokenizer = ModelTokenizer::load(tokenizer_folder)?;
-    device::on(device::choose("auto")?.kind, Load { source, adapter, tokenizer, digest })
+    let kind = device::choose("auto")?.kind;
+    device::on(kind, Load { source, adapter, tokenizer, digest, quantization: quantization(kind) })
+}
+
+/// On a CPU decoding is bound by reading weights, so blocks stay blocks, as in the browser; a GPU has no product of
+/// its own for them.
+fn quantization(kind: device::Kind) -> Quant {
+    if kind == device::Kind::Cpu { Quant::Keep } else { Quant::None }
 }
 
 /// Seconds since the first call.
@@ -44,18 +53,18 @@ struct Load<'a> {
     adapter: Option<&'a Path>,
     tokenizer: ModelTokenizer,
     digest: String,
+    quantization: Quant,
 }
 
 impl device::Work for Load<'_> {
     type Out = Result<Speaker, Problem>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Self::Out {
-        // As f32: turning blocks into f32 anew for every token costs more than reading f32.
-        let mut model = CausalLm::<B>::open(self.source, &device).map_err(of_model)?;
+        let options = LoadOptions { quantization: self.quantization };
+        let mut model = CausalLm::<B>::open_with(self.source, &device, options).map_err(of_model)?;
         if let Some(adapter) = self.adapter {
+            // On top, not merged: the words are those of the browser, which shares the base with other adapters.
             model.load_adapter(adapter).map_err(of_model)?;
-            // Once merged, an answer costs no more than the base model's.
-            model.merge_adapter();
         }
         let stop = facts::generation_eos(self.source);
         Ok(Speaker::new(model, self.tokenizer, self.digest, stop))

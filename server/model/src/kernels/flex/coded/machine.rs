@@ -35,8 +35,9 @@ impl Machine for Plain {
     fn add_nibbles(self, sum: f32, codes: [u8; 16], x: &[i16; BLOCK], scale: f32) -> f32 {
         let (low, high) = x.split_at(16);
         let pairs = codes.iter().zip(low).zip(high);
-        let found: i32 =
-            pairs.map(|((q, a), b)| i32::from(q & 15) * i32::from(*a) + i32::from(q >> 4) * i32::from(*b)).sum();
+        let found: i32 = pairs
+            .map(|((q, a), b)| i32::from(q & 15) * i32::from(*a) + i32::from(q >> 4) * i32::from(*b))
+            .sum();
         sum + scale * found as f32
     }
 
