@@ -140,7 +140,7 @@ mod tests {
                 collect(&path, codes);
             } else if path.extension().is_some_and(|end| end == "rs") {
                 let text = std::fs::read_to_string(&path).expect("a source");
-                for rest in text.split("Problem::new(").skip(1) {
+                for rest in text.split(concat!("Problem", "::new(")).skip(1) {
                     let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
                     codes.extend(code.map(|(code, _)| code.to_owned()).filter(|code| code.contains('.')));
                 }

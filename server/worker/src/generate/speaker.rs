@@ -13,11 +13,13 @@ use corpus::template::stop::StopFilter;
 use corpus::tokenizer::DecodeStream;
 use corpus::{ModelTokenizer, Template};
 use model::CausalLm;
+use model::arch::LoadOptions;
 use model::decode::{BeamConfig, Beamed, Finish, Generator};
 use model::kernels::Kernels;
 use model::sample::SamplingConfig;
 use serde::de::DeserializeOwned;
 
+use crate::chain::{self, whole_first};
 use crate::device;
 use crate::facts::{self, short_digest};
 use crate::problems::of_model;
@@ -31,14 +33,14 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    /// Loads a base model and, if given, a checkpoint: a PEFT adapter or a whole model.
-    pub(super) fn load(folder: &Path, checkpoint: Option<&Path>) -> Result<Self, Problem> {
-        let whole = checkpoint.filter(|path| !path.join("adapter_config.json").exists());
+    /// Loads a base model and the checkpoints on top of it, in order: adapters are merged, a whole model that stands
+    /// first takes the base's place.
+    pub(super) fn load(folder: &Path, chain: &[&Path]) -> Result<Self, Problem> {
+        let whole = whole_first(chain);
         let source = whole.unwrap_or(folder);
-        let adapter = checkpoint.filter(|_| whole.is_none());
-        let model = device::on(device::choose("auto")?.kind, Load { source, adapter })?;
+        let model = device::on(device::choose("auto")?.kind, Load { folder, chain })?;
         let mut digest = short_digest(&digest_of(source)?);
-        if let Some(adapter) = adapter {
+        for adapter in &chain[usize::from(whole.is_some())..] {
             let lora =
                 json::<Manifest>(&adapter.join("manifest.json")).map_or_else(String::new, |m| m.digest);
             digest = format!("{digest} + lora {}", short_digest(&lora));
@@ -196,23 +198,20 @@ impl<B: Kernels> Speaks for CausalLm<B> {
     }
 }
 
-/// Loads a model, with an adapter on top if there is one.
+/// Loads a model and everything on top of it.
 struct Load<'a> {
-    source: &'a Path,
-    adapter: Option<&'a Path>,
+    folder: &'a Path,
+    chain: &'a [&'a Path],
 }
 
 impl device::Work for Load<'_> {
     type Out = Result<Box<dyn Speaks>, Problem>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Self::Out {
-        // As f32: turning blocks into f32 anew for every token costs more than reading f32.
-        let mut model = CausalLm::<B>::open(self.source, &device).map_err(of_model)?;
-        if let Some(adapter) = self.adapter {
-            model.load_adapter(adapter).map_err(of_model)?;
-            // Once merged, an answer costs no more than the base model's.
-            model.merge_adapter();
-        }
+        // As f32: turning blocks into f32 anew for every token costs more than reading f32. Once everything is
+        // merged, an answer costs no more than the base model's.
+        let Self { folder, chain } = self;
+        let (model, _) = chain::load::<B>(folder, chain, chain.len(), LoadOptions::default(), &device)?;
         Ok(Box::new(model))
     }
 }

@@ -137,7 +137,8 @@ impl Stored<34> for Q8_0 {
     #[inline(always)]
     fn dot_v3(simd: pulp::x86::V3, block: &[u8; 34], x: &[i16; BLOCK]) -> std::arch::x86_64::__m256i {
         let [a, b]: [std::arch::x86_64::__m256i; 2] = pulp::cast(*x);
-        let codes: [[u8; 16]; 2] = std::array::from_fn(|half| std::array::from_fn(|i| block[2 + 16 * half + i]));
+        let codes: [[u8; 16]; 2] =
+            std::array::from_fn(|half| std::array::from_fn(|i| block[2 + 16 * half + i]));
         let [low, high] = codes.map(|codes| simd.avx2._mm256_cvtepi8_epi16(pulp::cast(codes)));
         simd.avx2._mm256_add_epi32(simd.avx2._mm256_madd_epi16(low, a), simd.avx2._mm256_madd_epi16(high, b))
     }
