@@ -220,11 +220,11 @@ impl Studio {
     async fn loaded(&self) -> Vec<String> {
         for _ in 0..200 {
             let text = std::fs::read_to_string(&self.told).unwrap_or_default();
-            let loads = text.lines().filter_map(|line| match serde_json::from_str(line) {
+            let mut loads = text.lines().filter_map(|line| match serde_json::from_str(line) {
                 Ok(GenerateCommand::Load { chain, .. }) => Some(chain),
                 _ => None,
             });
-            if let Some(chain) = loads.last() {
+            if let Some(chain) = loads.next_back() {
                 return chain;
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
