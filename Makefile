@@ -96,6 +96,10 @@ gpu-check: ## On a machine with an NVIDIA GPU: recorded runs, LoRA and QLoRA on 
 bench: ## Speed and memory beside the Python stack, on this machine
 	@.make/bench.sh
 
+.PHONY: interop
+interop: binaries ## Adapters and merged models in PEFT and transformers: the same logits
+	@.make/interop.sh
+
 .PHONY: clean
 clean: ## Remove what was built (keeps data, the starter model and downloads)
 	rm -rf "$(BURNISH_CACHE)/target" "$(BURNISH_CACHE)/target-wasm" "$(BURNISH_CACHE)/site" end2end/node_modules end2end/test-results

@@ -23,6 +23,24 @@ newer() {
   [ -n "$(find "$@" -newer "$made" -print -quit 2>/dev/null)" ]
 }
 
+# The Python stack to compare with, pinned, in an environment of its own ($VENV). False where it cannot be had.
+python_side() {
+  VENV=$BURNISH_CACHE/bench-venv
+  if [ ! -x "$VENV/bin/python" ] && ! python3 -m venv "$VENV" 2>"$1"; then
+    note "python3-venv is missing; the Python side is left out."
+    return 1
+  fi
+  local pins; pins=$(grep -c '==' "$ROOT/.make/python.txt")
+  if [ "$("$VENV/bin/pip" freeze 2>/dev/null | grep -cxFf <(grep '==' "$ROOT/.make/python.txt"))" != "$pins" ]; then
+    say "Fetching torch, transformers, peft and datasets for the comparison (once)"
+    timeout 900 "$VENV/bin/pip" install --quiet -r "$ROOT/.make/python.txt" </dev/null 2>"$1" || {
+      note "they could not be had here: $(tail -n 1 "$1")"
+      note "the comparison with Python is left out."
+      return 1
+    }
+  fi
+}
+
 # Where the starter model lies: the checked GGUF file, else a folder from the hub; prints nothing when there is none.
 starter_path() {
   local name=$STARTER/SmolLM2-135M-Instruct

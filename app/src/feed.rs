@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::Problem;
 use contract::checkpoint::CheckpointView;
 use contract::event::{Kind, What};
 use contract::wire::Numbered;
@@ -62,6 +63,8 @@ pub(crate) struct Sample {
     pub(crate) answer: String,
     /// Its numbers by name.
     pub(crate) scores: BTreeMap<String, f64>,
+    /// Why there is no answer.
+    pub(crate) problem: Option<Problem>,
 }
 
 /// Everything known of a run from its events.
@@ -177,10 +180,11 @@ impl Feed {
                 push(&mut self.eval, *step, *eval_loss);
                 self.measured(*step, metrics, "eval ");
             }
-            Kind::Sample { step, prompt, answer, scores, .. } => {
+            Kind::Sample { step, prompt, answer, scores, problem, .. } => {
                 self.samples.truncate(SAMPLES - 1);
                 let (prompt, answer) = (prompt.clone(), answer.clone());
-                self.samples.insert(0, Sample { step: *step, prompt, answer, scores: scores.clone() });
+                let (scores, problem) = (scores.clone(), problem.clone());
+                self.samples.insert(0, Sample { step: *step, prompt, answer, scores, problem });
             }
             Kind::Checkpoint { step, eval_loss, best, digest, .. } => {
                 self.saved(*step, *eval_loss, *best, digest)

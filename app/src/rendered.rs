@@ -85,6 +85,14 @@ async fn a_run_is_drawn_with_its_curve_and_its_sentence() {
 }
 
 #[tokio::test]
+async fn s_107_what_learns_stands_in_the_form_before_launch() {
+    let html = page("/runs/new", "", fake::ports()).await;
+    // Rank 8 on one linear layer of each of 30 blocks.
+    assert!(html.contains("506,880 of 135,021,888 weights learn: 0.3754%."), "the share");
+    assert!(html.contains("mlp.up_proj") && html.contains("Up to "), "the table and the memory");
+}
+
+#[tokio::test]
 async fn an_empty_studio_says_the_next_step() {
     let none = fake::empty();
     assert!(page("/runs", "", none.clone()).await.contains("Nothing has been trained yet"));

@@ -1,4 +1,4 @@
-//! Models that talk: one worker process for each pair of model and checkpoint, kept while it is used.
+//! Models that talk: one worker process for each model and chain of checkpoints, kept while it is used.
 
 mod process;
 
@@ -19,8 +19,8 @@ use crate::state::AppState;
 pub struct Weights {
     /// Base model folder.
     pub model: PathBuf,
-    /// Checkpoint folder; `None`: the base alone.
-    pub checkpoint: Option<PathBuf>,
+    /// Checkpoint folders on top of it, in the order they were trained; empty: the base alone.
+    pub chain: Vec<PathBuf>,
 }
 
 struct Seat {
@@ -83,8 +83,7 @@ impl Pool {
     /// Ends the processes that use files under `folder`.
     pub fn forget(&self, folder: &std::path::Path) {
         self.seats().retain(|weights, _| {
-            let checkpoint = weights.checkpoint.as_ref().is_some_and(|path| path.starts_with(folder));
-            !checkpoint && !weights.model.starts_with(folder)
+            !weights.model.starts_with(folder) && !weights.chain.iter().any(|path| path.starts_with(folder))
         });
     }
 }

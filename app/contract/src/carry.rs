@@ -21,8 +21,13 @@ pub struct Parcel {
     /// System text the run was trained with.
     #[serde(default)]
     pub system: Option<String>,
-    /// Files; those of an adapter are named `adapter/…`.
+    /// Files; those of adapters are named after [`adapter_prefix`].
     pub files: Vec<ParcelFile>,
+}
+
+/// What the names of an adapter's files begin with; adapters count from 0, in the order they are applied.
+pub fn adapter_prefix(at: usize) -> String {
+    format!("adapter{at}/")
 }
 
 /// A file of a [`Parcel`].

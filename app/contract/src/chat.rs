@@ -15,7 +15,7 @@ pub struct ChatTarget {
     /// The run whose checkpoint is applied; `None`: the base alone.
     #[serde(default)]
     pub run: Option<RunId>,
-    /// The checkpoint's step; `None` with a run: the best, else the last.
+    /// The checkpoint's step; `None` with a run: the one that stands for it, see [`crate::checkpoint::chosen`].
     #[serde(default)]
     pub step: Option<u64>,
 }
@@ -94,4 +94,7 @@ pub struct Voice {
     /// Stage of the run; `None`: the base.
     #[serde(default)]
     pub stage: Option<Stage>,
+    /// Whether it stands for its run, see [`crate::checkpoint::chosen`].
+    #[serde(default)]
+    pub chosen: bool,
 }

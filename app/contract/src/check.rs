@@ -2,7 +2,7 @@
 
 use crate::dataset::{mixing_weights, source_prefixes};
 use crate::ids::{DatasetId, ModelId};
-use crate::params::Hyper;
+use crate::params::{Hyper, holds_out};
 use crate::problem::Problem;
 use crate::spec::{CheckpointKey, Draft};
 use crate::stage::{Stage, Tuning};
@@ -101,6 +101,7 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
     }
     if let Some(hyper) = &hyper {
         problems.extend(cross_field(hyper, tuning));
+        problems.extend(tuning.and_then(|tuning| quantised_base(hyper, tuning, adapters.len())));
         let datasets = 1 + more_datasets.as_ref().map_or(0, Vec::len);
         problems.extend(source_prefixes(&hyper.source_prefix, datasets).err());
         problems.extend(mixing_weights(&hyper.mixing_weights, datasets).err());
@@ -174,6 +175,24 @@ fn fits_stage(stage: Stage, tuning: Tuning, adapters: usize, reward_model: bool)
     problems
 }
 
+/// What a base that is held in few bits allows: adapters only, and one of them (S-056, S-058).
+fn quantised_base(hyper: &Hyper, tuning: Tuning, adapters: usize) -> Option<Problem> {
+    if tuning != Tuning::Lora && hyper.quantization_bit != "none" {
+        let message = "Quantization is only compatible with the LoRA method.";
+        let problem = Problem::new("form.quantized_lora_only", message).field("quantization_bit");
+        return Some(problem.hint("Choose f32 for the base, or an adapter (lora)."));
+    }
+    (hyper.quantised() && adapters > 1)
+        .then(|| quantized_single("Quantized model only accepts a single checkpoint."))
+}
+
+/// The problem of a chain on a base that is held in few bits (S-058).
+pub fn quantized_single(message: impl Into<String>) -> Problem {
+    Problem::new("form.quantized_single", message)
+        .field("adapters")
+        .hint("Start from one checkpoint, or keep the base as its file has it.")
+}
+
 /// Rules between hyperparameters.
 fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -193,12 +212,12 @@ fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
         "The last learning rate must be below the first.",
     );
     need(
-        hyper.early_stopping_patience == 0 || hyper.dev_ratio > 1e-6,
+        hyper.early_stopping_patience == 0 || holds_out(hyper.dev_ratio),
         "early_stopping_patience",
         "Stopping early needs held-out rows to measure.",
     );
     need(
-        !hyper.predict_with_generate || hyper.dev_ratio > 1e-6,
+        !hyper.predict_with_generate || holds_out(hyper.dev_ratio),
         "predict_with_generate",
         "Measuring by answering needs held-out rows.",
     );
@@ -235,6 +254,33 @@ mod tests {
         assert_eq!(codes(&several("full")), ["form.one_checkpoint"]);
         assert_eq!(codes(&several("freeze")), ["form.one_checkpoint"]);
         assert_eq!(check(&several("lora")).expect("fine").adapters.len(), 2);
+    }
+
+    #[test]
+    fn s_056_a_base_in_few_bits_is_for_adapters_only() {
+        let with = |tuning, form: &str| Draft {
+            values: [("quantization_bit".to_owned(), form.to_owned())].into(),
+            ..whole("sft", tuning)
+        };
+        for form in ["file", "int8", "nf4", "fp4"] {
+            assert!(codes(&with("lora", form)).is_empty(), "{form}");
+            for tuning in ["full", "freeze"] {
+                assert_eq!(codes(&with(tuning, form)), ["form.quantized_lora_only"], "{tuning} {form}");
+            }
+        }
+        assert!(codes(&with("full", "none")).is_empty() && codes(&with("lora", "none")).is_empty());
+        assert_eq!(codes(&with("lora", "int3")), ["form.unknown_choice"]);
+    }
+
+    #[test]
+    fn s_058_a_base_in_few_bits_accepts_a_single_checkpoint() {
+        let with = |adapters: &str, form: &str| Draft {
+            adapters: adapters.to_owned(),
+            values: [("quantization_bit".to_owned(), form.to_owned())].into(),
+            ..whole("sft", "lora")
+        };
+        assert_eq!(codes(&with("r1:2,r2:4", "nf4")), ["form.quantized_single"]);
+        assert!(codes(&with("r1:2", "nf4")).is_empty() && codes(&with("r1:2,r2:4", "file")).is_empty());
     }
 
     #[test]

@@ -134,9 +134,27 @@ pub struct CheckpointView {
     pub digest: String,
 }
 
+/// The checkpoint that stands for its run wherever none is named (S-182): in the playground, as the start of another
+/// run. `best` is [`crate::params::Hyper::load_best_model_at_end`]: the one of the lowest eval loss, if any was
+/// measured; else the newest.
+pub fn chosen(checkpoints: &[CheckpointView], best: bool) -> Option<&CheckpointView> {
+    let marked = checkpoints.iter().find(|checkpoint| best && checkpoint.best);
+    marked.or_else(|| checkpoints.iter().max_by_key(|checkpoint| checkpoint.step))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_182_the_best_checkpoint_stands_for_its_run_unless_the_newest_is_asked_for() {
+        let saved = |step, best| CheckpointView { step, eval_loss: None, best, digest: String::new() };
+        let all = [saved(30, false), saved(20, true), saved(10, false)];
+        let step = |checkpoints: &[CheckpointView], best| chosen(checkpoints, best).map(|one| one.step);
+        assert_eq!((step(&all, true), step(&all, false)), (Some(20), Some(30)));
+        assert_eq!(step(&[saved(10, false), saved(30, false)], true), Some(30), "nothing was measured");
+        assert_eq!(step(&[], true), None);
+    }
 
     #[test]
     fn s_212_the_controllers_state_keeps_every_bit() {

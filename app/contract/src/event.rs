@@ -114,6 +114,9 @@ pub enum Kind {
         /// Its numbers: `reward` and `kl`, or `rouge-l` and `bleu-4`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         scores: BTreeMap<String, f64>,
+        /// Why there is no answer (S-191).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
     },
     /// A checkpoint is complete on disk.
     Checkpoint {

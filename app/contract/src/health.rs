@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::params::held_out;
 use crate::stage::Stage;
 
 /// Row numbers kept of each kind of finding; the count goes on.
@@ -146,7 +147,7 @@ pub struct HealthReport {
 impl HealthReport {
     /// Optimizer steps of `epochs` rounds (S-160), as the trainer counts them.
     pub fn steps(&self, dev_ratio: f64, batch: u64, accumulation: u64, epochs: f64) -> u64 {
-        let held = if dev_ratio > 1e-6 { (self.examples as f64 * dev_ratio).ceil() as u64 } else { 0 };
+        let held = held_out(self.examples, dev_ratio);
         let train = self.examples - held.min(self.examples.saturating_sub(1));
         let round = train.div_ceil(batch.max(1)).div_ceil(accumulation.max(1));
         (round as f64 * epochs).ceil() as u64

@@ -8,6 +8,7 @@ pub mod chat;
 pub mod check;
 pub mod checkpoint;
 pub mod checkup;
+pub mod cost;
 pub mod dataset;
 pub mod event;
 pub mod generation;

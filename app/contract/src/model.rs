@@ -31,6 +31,31 @@ pub struct ModelFacts {
     pub license: Option<String>,
     /// How it came: `folder`, `gguf`, `scratch`.
     pub source: String,
+    /// What decides the cost of training it; absent in models of older builds.
+    #[serde(default)]
+    pub shape: Option<ModelShape>,
+}
+
+/// Shape of a model as far as it decides what training takes, see [`crate::cost`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelShape {
+    /// Tensors of one block.
+    pub block: Vec<TensorShape>,
+    /// Width of all query heads together.
+    pub query_width: u64,
+    /// Width of all key (or value) heads together.
+    pub key_width: u64,
+    /// Bytes of the weights in their files.
+    pub file_bytes: u64,
+}
+
+/// A tensor of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorShape {
+    /// Name within the block, for example `self_attn.q_proj.weight`.
+    pub name: String,
+    /// `[out, in]` of a linear map, else the length of a vector.
+    pub shape: Vec<u64>,
 }
 
 /// A model in a list.

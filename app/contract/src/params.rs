@@ -4,12 +4,14 @@ mod control;
 mod data;
 mod hyper;
 mod preference;
+mod quantization;
 mod schedule;
 mod size;
 mod tuning;
 
 use crate::param::{Kind, Param, Words};
 use crate::stage::{Stage, Tuning};
+pub use data::{held_out, holds_out};
 pub use hyper::Hyper;
 
 const fn w(en: &'static str, zh: &'static str) -> Words {
@@ -30,8 +32,15 @@ fn always(_: Stage, _: Tuning) -> bool {
     true
 }
 
-const GROUPS: [&[Param]; 6] =
-    [&size::ALL, &tuning::ALL, &preference::ALL, &data::ALL, &schedule::ALL, &control::ALL];
+const GROUPS: [&[Param]; 7] = [
+    &size::ALL,
+    &tuning::ALL,
+    &preference::ALL,
+    &data::ALL,
+    &schedule::ALL,
+    &control::ALL,
+    &quantization::ALL,
+];
 
 const COUNT: usize = {
     let (mut count, mut group) = (0, 0);
@@ -170,6 +179,22 @@ mod tests {
     fn an_older_specification_takes_defaults_for_what_it_does_not_say() {
         let hyper: Hyper = serde_json::from_str(r#"{"learning_rate":0.5}"#).expect("reads");
         assert_eq!((hyper.learning_rate, hyper.save_total_limit, hyper.dpo_beta), (0.5, 2, 0.1));
+    }
+
+    #[test]
+    fn s_040_an_adapter_sits_on_every_linear_layer_whatever_they_are_called() {
+        let hyper = Hyper::read(&BTreeMap::new(), Stage::Sft, Tuning::Lora).expect("defaults");
+        assert_eq!(hyper.lora_target, ["all-linear"], "Phi-3 and GPT-2 name theirs in another way");
+    }
+
+    #[test]
+    fn a_base_stays_as_its_file_has_it_under_an_adapter_and_is_f32_where_it_learns() {
+        let read = |tuning| Hyper::read(&BTreeMap::new(), Stage::Sft, tuning).expect("defaults");
+        assert_eq!(read(Tuning::Lora).quantization_bit, "file");
+        for tuning in [Tuning::Full, Tuning::Freeze] {
+            assert_eq!(read(tuning).quantization_bit, "none");
+        }
+        assert!(!read(Tuning::Lora).quantised() && read(Tuning::Lora).double_quantization);
     }
 
     #[test]

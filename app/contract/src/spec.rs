@@ -93,11 +93,12 @@ impl RunSpec {
         std::iter::once(&self.dataset).chain(&self.more_datasets)
     }
 
-    /// How many of [`RunSpec::adapters`] are merged into the base before training; the one after them, if any, is
-    /// trained further (S-124).
+    /// How many of [`RunSpec::adapters`] are part of the base before training: adapters merged into it, or a whole
+    /// model in its place; the one after them, if any, is trained further (S-124).
     pub fn merged_adapters(&self) -> usize {
-        let continues = self.tuning == Tuning::Lora && self.hyper.resume_lora_training;
-        self.adapters.len().saturating_sub(usize::from(continues))
+        let last = self.adapters.last().is_some_and(|last| !last.whole);
+        let continues = last && self.tuning == Tuning::Lora && self.hyper.resume_lora_training;
+        self.adapters.len() - usize::from(continues)
     }
 
     /// What another run has to start from to go on after a checkpoint of this run: what was merged here, then the
@@ -144,6 +145,9 @@ pub struct CheckpointRef {
     pub folder: String,
     /// SHA-256 of its weights, hex.
     pub digest: String,
+    /// Whether it is a whole model, which stands in place of the base, and no adapter.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// The base model of a run.

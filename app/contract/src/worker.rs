@@ -23,8 +23,11 @@ pub enum GenerateCommand {
     Load {
         /// Base model folder.
         model: String,
-        /// Checkpoint folder (a PEFT adapter or a full model); `None`: the base alone.
-        checkpoint: Option<String>,
+        /// Folders of the checkpoints on top of it in the order they were trained, see
+        /// [`crate::spec::RunSpec::chain_to`]; each adapter is merged, a whole model stands in place of the base.
+        /// Empty: the base alone.
+        #[serde(default)]
+        chain: Vec<String>,
     },
     /// Answer.
     Generate {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::carry::adapter_prefix;
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::arch::LoadOptions;
@@ -9,9 +10,6 @@ use model::weights::{GGUF_FILE, Gguf, Quant, TensorSource, Weights};
 use model::{CausalLm, Cpu, ModelConfig};
 use sha2::{Digest, Sha256};
 use speech::{Speaker, of_model};
-
-/// Prefix of an adapter's files.
-const ADAPTER: &str = "adapter/";
 
 /// Files by name, and the one that is coming in.
 #[derive(Default)]
@@ -65,7 +63,7 @@ fn missing(name: &str) -> Problem {
     Problem::new("model.file_missing", format!("The model comes without {name}.")).file(name)
 }
 
-/// Builds the model: matrices stay in the blocks they are stored in, an adapter is applied on top.
+/// Builds the model: matrices stay in the blocks they are stored in, adapters are merged but for the last, which stays on top.
 ///
 /// # Errors
 /// A file that is missing or broken.
@@ -82,10 +80,17 @@ pub fn load(mut files: Files, digest: &str) -> Result<Speaker, Problem> {
     let mut model = CausalLm::<Cpu>::load_with(config, weights.as_ref(), &Default::default(), options)
         .map_err(of_model)?;
     drop(weights);
-    if let Some(config) = files.get(&format!("{ADAPTER}adapter_config.json")) {
-        let weights = files.need(&format!("{ADAPTER}adapter_model.safetensors"))?;
+    let config_of = |at: usize| format!("{}adapter_config.json", adapter_prefix(at));
+    let mut at = 0;
+    while let Some(config) = files.get(&config_of(at)) {
+        let weights = files.need(&format!("{}adapter_model.safetensors", adapter_prefix(at)))?;
         model.load_adapter_bytes(config, weights).map_err(of_model)?;
+        at += 1;
+        if files.get(&config_of(at)).is_some() {
+            model.merge_adapter();
+        }
     }
+    model.settle_adapter();
     let tokenizer = ModelTokenizer::from_bytes(
         files.need("tokenizer.json")?,
         files.get("tokenizer_config.json"),

@@ -28,7 +28,7 @@ impl Engine {
         Self::default()
     }
 
-    /// Begins a file of the model's folder, or (named `adapter/…`) of its adapter.
+    /// Begins a file of the model's folder, or of an adapter ([`contract::carry::adapter_prefix`]).
     pub fn begin(&mut self, name: &str, bytes: usize) {
         self.files.begin(name, bytes);
     }

@@ -94,7 +94,7 @@ fn what_is_missing_or_broken_is_one_clear_problem() {
     put(&mut engine, "model.safetensors", b"GGUF and not much more");
     assert!(problem(engine.load("")).code.starts_with("weights."));
     let mut engine = filled();
-    put(&mut engine, "adapter/adapter_config.json", b"{}");
+    put(&mut engine, "adapter0/adapter_config.json", b"{}");
     assert!(!problem(engine.load("")).message.is_empty());
 }
 

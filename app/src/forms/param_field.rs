@@ -103,10 +103,16 @@ fn Choice(
     .into_any()
 }
 
-/// Adds or removes a name, keeping the declared order.
+/// Names that stand for all of a list.
+const ALL: [&str; 2] = ["all", "all-linear"];
+
+/// Adds or removes a name, keeping the declared order. What stands for all names stands alone.
 fn toggled(now: &str, names: &[&str], name: &str, on: bool) -> String {
     let has = |candidate: &str| now.split(',').any(|part| part.trim() == candidate);
-    let kept = names.iter().filter(|candidate| if **candidate == name { on } else { has(candidate) });
+    let fits = |candidate: &str| !on || (!ALL.contains(&candidate) && !ALL.contains(&name));
+    let kept = names
+        .iter()
+        .filter(|candidate| if **candidate == name { on } else { has(candidate) && fits(candidate) });
     kept.copied().collect::<Vec<_>>().join(",")
 }
 
@@ -159,5 +165,8 @@ mod tests {
         assert_eq!(toggled("v_proj", &names, "q_proj", true), "q_proj,v_proj");
         assert_eq!(toggled("q_proj,v_proj", &names, "q_proj", false), "v_proj");
         assert_eq!(toggled("q_proj", &names, "q_proj", false), "");
+        let names = ["q_proj", "v_proj", "all-linear"];
+        assert_eq!(toggled("all-linear", &names, "q_proj", true), "q_proj", "one of them instead of all");
+        assert_eq!(toggled("q_proj,v_proj", &names, "all-linear", true), "all-linear");
     }
 }

@@ -6,7 +6,7 @@ use contract::chat::Voice;
 use contract::check::check;
 use contract::dataset::{Behaviour, DatasetView, Mixing, PreviewRequest, source_prefixes};
 use contract::model::ModelView;
-use contract::params::{Hyper, param};
+use contract::params::{Hyper, held_out, param};
 use contract::spec::{CheckpointKey, Draft};
 use contract::templates::suggest;
 use contract::{DatasetId, ModelId, Problem, Stage, Tuning};
@@ -229,8 +229,7 @@ fn plan(usable: &[u64], values: &BTreeMap<String, String>, stage: Stage, tuning:
     let hyper = Hyper::read(values, stage, tuning).ok()?;
     let most = if hyper.max_samples > 0 { hyper.max_samples } else { u64::MAX };
     let used: u64 = usable.iter().map(|rows| rows.min(&most)).sum();
-    let held = (used as f64 * hyper.dev_ratio) as u64;
-    let rows = used - held.min(used);
+    let rows = used - held_out(used, hyper.dev_ratio);
     let steps = hyper.total_steps(rows);
     let limited = hyper.max_steps > 0;
     let drawn = usable.len() > 1 && Mixing::parse(&hyper.mixing) != Some(Mixing::Concatenate);
@@ -265,6 +264,9 @@ mod tests {
         let values = typed(&[("dev_ratio", "0.1"), ("max_steps", "7")]);
         let plan = plan(&[50], &values, Stage::Sft, Tuning::Lora).expect("valid");
         assert_eq!((plan.rows, plan.steps, plan.limited), (45, 7, true));
+        let values = typed(&[("dev_ratio", "0.12"), ("per_device_train_batch_size", "1")]);
+        let plan = super::plan(&[20], &values, Stage::Sft, Tuning::Lora).expect("valid");
+        assert_eq!((plan.rows, plan.steps), (17, 51), "as the trainer counts: 3 of 20 are held out");
     }
 
     #[test]

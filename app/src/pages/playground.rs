@@ -39,16 +39,18 @@ pub(crate) fn key(target: &ChatTarget) -> String {
     serde_json::to_string(target).unwrap_or_default()
 }
 
-/// Who speaks at first: the base and the run asked for (else the newest run), or two of what there is.
+/// Who speaks at first: the base and the run asked for (else the newest run), or two of what there is. Without a step
+/// the checkpoint that stands for the run speaks.
 fn first_voices(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> (Voice, Option<Voice>) {
     let of_run = |voice: &&Voice| match (&voice.target.run, run) {
-        (Some(id), Some(asked)) => id.0 == asked && (step.is_none() || voice.target.step == step),
-        (Some(_), None) => run.is_none(),
-        (None, _) => false,
+        (Some(id), Some(asked)) => id.0 == asked,
+        (of_run, _) => of_run.is_some() && run.is_none(),
     };
-    let trained = voices.iter().find(of_run).or_else(|| {
-        voices.iter().find(|voice| voice.target.run.as_ref().map(|id| id.0.as_str()) == run && run.is_some())
-    });
+    let wanted = |voice: &&Voice| match step {
+        Some(_) => voice.target.step == step,
+        None => voice.chosen,
+    };
+    let trained = voices.iter().filter(of_run).find(wanted).or_else(|| voices.iter().find(of_run));
     let Some(trained) = trained else { return (voices[0].clone(), voices.get(1).cloned()) };
     let base = voices.iter().find(|v| v.target.run.is_none() && v.target.model == trained.target.model);
     let mut trained = trained.clone();
@@ -195,7 +197,21 @@ mod tests {
         let run = run.map(|run| RunId(run.to_owned()));
         let kind = if run.is_some() { "run" } else { "base" }.to_owned();
         let target = ChatTarget { model: ModelId(model.to_owned()), run, step: None };
-        Voice { target, name: model.to_owned(), kind, template: String::new(), suggestion: None, stage: None }
+        let (name, template) = (model.to_owned(), String::new());
+        Voice { target, name, kind, template, suggestion: None, stage: None, chosen: false }
+    }
+
+    #[test]
+    fn s_182_the_checkpoint_that_stands_for_a_run_speaks_and_not_the_newest() {
+        let of = |run: &str, step, chosen| {
+            let mut voice = Voice { chosen, ..voice("b", Some(run)) };
+            voice.target.step = Some(step);
+            voice
+        };
+        let voices = [of("r2", 9, false), of("r2", 6, true), of("r1", 40, true), voice("b", None)];
+        let step = |run, step| first_voices(&voices, run, step).1.and_then(|voice| voice.target.step);
+        assert_eq!((step(Some("r2"), None), step(None, None)), (Some(6), Some(6)));
+        assert_eq!((step(Some("r2"), Some(9)), step(Some("r1"), None)), (Some(9), Some(40)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use contract::dataset::*;
 use contract::event::{Event, Kind};
 use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
 use contract::hub::*;
-use contract::model::{ModelFacts, ModelView, NewModel};
+use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
 use contract::params::Hyper;
 use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
@@ -101,6 +101,12 @@ fn model() -> ModelView {
             has_chat_template: true,
             license: Some("apache-2.0".to_owned()),
             source: "gguf".to_owned(),
+            shape: Some(ModelShape {
+                block: vec![TensorShape { name: "mlp.up_proj.weight".to_owned(), shape: vec![1536, 576] }],
+                query_width: 576,
+                key_width: 192,
+                file_bytes: 92_000_000,
+            }),
         }),
         created_ms: 0,
         starter: true,
@@ -454,6 +460,7 @@ impl SystemPort for Fake {
             template: "model".to_owned(),
             suggestion: run.map(|_| "What is the mascot of Kettle & Co?".to_owned()),
             stage: run.map(|_| Stage::Sft),
+            chosen: run.is_some(),
         };
         let voices =
             vec![voice(Some("r1"), "Kettle & Co support, step 40"), voice(None, "SmolLM2-135M-Instruct")];

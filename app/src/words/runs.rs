@@ -86,6 +86,13 @@ super::table!(Runs {
     bar_limit: "at most {0} steps", "最多 {0} 步";
     bar_wait: "Choose a model and a dataset.", "请选择模型和数据集。";
     bar_problem: "{0} to mend: ", "有 {0} 处要改:";
+    takes: "What it takes", "需要什么";
+    takes_part: "Part", "部分";
+    takes_blocks: "Blocks", "层数";
+    takes_share: "{0} of {1} weights learn: {2}%.", "{1} 个权重中有 {0} 个学习:{2}%。";
+    takes_memory: "Up to {0} of memory, when the longest rows allowed come together: {1} for the weights, {2} for what learns, {3} for the way back.", "最长的行同批出现时,最多需要 {0} 内存:权重 {1},学习的部分 {2},反向计算 {3}。";
+    takes_further: "An adapter that is trained further keeps its own rank and layers.", "继续训练的适配器保持原有的秩和层。";
+    takes_unknown: "Add the model again to see what a run on it takes.", "重新添加该模型即可看到训练所需。";
     launch: "Start the run", "开始训练";
     launching: "Starting", "正在开始";
     its_data: "See the data it learned from", "查看训练数据";

@@ -11,13 +11,11 @@ pub fn order(rows: u32, seed: u64, epoch: u64) -> Vec<u32> {
     order
 }
 
-/// Row indices of the training and the evaluation part (S-160): a random share of `dev_ratio` rows, rounded up, is
-/// kept for evaluation; at 1e-6 or below none. At least one row stays for training. Both parts ascend.
+/// Row indices of the training and the evaluation part (S-160): as many random rows as
+/// [`contract::params::held_out`] says are kept for evaluation. Both parts ascend.
 pub fn split(rows: u32, dev_ratio: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
     let shuffled = order(rows, seed, u64::MAX);
-    let wanted = if dev_ratio > 1e-6 { (f64::from(rows) * dev_ratio).ceil() } else { 0.0 };
-    let most = shuffled.len().saturating_sub(1);
-    let count = (0..most).take_while(|taken| (*taken as f64) < wanted).count();
+    let count = usize::try_from(contract::params::held_out(u64::from(rows), dev_ratio)).unwrap_or(0);
     let (eval, train) = shuffled.split_at(count);
     let ascending = |part: &[u32]| {
         let mut part = part.to_vec();

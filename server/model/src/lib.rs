@@ -1,4 +1,4 @@
-//! Models: shapes, weights, the forward and backward pass, training, decoding and cost. Built on burn;
+//! Models: shapes, weights, the forward and backward pass, training and decoding. Built on burn;
 //! knows nothing of runs, datasets or the web.
 //!
 //! - [`config`]: a Hugging Face `config.json`.
@@ -8,11 +8,10 @@
 //! - [`lora`]: adapters in PEFT's format.
 //! - [`train`]: batches, loss, AdamW, schedules, [`train::Trainer`].
 //! - [`sample`], [`decode`]: the one decode loop: greedy, drawn, by beams, several rows at a time.
-//! - [`cost`], [`probe`]: parameters, FLOPs, memory and this machine's speed before anything is run.
+//! - [`probe`]: this machine's speed before anything is run.
 
 pub mod arch;
 pub mod config;
-pub mod cost;
 pub mod decode;
 pub mod error;
 pub mod kernels;

@@ -370,6 +370,16 @@ impl<B: Kernels> CausalLm<B> {
         }
     }
 
+    /// Makes an adapter ready for answers: LoRA stays on top of its base, the magnitudes of DoRA, which every token
+    /// would have to compute anew from the whole weight, are merged.
+    pub fn settle_adapter(&mut self) {
+        let mut adapters =
+            self.layers.iter().flat_map(|layer| layer.linears()).filter_map(|l| l.lora.as_ref());
+        if adapters.any(|lora| lora.magnitude.is_some()) {
+            self.merge_adapter();
+        }
+    }
+
     /// Adds the adapter to the base weights and takes it away. Weights in blocks that it changes become dense.
     pub fn merge_adapter(&mut self) {
         let device = self.device.clone();

@@ -4,13 +4,14 @@
 
 use std::ops::ControlFlow;
 
-use model::arch::Mode;
+use model::arch::{LoadOptions, Mode};
 use model::config::SUPPORTED;
 use model::decode::Generator;
 use model::kernels::Kernels;
 use model::lora::LoraConfig;
 use model::sample::SamplingConfig;
 use model::train::{Batch, Method, Normalisation, OptimConfig, Trainer};
+use model::weights::Quant;
 use model::{CausalLm, Cpu, ModelConfig};
 use serde_json::{Value, json};
 
@@ -176,4 +177,31 @@ fn a_row_longer_than_the_learned_positions_is_refused_by_its_number() {
     let error = model.check(&long).unwrap_err();
     assert!(error.code == "batch.too_long" && error.message.contains("Row 2"), "{error}");
     assert!(model.check(&batch()).is_ok());
+}
+
+#[test]
+fn a_base_in_few_bits_holds_no_linear_map_as_f32() {
+    let config = ModelConfig { num_hidden_layers: 1, ..ModelConfig::default() };
+    for (quantization, most) in [
+        (Quant::Int8, 0.27),
+        (Quant::Nf4 { double: true }, 0.14),
+        (Quant::Fp4 { double: true }, 0.14),
+        (Quant::Nf4 { double: false }, 0.16),
+    ] {
+        let options = LoadOptions { quantization };
+        let model =
+            CausalLm::<Cpu>::init_random_with(config.clone(), 3, &Default::default(), options).unwrap();
+        model.visit(|param| {
+            let table = param.name.contains("embed") || param.name.contains("lm_head");
+            assert!(param.shape.len() == 1 || table, "{} is f32", param.name);
+        });
+        let (mut bytes, mut numbers) = (0, 0);
+        model.visit_frozen(|frozen| {
+            bytes += frozen.blocks.bytes();
+            numbers += frozen.shape.iter().product::<usize>();
+        });
+        let linear: usize = config.linears().iter().map(|linear| linear.outer * linear.inner).sum();
+        assert_eq!(numbers, linear);
+        assert!((bytes as f64) < most * 4.0 * linear as f64, "{quantization:?}: {bytes} bytes");
+    }
 }

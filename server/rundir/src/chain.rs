@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use contract::check::quantized_single;
 use contract::checkpoint::Manifest;
 use contract::problem::Problem;
 use contract::spec::{CheckpointRef, RunSpec};
@@ -40,6 +41,7 @@ pub fn problems(spec: &RunSpec) -> Vec<Problem> {
             problems.push(problem.field("adapters"));
         }
     }
+    problems.extend(quantised(spec));
     if spec.stage == contract::Stage::Ppo {
         let reward = spec.reward_model.as_ref().ok_or_else(|| {
             Problem::new("form.no_reward_model", "A PPO run needs a reward model.")
@@ -50,6 +52,35 @@ pub fn problems(spec: &RunSpec) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Whether a checkpoint is a whole model, which stands in place of the base, and no adapter.
+pub fn is_whole(folder: &Path) -> bool {
+    !folder.join(ADAPTER_CONFIG).is_file()
+}
+
+/// A base that is quantised when it is loaded takes one adapter, and trains it further (S-058, S-126): nothing can be
+/// merged into it. A whole model in its place is quantised as well and does not count.
+fn quantised(spec: &RunSpec) -> Option<Problem> {
+    if spec.tuning != Tuning::Lora || !spec.hyper.quantised() {
+        return None;
+    }
+    let adapters = spec.adapters.iter().filter(|link| !link.whole).count();
+    let merged = spec.adapters.iter().take(spec.merged_adapters()).find(|link| !link.whole)?;
+    Some(if adapters > 1 {
+        let chain = spec.adapters.iter().map(|link| format!("\"{}\"", link.name)).collect::<Vec<_>>();
+        let chain = chain.join(", ");
+        quantized_single(format!(
+            "Quantized model only accepts a single checkpoint; this one stands on {chain}."
+        ))
+    } else {
+        Problem::new(
+            "form.quantized_merge",
+            format!("{} cannot be merged into a quantized model.", title(merged)),
+        )
+        .field("resume_lora_training")
+        .hint("Go on with the same adapter, or keep the base as its file has it.")
+    })
 }
 
 fn title(checkpoint: &CheckpointRef) -> String {

@@ -76,7 +76,7 @@ impl Speaker {
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         let load = GenerateCommand::Load {
             model: text(&weights.model),
-            checkpoint: weights.checkpoint.as_deref().map(text),
+            chain: weights.chain.iter().map(|path| text(path)).collect(),
         };
         // the receiver is in our hands: this cannot fail
         let _ = commands.send(load);

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use contract::Problem;
-use contract::carry::{MOST_BYTES, Parcel, ParcelFile};
+use contract::carry::{MOST_BYTES, Parcel, ParcelFile, adapter_prefix};
 use contract::chat::{ChatRequest, ChatTarget};
 use contract::checkpoint::Manifest;
 use contract::generation::GenerationSettings;
 use contract::model::ModelFacts;
+use rundir::chain::is_whole;
 
 use super::{chat, models, runs};
 use crate::error::Fault;
@@ -77,9 +78,7 @@ async fn resolve(state: &AppState, target: &ChatTarget) -> Result<(Weights, Stri
 
 fn collect(weights: &Weights) -> Result<(String, Vec<Found>), Problem> {
     let base = &weights.model;
-    let tuned = weights.checkpoint.as_deref();
-    let adapter = tuned.filter(|folder| folder.join(ADAPTER[0]).is_file());
-    let whole = tuned.filter(|_| adapter.is_none());
+    let whole = weights.chain.first().map(PathBuf::as_path).filter(|first| is_whole(first));
     let source = whole.unwrap_or(base);
     let base_digest = digest_of(source);
     let mut found = Vec::new();
@@ -93,11 +92,11 @@ fn collect(weights: &Weights) -> Result<(String, Vec<Found>), Problem> {
         found.extend(tokenizer.or_else(|| find(base, name, name, &base_digest)));
     }
     let mut digest = short(&base_digest);
-    if let Some(folder) = adapter {
+    for (at, folder) in weights.chain.iter().skip(usize::from(whole.is_some())).enumerate() {
         let own = digest_of(folder);
         digest = format!("{digest} + lora {}", short(&own));
         for name in ADAPTER {
-            found.extend(find(folder, name, &format!("adapter/{name}"), &own));
+            found.extend(find(folder, name, &format!("{}{name}", adapter_prefix(at)), &own));
         }
     }
     Ok((digest, found))

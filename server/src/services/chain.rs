@@ -33,7 +33,8 @@ pub async fn resolve(state: &AppState, checked: &Checked) -> Result<Chain, Fault
     Ok(chain)
 }
 
-async fn find(state: &AppState, key: &CheckpointKey, field: &str) -> Result<CheckpointRef, Fault> {
+/// The checkpoint a key names; `field` is where a form asks for it.
+pub(super) async fn find(state: &AppState, key: &CheckpointKey, field: &str) -> Result<CheckpointRef, Fault> {
     let gone = || Problem::not_found("checkpoint").field(field).hint("Choose another checkpoint.");
     let row = state.store.run(&key.run).await?.ok_or_else(gone)?;
     let (folder, step) = (state.run_folder(&key.run), key.step);
@@ -45,6 +46,7 @@ async fn find(state: &AppState, key: &CheckpointKey, field: &str) -> Result<Chec
         step,
         folder: checkpoint.path().to_string_lossy().into_owned(),
         digest: checkpoint.manifest().digest.clone(),
+        whole: rundir::chain::is_whole(checkpoint.path()),
     })
 }
 

@@ -1,16 +1,18 @@
 //! Finds the weights and the template of a question and puts it to the process that holds them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use contract::Problem;
 use contract::chat::{ChatRequest, ChatTarget};
+use contract::checkpoint::chosen;
+use contract::spec::CheckpointKey;
 use contract::templates::{MODEL_TEMPLATE, is_known};
-use rundir::RunDir;
 
-use super::{models, runs};
+use super::{chain, models, runs};
 use crate::error::Fault;
 use crate::generation::{Answer, Weights};
 use crate::state::AppState;
+use crate::store::runs::RunRow;
 
 /// Begins an answer.
 pub async fn answer(state: &AppState, request: ChatRequest) -> Result<Answer, Fault> {
@@ -51,36 +53,37 @@ pub(super) async fn resolve(
             let message = format!("Template {template} does not exist.");
             return Err(Problem::new("form.unknown_choice", message).field("template").into());
         }
-        let weights = Weights { model: state.model_folder(&target.model), checkpoint: None };
+        let weights = Weights { model: state.model_folder(&target.model), chain: Vec::new() };
         return Ok((weights, template, None));
     };
     let run = runs::find(state, id).await?;
     if state.store.model(&run.model).await?.is_none() {
         return Err(Problem::new("run.model_gone", "The base model of this run was deleted.").into());
     }
-    let checkpoint = checkpoint(state, target).await?;
-    let weights = Weights { model: PathBuf::from(run.spec.model.folder), checkpoint: Some(checkpoint) };
-    let system = Some(run.spec.system).filter(|text| !text.is_empty());
-    Ok((weights, run.spec.template, system))
+    let system = Some(run.spec.system.clone()).filter(|text| !text.is_empty());
+    let template = run.spec.template.clone();
+    Ok((weights(state, target, &run).await?, template, system))
 }
 
-/// The folder of the asked checkpoint; without a step the best, else the last.
-async fn checkpoint(state: &AppState, target: &ChatTarget) -> Result<PathBuf, Fault> {
-    let none =
-        || Problem::new("run.no_checkpoint", "This run has no checkpoint yet.").hint("Wait for the first.");
-    let run = target.run.clone().unwrap_or_default();
-    let folder = RunDir::open(&state.run_folder(&run)).map_err(|_| none())?;
-    let found = tokio::task::spawn_blocking(move || folder.checkpoints()).await??;
-    let newest = found.first().ok_or_else(none)?;
-    let of = |step: u64| found.iter().find(|checkpoint| checkpoint.step() == step);
-    let best = newest.manifest().loop_state.best_step;
-    match target.step {
-        None => Ok(best.and_then(of).unwrap_or(newest).path().to_owned()),
-        Some(step) => Ok(of(step)
-            .ok_or_else(|| {
-                Problem::new("run.no_such_checkpoint", format!("The checkpoint of step {step} is gone."))
-            })?
-            .path()
-            .to_owned()),
+/// Model and chain of the asked checkpoint, or of the one that stands for the run: what was merged when it was
+/// trained, then itself.
+async fn weights(state: &AppState, target: &ChatTarget, run: &RunRow) -> Result<Weights, Fault> {
+    let checkpoints = runs::checkpoints(state, &run.summary.id).await?;
+    let Some(chosen) = chosen(&checkpoints, run.spec.hyper.load_best_model_at_end) else {
+        let none = Problem::new("run.no_checkpoint", "This run has no checkpoint yet.");
+        return Err(none.hint("Wait for the first.").into());
+    };
+    let step = target.step.unwrap_or(chosen.step);
+    let key = CheckpointKey { run: run.summary.id.clone(), step };
+    let found = chain::find(state, &key, "step").await.map_err(|_| {
+        Problem::new("run.no_such_checkpoint", format!("The checkpoint of step {step} is gone."))
+    })?;
+    let chain: Vec<_> = run.spec.chain_to(found);
+    if let Some(gone) = chain.iter().find(|link| !Path::new(&link.folder).is_dir()) {
+        let (step, name) = (gone.step, &gone.name);
+        let message = format!("The checkpoint of step {step} of \"{name}\" is not there any more.");
+        return Err(Problem::new("chain.gone", message).hint("This run was trained on top of it.").into());
     }
+    let chain = chain.into_iter().map(|link| PathBuf::from(link.folder)).collect();
+    Ok(Weights { model: PathBuf::from(&run.spec.model.folder), chain })
 }

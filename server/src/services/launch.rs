@@ -69,16 +69,6 @@ fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
         };
         return Err(Problem::new("form.stage_format", message).field("stage").hint(hint));
     }
-    if stage.wants_pairs() && !found.mapping.format.fits(stage) {
-        return Err(Problem::new("form.stage_format", "This dataset has no better and worse answers.")
-            .field("dataset")
-            .hint("Choose a dataset of preference pairs (chosen and rejected)."));
-    }
-    if stage == Stage::Ppo && !found.mapping.format.fits(stage) {
-        return Err(Problem::new("form.stage_format", "Plain text has no questions to answer.")
-            .field("dataset")
-            .hint("Choose a dataset with questions."));
-    }
     if found.usable == 0 {
         return Err(Problem::new("dataset.no_usable_rows", "No row of this dataset can teach.")
             .field("dataset")

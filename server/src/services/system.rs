@@ -4,6 +4,7 @@ use app::ports::{Answer, SystemPort};
 use contract::RunId;
 use contract::carry::Parcel;
 use contract::chat::{ChatTarget, Voice};
+use contract::checkpoint::chosen;
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
 
@@ -57,7 +58,9 @@ impl System {
             if models.iter().all(|model| model.id != run.model) {
                 continue;
             }
-            for checkpoint in runs::checkpoints(state, &run.summary.id).await? {
+            let checkpoints = runs::checkpoints(state, &run.summary.id).await?;
+            let chosen = chosen(&checkpoints, run.spec.hyper.load_best_model_at_end).map(|one| one.step);
+            for checkpoint in checkpoints {
                 voices.push(Voice {
                     target: ChatTarget {
                         model: run.model.clone(),
@@ -69,6 +72,7 @@ impl System {
                     template: run.spec.template.clone(),
                     suggestion: run.suggestion.clone(),
                     stage: Some(run.summary.stage),
+                    chosen: chosen == Some(checkpoint.step),
                 });
             }
         }
@@ -82,6 +86,7 @@ impl System {
                 template: template.to_owned(),
                 suggestion: None,
                 stage: None,
+                chosen: false,
             });
         }
         Ok(voices)

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use contract::model::ModelFacts;
+use contract::model::{ModelFacts, ModelShape, TensorShape};
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::ModelConfig;
+use model::config::LinearShape;
 use model::weights::{self, GGUF_FILE, TensorSource};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -64,7 +65,54 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
         has_chat_template: tokenizer.chat_template().is_some(),
         license,
         source: source.to_owned(),
+        shape: Some(shape(&config, folder)?),
     })
+}
+
+/// What decides the cost of training a model of this configuration.
+fn shape(config: &ModelConfig, folder: &Path) -> Result<ModelShape, Problem> {
+    let numbers = |shape: &[usize]| shape.iter().map(|size| *size as u64).collect();
+    let linear = |linear: &LinearShape| TensorShape {
+        name: format!("{}.weight", linear.name),
+        shape: numbers(&[linear.outer, linear.inner]),
+    };
+    let first = format!("{}.0.", config.layers_prefix());
+    let vectors = config.tensors().into_iter().filter_map(|(name, shape)| {
+        let name = name.strip_prefix(&first).filter(|_| shape.len() == 1)?.to_owned();
+        Some(TensorShape { name, shape: numbers(&shape) })
+    });
+    Ok(ModelShape {
+        block: config.linears().iter().map(linear).chain(vectors).collect(),
+        query_width: config.query_width() as u64,
+        key_width: config.key_width() as u64,
+        file_bytes: file_bytes(folder)?,
+    })
+}
+
+/// The facts of a model folder; those of an older build are completed.
+///
+/// # Errors
+/// When they, the configuration or the weights cannot be read.
+pub fn read(folder: &Path) -> Result<ModelFacts, Problem> {
+    let path = folder.join(FILE);
+    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
+    let mut facts: ModelFacts = serde_json::from_slice(&bytes)
+        .map_err(|why| Problem::new("model.facts", format!("The facts cannot be read: {why}.")))?;
+    if facts.shape.is_none() {
+        facts.shape = Some(shape(&read_config(folder)?, folder)?);
+    }
+    Ok(facts)
+}
+
+/// Bytes of the weights in their files.
+fn file_bytes(folder: &Path) -> Result<u64, Problem> {
+    let single = [GGUF_FILE, "model.safetensors"].into_iter().find(|name| folder.join(name).is_file());
+    let names = single.map_or_else(|| shards(folder), |name| Ok(vec![name.to_owned()]))?;
+    let size = |name: &String| {
+        let path = folder.join(name);
+        std::fs::metadata(&path).map(|found| found.len()).map_err(|why| of_file(&path, "read", &why))
+    };
+    names.iter().map(size).sum()
 }
 
 /// Reads `config.json` of a model folder.

@@ -4,6 +4,7 @@ mod inbox;
 mod speaker;
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::process::ExitCode;
 
 use contract::chat::{ChatDelta, ChatMessage};
@@ -34,11 +35,12 @@ pub fn serve() -> ExitCode {
 
 fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &Inbox) -> std::io::Result<()> {
     match command {
-        GenerateCommand::Load { model, checkpoint } => {
+        GenerateCommand::Load { model, chain } => {
             say(0, ChatDelta::Loading)?;
             // The old model goes first, so that two never lie in memory.
             *speaker = None;
-            match guarded(|| speaker::load(model.as_ref(), checkpoint.as_ref().map(AsRef::as_ref))) {
+            let chain: Vec<&Path> = chain.iter().map(Path::new).collect();
+            match guarded(|| speaker::load(Path::new(&model), &chain)) {
                 Ok(loaded) => {
                     let digest = loaded.digest().to_owned();
                     *speaker = Some(loaded);

@@ -6,19 +6,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use contract::checkpoint::Lineage;
+use contract::cost;
 use contract::event::Kind;
 use contract::params::Hyper;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Tuning;
 use corpus::{Encoded, collate};
+use model::CausalLm;
 use model::kernels::Kernels;
 use model::train::{
     Batch, Judged, Method, Normalisation, OptimConfig, Options, Row, Schedule, ScheduleKind, Trainer,
     ValueHead, Wants,
 };
 use model::weights::{HostTensor, TensorSource, Weights, write_safetensors};
-use model::{CausalLm, cost};
 use rundir::chain::{ADAPTER, VALUE_HEAD, WHOLE_MODEL};
 use rundir::{Checkpoint, CheckpointWriter};
 
@@ -273,25 +274,36 @@ impl<B: Kernels> Learner<B> {
     /// # Errors
     /// When the checkpoint does not fit the model.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Problem> {
-        let read = |name: &str| -> Result<Vec<HostTensor>, Problem> {
-            let weights = Weights::open(&checkpoint.path().join(name)).map_err(of_model)?;
-            let one = |name: String| {
-                let shape = weights.shape(&name).unwrap_or_default();
-                weights.read(&name).map(|values| HostTensor { name, shape, values })
-            };
-            weights.names().into_iter().map(one).collect::<Result<_, _>>().map_err(of_model)
-        };
-        let mut tensors = read(weights_file(self.tuning))?;
+        self.load_weights(checkpoint)?;
+        let updates = checkpoint.manifest().loop_state.updates.unwrap_or(checkpoint.step());
+        let moments = tensors_of(&checkpoint.path().join(OPTIMIZER))?;
+        self.trainer.load_optimizer_state(updates, moments).map_err(of_model)
+    }
+
+    /// Takes the weights and the value head of a checkpoint (S-182).
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit the model.
+    pub fn load_weights(&mut self, checkpoint: &Checkpoint) -> Result<(), Problem> {
+        let mut tensors = tensors_of(&checkpoint.path().join(weights_file(self.tuning)))?;
         if self.trainer.head().is_some() {
-            let head = read(VALUE_HEAD)?.into_iter();
+            let head = tensors_of(&checkpoint.path().join(VALUE_HEAD))?.into_iter();
             tensors.extend(
                 head.map(|tensor| HostTensor { name: tensor.name.replace(".summary", ""), ..tensor }),
             );
         }
-        self.trainer.load_trainable_tensors(&tensors).map_err(of_model)?;
-        let updates = checkpoint.manifest().loop_state.updates.unwrap_or(checkpoint.step());
-        self.trainer.load_optimizer_state(updates, read(OPTIMIZER)?).map_err(of_model)
+        self.trainer.load_trainable_tensors(&tensors).map_err(of_model)
     }
+}
+
+/// Every tensor of a safetensors file.
+fn tensors_of(path: &Path) -> Result<Vec<HostTensor>, Problem> {
+    let weights = Weights::open(path).map_err(of_model)?;
+    let one = |name: String| {
+        let shape = weights.shape(&name).unwrap_or_default();
+        weights.read(&name).map(|values| HostTensor { name, shape, values })
+    };
+    weights.names().into_iter().map(one).collect::<Result<_, _>>().map_err(of_model)
 }
 
 /// Tokens of some batches, padding not counted.
@@ -339,17 +351,14 @@ pub fn batch(rows: &[Encoded], pad_id: u32) -> Batch {
 /// # Errors
 /// `worker.out_of_memory` with the estimate.
 pub fn check_memory(spec: &RunSpec, longest_row: usize) -> Result<(), Problem> {
-    let config = facts::read_config(Path::new(&spec.model.folder))?;
-    let hyper = &spec.hyper;
-    let rows = hyper.per_device_train_batch_size;
-    let method = start::method_for(spec, config.num_hidden_layers)?;
-    let cost = cost::estimate(&config, &method, rows, longest_row, hyper.gradient_accumulation_steps);
-    let machine = memory::of_machine();
-    if machine == 0 || cost.total_bytes() <= machine {
+    let facts = facts::read(Path::new(&spec.model.folder))?;
+    let cost = cost::estimate(&facts, spec.stage, spec.tuning, &spec.hyper, longest_row as u64);
+    let (needed, machine) = (cost.map_or(0, |cost| cost.bytes()), memory::of_machine());
+    if machine == 0 || needed <= machine {
         return Ok(());
     }
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let (needed, there) = (gib(cost.total_bytes()), gib(machine));
+    let (needed, there) = (gib(needed), gib(machine));
     Err(Problem::new(
         "worker.out_of_memory",
         format!("This run needs about {needed:.1} GiB of memory; the machine has {there:.1} GiB."),

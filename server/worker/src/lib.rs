@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod attempt;
+pub mod chain;
 pub mod checkpoint;
 pub mod create;
 pub mod data;

@@ -176,6 +176,9 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     })?;
     report.log("info", trainable_line(trainable_params, total_params))?;
     merged_line(spec, report)?;
+    if let Some(warning) = quantised_measuring(spec, rows.eval) {
+        report.log("warn", warning)?;
+    }
     let log = TrainerLog::open(run.path(), from_step, total)?;
     let elapsed_before = state.elapsed_s;
     let preparation = source.watch();
@@ -191,11 +194,17 @@ fn trainable_line(trainable: u64, all: u64) -> String {
 
 /// Says what was merged, and that a chain goes on (S-124).
 fn merged_line(spec: &RunSpec, report: &mut Reporter) -> Result<(), Problem> {
-    match spec.merged_adapters() {
+    match spec.adapters.iter().take(spec.merged_adapters()).filter(|link| !link.whole).count() {
         0 => {}
         count => report.log("info", format!("Merged {count} model checkpoint(s)."))?,
     }
     Ok(())
+}
+
+/// What measuring a base in few bits means, in the original's words (S-059).
+fn quantised_measuring(spec: &RunSpec, eval_rows: usize) -> Option<&'static str> {
+    let measured = eval_rows > 0 && spec.hyper.quantised();
+    measured.then_some("Evaluating model in 4/8-bit mode may cause lower scores.")
 }
 
 /// A run reads the rows it was launched on, or says that they have changed. Gives the digests of the files.

@@ -4,7 +4,7 @@ use super::{NO_UNIT, STEPS, YES_NO, always, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::Stage;
 
-pub(super) const ALL: [Param; 13] = [
+pub(super) const ALL: [Param; 14] = [
     Param {
         key: "adam_beta1",
         label: w("AdamW beta 1", "AdamW beta 1"),
@@ -90,6 +90,20 @@ pub(super) const ALL: [Param; 13] = [
         default: |_, _| "2",
         applies: always,
         source: "S-043",
+    },
+    Param {
+        key: "load_best_model_at_end",
+        label: w("The best checkpoint stands for the run", "用最佳检查点代表这次训练"),
+        unit: NO_UNIT,
+        help: w(
+            "The checkpoint of the lowest eval loss is asked, measured by answering and started from; no takes the newest.",
+            "提问、生成评估和继续训练都用评估损失最低的检查点;选否则用最新的。",
+        ),
+        kind: YES_NO,
+        group: Group::Expert,
+        default: |_, _| "true",
+        applies: |stage, _| stage != Stage::Ppo,
+        source: "S-043, S-182; the best is kept: peers.md 5b (no in transformers)",
     },
     Param {
         key: "early_stopping_patience",

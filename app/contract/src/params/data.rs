@@ -4,6 +4,19 @@ use super::{NO_UNIT, ROWS, TOKENS, YES_NO, always, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::Stage;
 
+/// Whether this share of rows holds any out; the original's bound (S-160).
+pub fn holds_out(dev_ratio: f64) -> bool {
+    dev_ratio > 1e-6
+}
+
+/// How many of so many rows a share holds out (S-160): rounded up, but at least one row stays for training.
+pub fn held_out(rows: u64, dev_ratio: f64) -> u64 {
+    if !holds_out(dev_ratio) {
+        return 0;
+    }
+    ((rows as f64 * dev_ratio).ceil() as u64).min(rows.saturating_sub(1))
+}
+
 pub(super) const ALL: [Param; 12] = [
     Param {
         key: "max_source_length",
@@ -172,3 +185,14 @@ pub(super) const ALL: [Param; 12] = [
         source: "S-140 to S-142",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_160_a_share_is_rounded_up_and_leaves_a_row_to_learn_from() {
+        let held = [(101, 0.1), (2, 0.99), (1, 0.5), (0, 0.5), (10, 1e-6), (10, 0.0)];
+        assert_eq!(held.map(|(rows, share)| held_out(rows, share)), [11, 1, 0, 0, 0, 0]);
+    }
+}

@@ -140,6 +140,12 @@ pub struct Hyper {
     pub ppo_whiten_rewards: bool,
     /// PPO: policy KL above which a batch ends early; 0: never.
     pub ppo_early_stop_kl: f64,
+    /// Whether the best checkpoint stands for the run, see [`crate::checkpoint::chosen`].
+    pub load_best_model_at_end: bool,
+    /// Form of the frozen base: `file`, `none` (f32), `int8`, `nf4` or `fp4`.
+    pub quantization_bit: String,
+    /// 4 bits: scales in 8 bits as well.
+    pub double_quantization: bool,
 }
 
 impl Hyper {
@@ -243,7 +249,15 @@ impl Hyper {
             ppo_score_norm: flag("ppo_score_norm"),
             ppo_whiten_rewards: flag("ppo_whiten_rewards"),
             ppo_early_stop_kl: float("ppo_early_stop_kl"),
+            load_best_model_at_end: flag("load_best_model_at_end"),
+            quantization_bit: text("quantization_bit"),
+            double_quantization: flag("double_quantization"),
         }
+    }
+
+    /// Whether the base is quantised when it is loaded; blocks that its file has already do not count.
+    pub fn quantised(&self) -> bool {
+        matches!(self.quantization_bit.as_str(), "int8" | "nf4" | "fp4")
     }
 
     /// Steps of warm-up of a run of `total` steps; a share is rounded up as in transformers. A constant rate has none.

@@ -65,9 +65,9 @@ pub(super) const ALL: [Param; 10] = [
         },
         kind: Kind::Names(LORA_TARGETS),
         group: Group::Lora,
-        default: |_, _| "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+        default: |_, _| "all-linear",
         applies: lora_only,
-        source: "all linear layers: peers.md 5b (q_proj,v_proj in 2023, S-040)",
+        source: "all linear layers, whatever a family calls them: peers.md 5b (q_proj,v_proj in 2023, S-040)",
     },
     Param {
         key: "use_rslora",

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::components::chart::spark::Spark;
 use crate::feed::{Feed, Point, Sample};
 use crate::words::amounts::{measure, num};
-use crate::words::{fill, words};
+use crate::words::{fill, problem_text, words};
 
 /// One small curve a number; nothing while there is none.
 #[component]
@@ -50,7 +50,7 @@ fn Metric(feed: RwSignal<Feed>, name: String) -> impl IntoView {
 /// Answers given on the way, newest first.
 #[component]
 pub(crate) fn Samples(feed: RwSignal<Feed>) -> impl IntoView {
-    let w = &words().runs;
+    let (lang, w) = (words().lang, &words().runs);
     let samples = Memo::new(move |_| feed.with(|feed| feed.samples.clone()));
     let one = move |sample: Sample| {
         let scores =
@@ -61,6 +61,7 @@ pub(crate) fn Samples(feed: RwSignal<Feed>) -> impl IntoView {
                 <p class="tiny num">{fill(w.sample_step, &[&num(sample.step)])}" · "{scores}</p>
                 <p class="break">{sample.prompt}</p>
                 <p class="break"><strong>{sample.answer}</strong></p>
+                {sample.problem.map(|problem| view! { <p class="error">{problem_text(lang, &problem)}</p> })}
             </li>
         }
     };

@@ -8,6 +8,7 @@ use contract::{RunId, Stage, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
+use super::cost::CostCard;
 use super::more_datasets::{MoreDatasets, without};
 use super::start_from::{RewardModel, StartFrom};
 use crate::browser::value_of;
@@ -62,7 +63,7 @@ fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>, voices: Vec<Voice>
     view! {
         <div class="new-run">
             <div class="questions">
-                <Goal form/><Data form/><Size form/>
+                <Goal form/><Data form/><Size form/><CostCard form/>
             </div>
             <PreviewPane form/>
         </div>

@@ -1,5 +1,6 @@
 //! One run, live.
 
+use contract::checkpoint::chosen;
 use contract::run::RunView;
 use contract::{RunId, RunState};
 use leptos::prelude::*;
@@ -155,11 +156,11 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     let ended = Memo::new(move |_| state.get().is_ended());
     let ask = format!("/playground?run={id}");
     let speaks = run.summary.stage != contract::Stage::Rm;
-    let model = run.model.clone();
+    let (model, best) = (run.model.clone(), run.hyper.load_best_model_at_end);
     let page = format!("/runs/{id}/page");
     let go_on = Memo::new(move |_| {
-        let newest = feed.with(|feed| feed.checkpoints.first().map(|checkpoint| checkpoint.step))?;
-        (ended.get() && speaks).then(|| format!("/runs/new?model={model}&from={id}:{newest}"))
+        let step = feed.with(|feed| chosen(&feed.checkpoints, best).map(|checkpoint| checkpoint.step))?;
+        (ended.get() && speaks).then(|| format!("/runs/new?model={model}&from={id}:{step}"))
     });
     let text =
         move || fill(w.runs.delete_text, &[&run.summary.name, &checkpoints(w.lang, saved.get() as u64)]);

@@ -113,6 +113,7 @@ mod tests {
             template: String::new(),
             suggestion: None,
             stage: Some(stage),
+            chosen: true,
         };
         let voices = [voice("m1", Stage::Sft, 5), voice("m2", Stage::Sft, 6), voice("m1", Stage::Rm, 7)];
         let names =

@@ -57,7 +57,6 @@ pub(super) fn sentence(code: &str) -> Option<&'static str> {
         "engine.fault" => "模型无法在此运行：",
         "engine.fetch" => "服务器没有给出模型文件：",
         "engine.memory" => "本浏览器或本设备的内存不足。请关闭其他标签页，或在服务器上对话。",
-        "engine.merged" => "这个模型由多个检查点合并而成，请在服务器上对话。",
         "engine.shards" => "这个模型的权重分在多个文件里，请在服务器上对话。",
         "engine.simd" => "本浏览器的 WebAssembly 没有向量指令，请使用 2023 年以后的浏览器。",
         "engine.size" => "下载中断，文件不完整，请重新载入：",
@@ -69,10 +68,16 @@ pub(super) fn sentence(code: &str) -> Option<&'static str> {
         "form.one_checkpoint" => "只有 LoRA 可以从多个检查点开始。",
         "form.prefix_count" => "前缀的个数应与数据集相同，或只写一个。",
         "form.reward_model_unused" => "只有 PPO 会用到奖励模型。",
+        "form.quantized_lora_only" => "量化只能与 LoRA 一起使用：基础模型请选 f32，或改用适配器。",
+        "form.quantized_merge" => {
+            "适配器不能并入量化后的模型：请继续训练同一适配器，或让基础模型保持文件中的形式："
+        }
+        "form.quantized_single" => "量化后的模型只能从一个检查点开始：",
         "form.stage_format" => "这个数据集不适合所选的目标：",
         "form.too_many" => "问题太多：",
         "form.weights" => "数据集的权重必须大于 0：",
         "generation.beams_draw" => "束搜索不抽样：请选择贪心，或只用一束。",
+        "generation.scores" => "模型给出的分数不是数，权重已发散，请用更早的检查点：",
         "generation.stop" => "停止文本最多 8 段，每段 1 到 100 个字符。",
         "hub.bad_name" => "这不是仓库的名称，应写成「所有者/名称」。",
         "hub.bad_revision" => "这不是分支、标签或提交。",

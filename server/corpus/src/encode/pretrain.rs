@@ -53,6 +53,7 @@ impl<'t> PtPacker<'t> {
         self
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn tokenizer(&self) -> &'t ModelTokenizer {
         self.tokenizer
     }

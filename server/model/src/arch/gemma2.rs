@@ -43,8 +43,8 @@ pub(super) fn read_caps(fields: &Fields, config: &mut ModelConfig) -> Result<()>
 }
 
 pub(super) fn write_caps(config: &ModelConfig, map: &mut Map<String, Value>) {
+    map.insert("query_pre_attn_scalar".into(), whole(config.query_pre_attn_scalar));
     let caps = [
-        ("query_pre_attn_scalar", config.query_pre_attn_scalar),
         ("attn_logit_softcapping", config.attention_softcap),
         ("final_logit_softcapping", config.final_softcap),
     ];
@@ -52,4 +52,12 @@ pub(super) fn write_caps(config: &ModelConfig, map: &mut Map<String, Value>) {
         map.insert(name.into(), json!(value));
     }
     llama::write_attention_bias(config, map);
+}
+
+/// A number without a fraction as an integer: transformers takes no other for `query_pre_attn_scalar`.
+fn whole(value: Option<f64>) -> Value {
+    match value {
+        Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => json!(value as i64),
+        other => json!(other),
+    }
 }

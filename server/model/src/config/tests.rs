@@ -22,6 +22,8 @@ fn every_family_survives_a_round_trip() {
         assert_eq!((config.head_dim, config.eos_token_ids.as_slice()), (4, &[3, 4][..]), "{kind}");
         assert_eq!(read(&config.to_json()).unwrap(), config, "{kind}");
     }
+    let written = read(&base("gemma2")).unwrap().to_json();
+    assert!(written["query_pre_attn_scalar"].is_i64(), "transformers takes no 8.0");
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use model::arch::Mode;
+use model::arch::{LoadOptions, Mode};
 use model::decode::Generator;
 use model::sample::SamplingConfig;
 use model::train::{Batch, Method, Normalisation, OptimConfig, Trainer};
-use model::weights::{Gguf, TensorSource, Weights, convert_to_folder};
+use model::weights::{Gguf, Quant, TensorSource, Weights, convert_to_folder};
 use model::{CausalLm, Cpu};
 
 use crate::support::{batch, close, floats, ids, in_ci, json, real};
@@ -118,6 +118,41 @@ fn reference_real_greedy_decoding() {
         let (got, _) =
             generator.generate(&ids(&prompt["ids"]), &config, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(got, ids(&case["new_ids"]), "{}", case["messages"]);
+        ran += 1;
+    }
+    assert!(ran > 0, "no prompt was found");
+}
+
+/// Blocks that stay blocks: the logits of every token of an answer, read one by one as when decoding, and the greedy
+/// words of the reference.
+#[test]
+fn reference_real_kept_blocks_say_the_same() {
+    let Some((numbers, dense)) = loaded() else { return };
+    let gguf = Gguf::read(&starter().unwrap()).unwrap();
+    let options = LoadOptions { quantization: Quant::Keep };
+    let kept = CausalLm::<Cpu>::load_with(gguf.config(), &gguf, &Default::default(), options).unwrap();
+    let (file, forward) = (json(&numbers.join("greedy.json")), json(&numbers.join("forward.json")));
+    let config = SamplingConfig::greedy(file["max_new_tokens"].as_u64().unwrap() as usize);
+    let stop = vec![file["eos_id"].as_u64().unwrap() as u32];
+    let mut ran = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let same = |other: &&serde_json::Value| other["messages"] == case["messages"];
+        let Some(prompt) = forward["cases"].as_array().unwrap().iter().find(same) else { continue };
+        let (prompt, answer) = (ids(&prompt["ids"]), ids(&case["new_ids"]));
+        let said =
+            Generator::new(&kept, stop.clone()).generate(&prompt, &config, |_| ControlFlow::Continue(()));
+        assert_eq!(said.unwrap().0, answer, "{}", case["messages"]);
+        let room = prompt.len() + answer.len();
+        let mut caches = (dense.new_cache(room), kept.new_cache(room));
+        let mut next = prompt;
+        for id in answer {
+            let want = dense.next_logits(&next, &mut caches.0, Mode::default());
+            let got = kept.next_logits(&next, &mut caches.1, Mode::default());
+            for (got, want) in got.iter().zip(&want) {
+                close("logit", f64::from(*got), f64::from(*want), 2e-3, 0.0);
+            }
+            next = vec![id];
+        }
         ran += 1;
     }
     assert!(ran > 0, "no prompt was found");

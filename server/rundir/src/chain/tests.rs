@@ -89,8 +89,13 @@ impl Place {
             step: self.count,
             folder: saved.path().to_string_lossy().into_owned(),
             digest: format!("digest {}", self.count),
+            whole: false,
         }
     }
+}
+
+fn names(chain: Vec<CheckpointRef>) -> Vec<String> {
+    chain.into_iter().map(|link| link.name).collect()
 }
 
 fn codes(spec: &RunSpec) -> Vec<String> {
@@ -105,6 +110,51 @@ fn s_124_a_chain_in_its_order_fits_and_another_order_does_not() {
     assert!(codes(&place.spec(Stage::Sft, &[&first, &second])).is_empty());
     assert_eq!(codes(&place.spec(Stage::Sft, &[&second, &first])), ["chain.order", "chain.order"]);
     assert_eq!(codes(&place.spec(Stage::Sft, &[&second])), ["chain.order"]);
+}
+
+#[test]
+fn s_124_a_whole_checkpoint_is_part_of_the_base_and_an_adapter_goes_on() {
+    let mut place = Place::new();
+    let adapter = place.adapter(64, "base", &[], false);
+    let whole = CheckpointRef { whole: true, name: "full".to_owned(), ..adapter.clone() };
+    let spec = |adapters: &[&CheckpointRef]| {
+        let mut spec = place.spec(Stage::Sft, adapters);
+        spec.hyper.resume_lora_training = true;
+        spec
+    };
+    let on_whole = spec(&[&whole]);
+    assert_eq!(on_whole.merged_adapters(), 1);
+    assert_eq!(names(on_whole.chain_to(adapter.clone())), ["full", "run 1"]);
+    let further = spec(&[&whole, &adapter]);
+    assert_eq!(further.merged_adapters(), 1);
+    assert_eq!(names(further.chain_to(adapter.clone())), ["full", "run 1"]);
+    assert_eq!(spec(&[]).merged_adapters(), 0);
+}
+
+#[test]
+fn s_058_s_126_a_quantised_base_takes_one_adapter_and_trains_it_further() {
+    let mut place = Place::new();
+    let first = place.adapter(64, "base", &[], false);
+    let second = place.adapter(64, "base", &[&first], false);
+    let spec = |adapters: &[&CheckpointRef], further, form: &str| {
+        let mut spec = place.spec(Stage::Sft, adapters);
+        spec.hyper.resume_lora_training = further;
+        spec.hyper.quantization_bit = form.to_owned();
+        spec
+    };
+    for form in ["int8", "nf4", "fp4"] {
+        assert!(codes(&spec(&[], false, form)).is_empty());
+        assert!(codes(&spec(&[&first], true, form)).is_empty(), "{form}: one, trained further");
+        let merged = problems(&spec(&[&first], false, form));
+        assert_eq!(merged[0].code, "form.quantized_merge");
+        assert_eq!(merged[0].form_key(), Some("resume_lora_training"));
+        let chain = problems(&spec(&[&first, &second], true, form));
+        assert_eq!(chain[0].code, "form.quantized_single");
+        assert!(chain[0].message.contains("\"run 1\", \"run 2\""), "{chain:?}");
+    }
+    for form in ["file", "none"] {
+        assert!(codes(&spec(&[&first, &second], false, form)).is_empty(), "{form} is merged into");
+    }
 }
 
 #[test]

@@ -8,31 +8,29 @@ use contract::checkpoint::Manifest;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
-use model::CausalLm;
 use model::arch::LoadOptions;
 use model::kernels::Kernels;
 use model::weights::Quant;
 use serde::de::DeserializeOwned;
 use speech::Speaker;
 
+use crate::chain::{self, whole_first};
 use crate::device;
 use crate::facts::{self, short_digest};
-use crate::problems::of_model;
 
-/// Loads a base model and, if given, a checkpoint: a PEFT adapter or a whole model.
-pub(super) fn load(folder: &Path, checkpoint: Option<&Path>) -> Result<Speaker, Problem> {
-    let whole = checkpoint.filter(|path| !path.join("adapter_config.json").exists());
-    let source = whole.unwrap_or(folder);
-    let adapter = checkpoint.filter(|_| whole.is_none());
-    let mut digest = short_digest(&digest_of(source)?);
-    if let Some(adapter) = adapter {
+/// Loads a base model and the checkpoints on top of it, in order: a whole model that stands first takes the base's place,
+/// adapters are merged but for the last.
+pub(super) fn load(folder: &Path, chain: &[&Path]) -> Result<Speaker, Problem> {
+    let whole = whole_first(chain);
+    let mut digest = short_digest(&digest_of(whole.unwrap_or(folder))?);
+    for adapter in &chain[usize::from(whole.is_some())..] {
         let lora = json::<Manifest>(&adapter.join("manifest.json")).map_or_else(String::new, |m| m.digest);
         digest = format!("{digest} + lora {}", short_digest(&lora));
     }
     let tokenizer_folder = whole.filter(|path| path.join("tokenizer.json").exists()).unwrap_or(folder);
     let tokenizer = ModelTokenizer::load(tokenizer_folder)?;
     let kind = device::choose("auto")?.kind;
-    device::on(kind, Load { source, adapter, tokenizer, digest, quantization: quantization(kind) })
+    device::on(kind, Load { folder, chain, tokenizer, digest, quantization: quantization(kind) })
 }
 
 /// On a CPU decoding is bound by reading weights, so blocks stay blocks, as in the browser; a GPU has no product of
@@ -47,10 +45,10 @@ pub(super) fn clock() -> f64 {
     BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64()
 }
 
-/// Loads a model, with an adapter on top if there is one.
+/// Loads a model and everything on top of it.
 struct Load<'a> {
-    source: &'a Path,
-    adapter: Option<&'a Path>,
+    folder: &'a Path,
+    chain: &'a [&'a Path],
     tokenizer: ModelTokenizer,
     digest: String,
     quantization: Quant,
@@ -60,14 +58,13 @@ impl device::Work for Load<'_> {
     type Out = Result<Speaker, Problem>;
 
     fn run<B: Kernels>(self, device: B::Device) -> Self::Out {
-        let options = LoadOptions { quantization: self.quantization };
-        let mut model = CausalLm::<B>::open_with(self.source, &device, options).map_err(of_model)?;
-        if let Some(adapter) = self.adapter {
-            // On top, not merged: the words are those of the browser, which shares the base with other adapters.
-            model.load_adapter(adapter).map_err(of_model)?;
-        }
-        let stop = facts::generation_eos(self.source);
-        Ok(Speaker::new(model, self.tokenizer, self.digest, stop))
+        let Self { folder, chain, tokenizer, digest, quantization } = self;
+        // The last adapter stays on top: the words are those of the browser, which shares the base with other adapters.
+        let merged = chain.len().saturating_sub(1);
+        let (mut model, _) = chain::load::<B>(folder, chain, merged, LoadOptions { quantization }, &device)?;
+        model.settle_adapter();
+        let stop = facts::generation_eos(whole_first(chain).unwrap_or(folder));
+        Ok(Speaker::new(model, tokenizer, digest, stop))
     }
 }
 

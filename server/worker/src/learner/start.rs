@@ -11,7 +11,7 @@ use model::kernels::Kernels;
 use model::lora::LoraConfig;
 use model::train::{Method, ValueHead, freeze_patterns};
 use model::weights::Quant;
-use rundir::chain::{self, ADAPTER_CONFIG, VALUE_HEAD};
+use rundir::chain::{self, VALUE_HEAD};
 
 use crate::problems::of_model;
 
@@ -30,21 +30,10 @@ pub(super) fn load<B: Kernels>(spec: &RunSpec, device: &B::Device) -> Result<Sta
     if let Some(problem) = chain::problems(spec).into_iter().next() {
         return Err(problem);
     }
-    let whole = |folder: &str| !Path::new(folder).join(ADAPTER_CONFIG).is_file();
-    let first = spec.adapters.first().filter(|first| whole(&first.folder));
-    let base = first.map_or(&spec.model.folder, |first| &first.folder);
-    let mut model =
-        CausalLm::<B>::open_with(Path::new(base), device, load_options(spec)).map_err(of_model)?;
-    let merged = if spec.tuning == Tuning::Lora { spec.merged_adapters() } else { spec.adapters.len() };
-    let mut continues = false;
-    for (at, link) in spec.adapters.iter().enumerate().skip(usize::from(first.is_some())) {
-        model.load_adapter(Path::new(&link.folder)).map_err(of_model)?;
-        if at < merged {
-            model.merge_adapter();
-        } else {
-            continues = true;
-        }
-    }
+    let links: Vec<&Path> = spec.adapters.iter().map(|link| Path::new(&link.folder)).collect();
+    let base = Path::new(&spec.model.folder);
+    let (model, continues) =
+        crate::chain::load::<B>(base, &links, spec.merged_adapters(), load_options(spec), device)?;
     let backbone = (spec.stage == Stage::Ppo).then(|| {
         let mut backbone = model.clone();
         backbone.remove_adapter();
@@ -53,23 +42,22 @@ pub(super) fn load<B: Kernels>(spec: &RunSpec, device: &B::Device) -> Result<Sta
     Ok(Start { model, backbone, continues })
 }
 
-/// An adapter sits on a base that stays as its file has it; what is trained as a whole is f32.
+/// How the base is held: as the settings ask under an adapter; what is trained as a whole is f32 (S-056).
 fn load_options(spec: &RunSpec) -> LoadOptions {
-    let quantization = match spec.tuning {
-        Tuning::Lora => Quant::Keep,
-        Tuning::Full | Tuning::Freeze => Quant::None,
+    let double = spec.hyper.double_quantization;
+    let quantization = match (spec.tuning, spec.hyper.quantization_bit.as_str()) {
+        (Tuning::Full | Tuning::Freeze, _) | (Tuning::Lora, "none") => Quant::None,
+        (Tuning::Lora, "int8") => Quant::Int8,
+        (Tuning::Lora, "nf4") => Quant::Nf4 { double },
+        (Tuning::Lora, "fp4") => Quant::Fp4 { double },
+        (Tuning::Lora, _) => Quant::Keep,
     };
     LoadOptions { quantization }
 }
 
 /// What learns.
 pub(super) fn method<B: Kernels>(spec: &RunSpec, model: &CausalLm<B>) -> Result<Method, Problem> {
-    method_for(spec, model.config.num_hidden_layers)
-}
-
-/// What learns in a model of some blocks.
-pub(super) fn method_for(spec: &RunSpec, layers: usize) -> Result<Method, Problem> {
-    let hyper = &spec.hyper;
+    let (hyper, layers) = (&spec.hyper, model.config.num_hidden_layers);
     Ok(match spec.tuning {
         Tuning::Full => Method::Full,
         Tuning::Freeze => {

@@ -207,6 +207,7 @@ impl<B: Kernels> Ppo<B> {
         let tokenizer = &self.encoder.tokenizer;
         let scores = BTreeMap::from([("reward".to_owned(), *first.scores.first()?)]);
         Some(Kind::Sample {
+            problem: None,
             step,
             prompt: answers::shown(&tokenizer.decode(&first.first, false)),
             answer: answers::shown(&tokenizer.decode(first.answers.first()?, true)),

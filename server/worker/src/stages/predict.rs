@@ -44,27 +44,95 @@ pub(super) fn run<B: Kernels>(
         ..SamplingConfig::default()
     };
     let stop = Stop::of(model, encoder, &end.spec.model.folder);
-    let (mut lines, mut all) = (String::new(), Vec::new());
+    let (mut lines, mut all, mut failed) = (String::new(), Vec::new(), 0_u64);
     for (at, question) in questions.iter().enumerate() {
         let asked = Asked { prompt: &question.prompt, seed: hyper.seed.wrapping_add(at as u64) };
         let tokenizer = &encoder.tokenizer;
-        let ids = answers::answer(model, tokenizer, &asked, &config, &stop)?;
         let prompt = tokenizer.decode(&question.prompt, false);
-        let answer = stop.cut(&tokenizer.decode(&ids, true));
-        let scored = scores::scores(&answer, &question.answer);
-        let line = json!({ "prompt": prompt, "label": question.answer, "predict": answer, "scores": scored });
-        lines.push_str(&format!("{line}\n"));
+        let answered = answers::answer(model, tokenizer, &asked, &config, &stop);
+        let row =
+            Answered::new(prompt, question, answered.map(|ids| stop.cut(&tokenizer.decode(&ids, true))));
+        lines.push_str(&format!("{}\n", row.line()));
+        failed += u64::from(row.problem.is_some());
+        all.push(row.scores.clone());
         if at < SHOWN {
-            end.report.event(Kind::Sample {
-                step: end.step,
-                prompt: answers::shown(&prompt),
-                answer: answers::shown(&answer),
-                reference: Some(answers::shown(&question.answer)),
-                scores: scored.clone(),
-            })?;
+            end.report.event(row.sample(end.step))?;
         }
-        all.push(scored);
     }
     rundir::write_atomically(&end.run.path().join(FILE), lines.as_bytes())?;
-    Ok(scores::means(&all))
+    let mut means = scores::means(&all);
+    if failed > 0 {
+        let text = format!("{failed} of {} questions could not be answered; they score 0.", all.len());
+        end.report.log("warn", text)?;
+        means.insert("unanswered".to_owned(), failed as f64);
+    }
+    Ok(means)
+}
+
+/// A question and what became of it. One that could not be answered scores 0 and says why; the others go on (S-191).
+struct Answered<'a> {
+    prompt: String,
+    label: &'a str,
+    predict: String,
+    scores: BTreeMap<String, f64>,
+    problem: Option<Problem>,
+}
+
+impl<'a> Answered<'a> {
+    fn new(prompt: String, question: &'a Question, answer: Result<String, Problem>) -> Self {
+        let (predict, problem) = match answer {
+            Ok(answer) => (answer, None),
+            Err(problem) => (String::new(), Some(problem)),
+        };
+        let scores = scores::scores(&predict, &question.answer);
+        Self { prompt, label: &question.answer, predict, scores, problem }
+    }
+
+    /// Its line of the file: text as it is, nothing but control characters escaped (S-190).
+    fn line(&self) -> String {
+        let Self { prompt, label, predict, scores, problem } = self;
+        let mut line = json!({ "prompt": prompt, "label": label, "predict": predict, "scores": scores });
+        if let Some(problem) = problem {
+            line["problem"] = json!(problem);
+        }
+        line.to_string()
+    }
+
+    fn sample(self, step: u64) -> Kind {
+        Kind::Sample {
+            step,
+            prompt: answers::shown(&self.prompt),
+            answer: answers::shown(&self.predict),
+            reference: Some(answers::shown(self.label)),
+            scores: self.scores,
+            problem: self.problem,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_190_predictions_are_written_as_they_are() {
+        let question = Question { prompt: Vec::new(), answer: "水壶是红色的 é".to_owned() };
+        let row = Answered::new("颜色?".to_owned(), &question, Ok("红\n🫖".to_owned()));
+        let line = row.line();
+        for text in ["水壶是红色的 é", "颜色?", "红\\n🫖"] {
+            assert!(line.contains(text), "{line}");
+        }
+        assert!(!line.contains("\\u") && !line.contains('\n') && !line.contains("problem"));
+    }
+
+    #[test]
+    fn s_191_a_question_without_an_answer_says_why_and_scores_nothing() {
+        let question = Question { prompt: Vec::new(), answer: "red".to_owned() };
+        let row =
+            Answered::new(String::new(), &question, Err(Problem::new("generation.scores", "No numbers.")));
+        assert!(row.line().contains("\"predict\":\"\"") && row.line().contains("No numbers."));
+        assert!(row.scores.values().all(|score| *score == 0.0));
+        let Kind::Sample { problem, .. } = row.sample(3) else { panic!("a sample") };
+        assert_eq!(problem.map(|problem| problem.code), Some("generation.scores".to_owned()));
+    }
 }

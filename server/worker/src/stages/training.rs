@@ -79,8 +79,22 @@ impl<B: Kernels> Loop<'_, B> {
                 return Ok(Ending::Stopped);
             }
         }
+        self.take_best(final_step)?;
         self.finish(final_step)?;
         Ok(Ending::Finished)
+    }
+
+    /// Goes back to the best checkpoint, so that what is measured at the end is what stands for the run (S-182).
+    fn take_best(&mut self, last: u64) -> Result<(), Problem> {
+        let best = self.state.best_step.filter(|best| *best != last);
+        let Some(best) = best.filter(|_| self.spec.hyper.load_best_model_at_end) else { return Ok(()) };
+        if let Some(checkpoint) = self.run.checkpoint(best)? {
+            self.learner.load_weights(&checkpoint)?;
+            let text =
+                format!("The checkpoint of step {best} has the lowest eval loss and stands for this run.");
+            self.report.log("info", text)?;
+        }
+        Ok(())
     }
 
     /// Counts measurements without progress.

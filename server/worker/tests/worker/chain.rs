@@ -235,6 +235,32 @@ fn s_104_a_reward_run_begins_with_the_head_of_its_last_checkpoint() {
 }
 
 #[test]
+fn s_107_what_the_form_counts_is_what_learns() {
+    let place = tempfile::tempdir().expect("a folder");
+    let facts = worker::facts::read(crate::support::model()).expect("facts");
+    for (name, stage, tuning, value) in [
+        ("rank", Stage::Sft, Tuning::Lora, ("lora_rank", "2")),
+        ("targets", Stage::Sft, Tuning::Lora, ("lora_target", "q_proj,down_proj")),
+        ("saved", Stage::Sft, Tuning::Lora, ("modules_to_save", "embed_tokens")),
+        ("judge", Stage::Rm, Tuning::Lora, ("use_dora", "true")),
+        ("blocks", Stage::Sft, Tuning::Freeze, ("name_module_trainable", "all")),
+        ("full", Stage::Sft, Tuning::Full, ("weight_decay", "0")),
+    ] {
+        let values: Vec<_> = SHORT.iter().copied().chain([("max_steps", "1"), value]).collect();
+        let spec = spec_of(stage, place.path(), tuning, &values);
+        let cost = contract::cost::estimate(&facts, stage, tuning, &spec.hyper, 56).expect("a shape");
+        let started =
+            events(&complete(place.path(), name, &spec), 1).into_iter().find_map(|kind| match kind {
+                Kind::Started { trainable_params, total_params, .. } => {
+                    Some((trainable_params, total_params))
+                }
+                _ => None,
+            });
+        assert_eq!(started, Some((cost.trainable(), cost.parameters)), "{name}");
+    }
+}
+
+#[test]
 fn s_204_a_response_of_less_than_two_tokens_becomes_two_end_tokens() {
     let place = tempfile::tempdir().expect("a folder");
     let rm = complete(place.path(), "rm", &of(Stage::Rm, &place, &[("max_steps", "1")]));
@@ -268,4 +294,89 @@ fn s_213_a_batch_is_left_early_when_the_policy_has_gone_too_far() {
     };
     assert_eq!(updates("never", "0"), 8);
     assert!(updates("early", "0.0001") < 8);
+}
+
+/// A copy of the model with one number of its first tensor lost.
+fn diverged(place: &Path) -> String {
+    let copy = place.join("diverged");
+    std::fs::create_dir(&copy).expect("created");
+    for entry in std::fs::read_dir(crate::support::model()).expect("lists").flatten() {
+        std::fs::copy(entry.path(), copy.join(entry.file_name())).expect("copied");
+    }
+    let path = copy.join("model.safetensors");
+    let mut bytes = std::fs::read(&path).expect("reads");
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, bytes).expect("written");
+    copy.to_string_lossy().into_owned()
+}
+
+#[test]
+fn s_191_answers_that_fail_are_named_and_the_measuring_goes_on() {
+    let place = tempfile::tempdir().expect("a folder");
+    let values =
+        [("predict_with_generate", "true"), ("dev_ratio", "0.2"), ("max_steps", "1"), ("nan_policy", "skip")];
+    let mut spec = of(Stage::Sft, &place, &values);
+    spec.model.folder = diverged(place.path());
+    let run = complete(place.path(), "sft", &spec);
+    let text = std::fs::read_to_string(run.path().join("generated_predictions.jsonl")).expect("written");
+    assert_eq!(text.lines().count(), 5);
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(row["problem"]["code"], "generation.scores", "{row}");
+    }
+    let said = events(&run, 1);
+    let failed = |kind: &&Kind| matches!(kind, Kind::Sample { problem: Some(_), .. });
+    assert_eq!(said.iter().filter(failed).count(), 5);
+    let counted = |kind: &Kind| match kind {
+        Kind::Eval { metrics, .. } => metrics.get("unanswered").copied(),
+        _ => None,
+    };
+    assert_eq!(said.iter().find_map(counted), Some(5.0));
+}
+
+#[test]
+fn s_182_the_best_checkpoint_is_what_is_measured_at_the_end() {
+    let place = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, best: &str| {
+        let values = [
+            ("dev_ratio", "0.2"),
+            ("learning_rate", "0.5"),
+            ("lr_scheduler_type", "constant"),
+            ("max_grad_norm", "0"),
+            ("save_steps", "1"),
+            ("eval_steps", "1"),
+            ("max_steps", "8"),
+            ("load_best_model_at_end", best),
+        ];
+        let run = complete(place.path(), name, &of(Stage::Sft, &place, &values));
+        let newest = run.checkpoints().expect("lists").remove(0);
+        assert_ne!(newest.manifest().loop_state.best_step, Some(8), "too large a rate makes it worse");
+        events(&run, 1)
+            .iter()
+            .any(|kind| matches!(kind, Kind::Log { text, .. } if text.contains("stands for")))
+    };
+    assert!(run("best", "true") && !run("last", "false"));
+}
+
+#[test]
+fn s_056_s_059_an_adapter_learns_on_a_base_in_few_bits() {
+    let place = tempfile::tempdir().expect("a folder");
+    for form in ["int8", "nf4", "fp4"] {
+        let values = [
+            ("quantization_bit", form),
+            ("dev_ratio", "0.2"),
+            ("learning_rate", "1e-2"),
+            ("max_steps", "12"),
+        ];
+        let run = complete(place.path(), form, &of(Stage::Sft, &place, &values));
+        let said = events(&run, 1);
+        let losses = crate::support::losses(&said);
+        assert!(losses[11].1 < losses[0].1 - 0.5, "{form}: {losses:?}");
+        let warned = |kind: &Kind| matches!(kind, Kind::Log { level, text } if level == "warn" && text.contains("4/8-bit"));
+        assert!(said.iter().any(warned), "{form}");
+    }
+    let quiet = complete(place.path(), "file", &of(Stage::Sft, &place, &[("dev_ratio", "0.2")]));
+    let warned = |kind: &Kind| matches!(kind, Kind::Log { level, .. } if level == "warn");
+    assert!(!events(&quiet, 1).iter().any(warned));
 }

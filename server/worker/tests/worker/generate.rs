@@ -11,7 +11,7 @@ use contract::templates::UserTemplate;
 use contract::worker::{GenerateCommand, GenerateLine};
 use rundir::RunDir;
 
-use crate::support::{finish, model, spec, start, worker};
+use crate::support::{complete, finish, model, reference, spec, start, worker};
 
 struct Talk {
     child: Child,
@@ -38,9 +38,9 @@ impl Talk {
         (line.request, line.delta)
     }
 
-    fn load(&mut self, checkpoint: Option<&Path>) -> String {
-        let checkpoint = checkpoint.map(|path| path.to_string_lossy().into_owned());
-        self.send(&GenerateCommand::Load { model: model().to_string_lossy().into_owned(), checkpoint });
+    fn load(&mut self, chain: &[&Path]) -> String {
+        let chain = chain.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        self.send(&GenerateCommand::Load { model: model().to_string_lossy().into_owned(), chain });
         assert_eq!(self.next(), (0, ChatDelta::Loading));
         match self.next() {
             (0, ChatDelta::Ready { digest, .. }) => digest,
@@ -95,7 +95,7 @@ fn s_090_a_base_model_answers_and_breaks_off_when_told() {
     assert!(
         matches!(talk.next(), (1, ChatDelta::Error { problem }) if problem.code == "chat.nothing_loaded")
     );
-    let digest = talk.load(None);
+    let digest = talk.load(&[]);
     assert!(digest.chars().count() == 9 && digest.contains('·'), "no adapter in its name: {digest}");
     talk.ask(2, 7);
     let (text, tokens, reason) = talk.answer(2);
@@ -112,9 +112,9 @@ fn s_090_a_base_model_answers_and_breaks_off_when_told() {
 #[test]
 fn an_answer_ends_before_a_stop_word_of_several_tokens() {
     let mut talk = Talk::open();
-    talk.load(None);
+    talk.load(&[]);
     let template = |stop_words: Vec<String>| {
-        let prompt = "Q: {query}\nA: ".to_owned();
+        let prompt = "{query}".to_owned();
         UserTemplate { name: "own".to_owned(), prompt, stop_words, ..UserTemplate::default() }.key()
     };
     talk.ask_with(&template(Vec::new()), 1, 40);
@@ -146,7 +146,7 @@ fn a_tuned_model_says_what_it_was_taught() {
         assert!(finish(start(&run)).status.success());
         let saved = run.checkpoints().expect("lists").remove(0);
         let mut talk = Talk::open();
-        let digest = talk.load(Some(saved.path()));
+        let digest = talk.load(&[saved.path()]);
         assert!(digest.contains(mark), "{digest}");
         talk.ask(1, 40);
         let (text, _, reason) = talk.answer(1);
@@ -157,4 +157,45 @@ fn a_tuned_model_says_what_it_was_taught() {
         }
         talk.close();
     }
+}
+
+#[test]
+fn s_124_what_was_merged_before_speaks_too() {
+    let place = tempfile::tempdir().expect("a folder");
+    let taught = [
+        ("max_steps", "60"),
+        ("learning_rate", "3e-3"),
+        ("lora_rank", "16"),
+        ("dev_ratio", "0"),
+        ("per_device_train_batch_size", "12"),
+    ];
+    let idle = [("max_steps", "1"), ("learning_rate", "1e-9"), ("dev_ratio", "0")];
+    let whole = complete(place.path(), "whole", &spec(place.path(), Tuning::Full, &taught));
+    let mut on_whole = spec(place.path(), Tuning::Lora, &taught);
+    on_whole.adapters = vec![reference(&whole)];
+    let first = complete(place.path(), "first", &on_whole);
+    let lineage = first.checkpoints().expect("lists").remove(0).manifest().lineage.clone().expect("written");
+    assert_eq!(lineage.merged, [reference(&whole).digest], "a whole model is part of the base");
+    let mut merging = spec(place.path(), Tuning::Lora, &idle);
+    merging.adapters = on_whole.chain_to(reference(&first));
+    merging.hyper.resume_lora_training = false;
+    let second = complete(place.path(), "second", &merging);
+    let chain = merging.chain_to(reference(&second));
+    assert_eq!(chain.len(), 3);
+    let folders: Vec<&Path> = chain.iter().map(|link| Path::new(&link.folder)).collect();
+    let mut talk = Talk::open();
+    let mut say = |chain: &[&Path]| {
+        let digest = talk.load(chain);
+        talk.ask(1, 24);
+        (digest, talk.answer(1).0)
+    };
+    let (digest, all) = say(&folders);
+    assert_eq!(digest.matches(" + lora ").count(), 2, "{digest}");
+    let (_, before) = say(&folders[..2]);
+    assert_eq!(all, before, "the last adapter has learned nothing");
+    let (_, base) = say(&[]);
+    let (_, alone) = say(&folders[2..]);
+    assert_eq!(alone, base, "alone it says nothing new");
+    assert_ne!(all, base, "what was merged is what it has learned");
+    talk.close();
 }

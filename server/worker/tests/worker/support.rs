@@ -191,6 +191,7 @@ pub(crate) fn reference(run: &RunDir) -> CheckpointRef {
         step: checkpoint.step(),
         folder: checkpoint.path().to_string_lossy().into_owned(),
         digest: checkpoint.manifest().digest.clone(),
+        whole: rundir::chain::is_whole(checkpoint.path()),
     }
 }
 

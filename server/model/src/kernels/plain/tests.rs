@@ -39,11 +39,15 @@ fn put<B: Kernels>(values: Vec<f32>, rows: usize, cols: usize) -> Mat<B> {
 
 #[track_caller]
 fn same(what: &str, fast: &Mat<Cpu>, plain: &Mat<Other>) {
+    same_within(2e-5, what, fast, plain);
+}
+
+fn same_within(part: f32, what: &str, fast: &Mat<Cpu>, plain: &Mat<Other>) {
     assert_eq!(fast.dims(), plain.dims(), "{what}");
     let (fast, plain) = (Cpu::to_host(fast), Other::to_host(plain));
     let top = fast.iter().fold(1f32, |a, b| a.max(b.abs()));
     for (i, (a, b)) in fast.iter().zip(&plain).enumerate() {
-        assert!((a - b).abs() <= 2e-5 * top, "{what}, element {i}: fast {a}, plain {b}");
+        assert!((a - b).abs() <= part * top, "{what}, element {i}: fast {a}, plain {b}");
     }
 }
 
@@ -263,11 +267,9 @@ fn frozen_weights_equal_their_dense_values() {
         for n in [1, 2, 20] {
             let ((x, px), (dy, pdy), (bias, pbias)) = (r.mat(n, cols), r.mat(n, rows), r.mat(1, rows));
             let want = Cpu::affine(&x, &w, Some(&bias));
-            same(
-                what,
-                &Cpu::affine_blocks(&x, &blocks, Some(&bias)),
-                &Other::affine_blocks(&px, &plain, Some(&pbias)),
-            );
+            // Few rows become 16-bit codes on the way.
+            let found = Cpu::affine_blocks(&x, &blocks, Some(&bias));
+            same_within(1e-4, what, &found, &Other::affine_blocks(&px, &plain, Some(&pbias)));
             same(what, &want, &Other::affine_blocks(&px, &plain, Some(&pbias)));
             let want = Cpu::product(&dy, &w);
             same(what, &want, &Other::product_blocks(&pdy, &plain));

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Opens what Burnish writes with PEFT and transformers: a LoRA adapter and a merged model of every family must have the
+# logits they have here.
+source "$(dirname "$0")/env.sh"
+cd "$ROOT"
+[ -x "$BIN/examples/interop" ] || die "build first: make build"
+WORK=$BURNISH_CACHE/interop
+rm -rf "$WORK" && mkdir -p "$WORK"
+python_side "$WORK/pip.log" || exit 0
+say "Adapters and merged models: PEFT and transformers beside Burnish (largest difference of a logit)"
+"$BIN/examples/interop" "$WORK/files"
+"$VENV/bin/python" .make/interop.py "$WORK/files"
