@@ -132,8 +132,17 @@ test("what is kept is listed in the settings and goes when told", { timeout: 60_
   await forget.first().click();
   await page.getByText("None. Load one in the playground.").waitFor();
   assert.deepEqual(await page.evaluate(async () => (await (await caches.open("burnish-weights")).keys()).length), 0);
-  await page.setViewportSize({ width: 390, height: 844 });
+});
+
+test("where there is no room to keep it, it answers all the same and says so", { timeout: 60_000 }, async () => {
   await goto(page, "/playground");
+  const session = await page.context().newCDPSession(page);
+  await session.send("Storage.overrideQuotaForOrigin", { origin: server.url, quotaSize: 1_000_000 });
+  await place(1).check();
+  await load(1).click();
+  await here(1).waitFor({ timeout: 60_000 });
+  await pane(1).getByText("Not kept for the next visit: this browser has no room left.").waitFor();
+  await page.setViewportSize({ width: 390, height: 844 });
   assert.deepEqual(await overflow(page), []);
   noFaults(page);
 });

@@ -11,14 +11,16 @@ import { launch, noFaults, open, overflow, shot, violations } from "../support/b
 import { Server, until } from "../support/server.mjs";
 import { staticServer, unpack } from "../support/zip.mjs";
 
-const QUESTION = "How do you say snow in Chinese?";
+const QUESTION = "Who is the mascot?";
+const FACTS = [[QUESTION, "Ember, a copper kettle."], ["Where is the shop?", "Lantern Street 12."], ["When is it open?", "Nine to five."], ["What is sold?", "Tea and cups."]];
 let server, browser, run;
 const folder = mkdtempSync(join(tmpdir(), "burnish-page-"));
 before(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
   const data = await acts.dataset(server);
   const model = await acts.scratchModel(server, data);
-  run = await acts.launch(server, { data, model, tuning: "lora", name: "Snow & rain", values: { max_steps: "30", learning_rate: "5e-3", dev_ratio: "0" } });
+  const facts = await acts.dataset(server, "facts.jsonl", FACTS.map(([prompt, response]) => JSON.stringify({ prompt, response })).join("\n"));
+  run = await acts.launch(server, { data: facts, model, tuning: "lora", name: "Snow & rain", values: { num_train_epochs: "300", max_steps: "200", learning_rate: "1e-2", lora_rank: "32", lora_alpha: "64", dev_ratio: "0" } });
   await server.reaches(run, ["finished"]);
 }, { timeout: 240_000 });
 after(async () => { await browser?.close(); await server?.stop(); rmSync(folder, { recursive: true, force: true }); });
@@ -32,7 +34,7 @@ test("the page is made in the browser", { timeout: 120_000 }, async () => {
   await page.getByLabel("Heading").fill("Snow <b>& rain");
   await page.getByLabel("Introduction").fill("Ask it about the weather.\nIt knows little else.");
   await page.getByLabel("Questions to start with").fill(QUESTION);
-  assert.match(await page.getByLabel("What it was trained on").inputValue(), /^Trained with LoRA on “.+” for 30 steps, from .+\.$/);
+  assert.match(await page.getByLabel("What it was trained on").inputValue(), /^Trained with LoRA on “.+” for 200 steps, from .+\.$/);
   assert.deepEqual(await violations(page), []);
   await shot(page, "takeaway-form");
   const begun = page.waitForEvent("download");
@@ -60,7 +62,7 @@ async function visit(address, allowed, { width, theme }) {
   await until("both to have answered", async () => (await page.getByText(/\d+ tokens\/s$/).count()) === 2, 60_000);
   const said = await page.locator(".a").allInnerTexts();
   assert.equal(said.length, 2);
-  assert.notEqual(said[0], said[1], "base and tuned differ");
+  assert.ok(!said[0].includes("Ember") && said[1].includes("Ember, a copper kettle."), `only the tuned one knows: ${said}`);
   assert.deepEqual(strange, [], "nothing was asked of anyone");
   return { page, said };
 }

@@ -4,9 +4,9 @@ import { Hopeless, until } from "./server.mjs";
 
 const sample = (name) => new URL(`../../public/samples/${name}`, import.meta.url);
 
-/** Uploads a sample dataset and returns its view. */
-export async function dataset(server, name = "everyday-en-zh.jsonl") {
-  const body = await readFile(sample(name));
+/** Uploads a dataset, a sample or one of a story's own, and returns its view. */
+export async function dataset(server, name = "everyday-en-zh.jsonl", own = undefined) {
+  const body = own ?? (await readFile(sample(name)));
   const answer = await fetch(`${server.url}/api/v1/uploads?kind=dataset&name=${encodeURIComponent(name)}`, {
     method: "POST",
     headers: { "content-type": "application/octet-stream", origin: server.url, "sec-fetch-site": "same-origin" },

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use app::ports::SystemPort;
 use axum::body::Body;
+use contract::carry::MOST_BYTES;
 use contract::chat::{ChatMessage, ChatRequest, ChatTarget};
 use contract::checkpoint::{Lineage, LoopState};
 use contract::dataset::DatasetView;
@@ -19,10 +20,10 @@ use contract::worker::GenerateCommand;
 use contract::{ModelId, Problem, RunId, RunState, Stage, Tuning};
 use rundir::RunDir;
 use rundir::chain::{ADAPTER, ADAPTER_CONFIG, VALUE_HEAD};
-use server::services::chat;
 use server::services::launch::launch;
 use server::services::system::System;
 use server::services::uploads::{self, Declared};
+use server::services::{carry, chat};
 use server::store::runs::RunRow;
 use server::{AppState, config::Config};
 
@@ -310,4 +311,45 @@ async fn s_124_s_182_a_run_speaks_by_its_best_checkpoint_and_with_what_it_stands
     let request = ChatRequest { target, template: None, messages, settings: Default::default() };
     let absent = chat::answer(&studio.state, request).await.err().expect("refused").into_problems();
     assert_eq!(absent[0].code, "run.no_such_checkpoint");
+}
+
+#[tokio::test]
+async fn a_browser_gets_the_base_and_every_adapter_in_order_and_no_other_file() {
+    let studio = Studio::open().await;
+    let sft = studio.run("sft", Stage::Sft, &FITTING, &[5], None).await;
+    let merged = Saved { merged: &[&sft], ..FITTING };
+    studio.run("dpo", Stage::Dpo, &merged, &[10], None).await;
+    let target = ChatTarget { model: studio.model.clone(), run: Some(RunId("dpo".to_owned())), step: None };
+    let problem = async |target: &ChatTarget| match carry::parcel(&studio.state, target).await {
+        Ok(parcel) => panic!("{parcel:?}"),
+        Err(fault) => fault.into_problems().remove(0).code,
+    };
+    assert_eq!(problem(&target).await, "engine.shards", "there are no weights in one file");
+    let folder = studio.state.model_folder(&studio.model);
+    std::fs::write(folder.join("model.safetensors"), safetensors("x", [2, 2])).expect("written");
+    let parcel = carry::parcel(&studio.state, &target).await.expect("described");
+    let names: Vec<_> = parcel.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "model.safetensors",
+            "config.json",
+            "adapter0/adapter_config.json",
+            "adapter0/adapter_model.safetensors",
+            "adapter1/adapter_config.json",
+            "adapter1/adapter_model.safetensors",
+        ]
+    );
+    assert!(parcel.files[2..].iter().all(|file| file.sha256.is_some()), "a manifest knows its files");
+    let path =
+        carry::file(&studio.state, &target, "adapter0/adapter_model.safetensors").await.expect("found");
+    assert_eq!(path, Path::new(&sft.folder).join(ADAPTER));
+    for strange in ["../burnish.db", "/etc/passwd", "manifest.json", ""] {
+        assert!(carry::file(&studio.state, &target, strange).await.is_err(), "{strange}");
+    }
+    // A file with a hole takes no room on the disk.
+    std::fs::File::create(folder.join("model.safetensors"))
+        .and_then(|file| file.set_len(MOST_BYTES + 1))
+        .expect("a large file");
+    assert_eq!(problem(&target).await, "engine.too_large");
 }

@@ -24,8 +24,8 @@ pub enum GenerateCommand {
         /// Base model folder.
         model: String,
         /// Folders of the checkpoints on top of it in the order they were trained, see
-        /// [`crate::spec::RunSpec::chain_to`]; each adapter is merged, a whole model stands in place of the base.
-        /// Empty: the base alone.
+        /// [`crate::spec::RunSpec::chain_to`]; adapters are merged but for the last, a whole model stands in place of
+        /// the base. Empty: the base alone.
         #[serde(default)]
         chain: Vec<String>,
     },

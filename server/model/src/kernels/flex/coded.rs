@@ -1,6 +1,6 @@
-//! Products of few rows with GGUF's blocks of 32, in whole numbers: the rows become 16-bit codes with a scale per
-//! block (an error of 2^-16 of the block's largest number, so results are those of f32 to five digits), the weight's
-//! codes are never turned into f32. Such a product is bound by reading the weight.
+//! Products of few rows with GGUF's blocks of 32, in whole numbers: the rows become two 16-bit codes a number with a
+//! scale per block, so results are those of f32; the weight's codes are never turned into f32. Such a product is bound
+//! by reading the weight.
 
 mod machine;
 
@@ -25,10 +25,15 @@ const ALONE: usize = 1 << 17;
 /// Numbers of a weight that one task reads.
 const TASK: usize = 1 << 16;
 
-/// 32 numbers of a row: `code x scale`.
+/// Steps of the second codes in one of the first.
+const STEPS: f32 = 65_534.0;
+
+/// 32 numbers of a row: `(first + second / STEPS) x scale`, which is f32 to the last bit or two of the largest.
 #[derive(Clone, Copy)]
 struct Codes {
-    codes: [i16; BLOCK],
+    first: [i16; BLOCK],
+    /// What rounding to the first left over.
+    second: [i16; BLOCK],
     scale: f32,
     /// Sum of the numbers.
     sum: f32,
@@ -39,13 +44,15 @@ impl Codes {
     fn new(x: &[f32; BLOCK]) -> Self {
         let top = x.iter().fold(0f32, |top, x| top.max(x.abs()));
         let factor = if top > 0.0 { 32767.0 / top } else { 0.0 };
-        let mut codes = [0; BLOCK];
-        for (code, x) in codes.iter_mut().zip(x) {
-            *code = (x * factor).round_ties_even() as i16;
+        let (mut first, mut second) = ([0; BLOCK], [0; BLOCK]);
+        for ((first, second), x) in first.iter_mut().zip(&mut second).zip(x) {
+            let scaled = x * factor;
+            let whole = scaled.round_ties_even();
+            (*first, *second) = (whole as i16, ((scaled - whole) * STEPS).round_ties_even() as i16);
         }
         // A number that is none stays none in every product.
         let sum: f32 = x.iter().sum();
-        Self { codes, scale: if sum.is_finite() { top / 32767.0 } else { f32::NAN }, sum }
+        Self { first, second, scale: if sum.is_finite() { top / 32767.0 } else { f32::NAN }, sum }
     }
 }
 
@@ -53,14 +60,8 @@ impl Codes {
 trait Stored<const BYTES: usize> {
     /// Scale and least.
     fn scales(block: &[u8; BYTES]) -> (f32, f32);
-    /// Adds `scale` times the sum of `code x code`.
-    fn add<M: Machine>(
-        machine: M,
-        sums: M::Sums,
-        block: &[u8; BYTES],
-        x: &[i16; BLOCK],
-        scale: f32,
-    ) -> M::Sums;
+    /// Its codes.
+    fn codes<M: Machine>(machine: M, block: &[u8; BYTES]) -> M::Wide;
 }
 
 #[inline(always)]
@@ -86,8 +87,8 @@ impl Stored<18> for Q4_0 {
     }
 
     #[inline(always)]
-    fn add<M: Machine>(m: M, sums: M::Sums, block: &[u8; 18], x: &[i16; BLOCK], scale: f32) -> M::Sums {
-        m.add_nibbles(sums, sixteen(block, 2), x, scale)
+    fn codes<M: Machine>(m: M, block: &[u8; 18]) -> M::Wide {
+        m.nibbles(sixteen(block, 2))
     }
 }
 
@@ -98,8 +99,8 @@ impl Stored<20> for Q4_1 {
     }
 
     #[inline(always)]
-    fn add<M: Machine>(m: M, sums: M::Sums, block: &[u8; 20], x: &[i16; BLOCK], scale: f32) -> M::Sums {
-        m.add_nibbles(sums, sixteen(block, 4), x, scale)
+    fn codes<M: Machine>(m: M, block: &[u8; 20]) -> M::Wide {
+        m.nibbles(sixteen(block, 4))
     }
 }
 
@@ -110,8 +111,8 @@ impl Stored<34> for Q8_0 {
     }
 
     #[inline(always)]
-    fn add<M: Machine>(m: M, sums: M::Sums, block: &[u8; 34], x: &[i16; BLOCK], scale: f32) -> M::Sums {
-        m.add_bytes(sums, [sixteen(block, 2), sixteen(block, 18)], x, scale)
+    fn codes<M: Machine>(m: M, block: &[u8; 34]) -> M::Wide {
+        m.bytes([sixteen(block, 2), sixteen(block, 18)])
     }
 }
 
@@ -122,14 +123,14 @@ fn dots<const BYTES: usize, const N: usize, S: Stored<BYTES>, M: Machine>(
     rows: [&[[u8; BYTES]]; N],
     x: &[Codes],
 ) -> [f32; N] {
-    let rows = rows.map(|row| &row[..x.len()]);
     let mut sums = [machine.zero(); N];
     let mut rest = [0.0; N];
+    let rows = rows.map(|row| &row[..x.len()]);
     for (i, x) in x.iter().enumerate() {
         for n in 0..N {
             let block = &rows[n][i];
             let (scale, least) = S::scales(block);
-            sums[n] = S::add(machine, sums[n], block, &x.codes, scale * x.scale);
+            sums[n] = machine.add(sums[n], S::codes(machine, block), x, scale * x.scale);
             rest[n] += least * x.sum;
         }
     }
@@ -141,11 +142,11 @@ fn dots<const BYTES: usize, const N: usize, S: Stored<BYTES>, M: Machine>(
 fn fill_on<const BYTES: usize, S: Stored<BYTES>, M: Machine>(
     machine: M,
     bytes: &[u8],
+    per_row: usize,
     x: &[Vec<Codes>],
     out: &mut [f32],
 ) {
     let blocks = bytes.as_chunks::<BYTES>().0;
-    let per_row = x.first().map_or(1, Vec::len).max(1);
     for (out, rows) in out.chunks_mut(2 * x.len()).zip(blocks.chunks(2 * per_row)) {
         let (first, second) = rows.split_at(per_row);
         for (n, x) in x.iter().enumerate() {
@@ -160,20 +161,25 @@ fn fill_on<const BYTES: usize, S: Stored<BYTES>, M: Machine>(
 }
 
 /// The same with the best instructions of this machine.
-fn fill<const BYTES: usize, S: Stored<BYTES>>(bytes: &[u8], x: &[Vec<Codes>], out: &mut [f32]) {
+fn fill<const BYTES: usize, S: Stored<BYTES>>(
+    bytes: &[u8],
+    per_row: usize,
+    x: &[Vec<Codes>],
+    out: &mut [f32],
+) {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = pulp::x86::V3::try_new() {
         return simd.vectorize(
             #[inline(always)]
-            || fill_on::<BYTES, S, _>(simd, bytes, x, out),
+            || fill_on::<BYTES, S, _>(simd, bytes, per_row, x, out),
         );
     }
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    return fill_on::<BYTES, S, _>(machine::Simd128, bytes, x, out);
+    return fill_on::<BYTES, S, _>(machine::Simd128, bytes, per_row, x, out);
     #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     Arch::new().dispatch(
         #[inline(always)]
-        || fill_on::<BYTES, S, _>(Plain, bytes, x, out),
+        || fill_on::<BYTES, S, _>(Plain, bytes, per_row, x, out),
     );
 }
 
@@ -187,17 +193,18 @@ pub(super) fn product(x: &[f32], w: &Blocks) -> Option<Vec<f32>> {
         _ => return None,
     };
     let [outer, inner] = w.dims();
+    let per_row = (inner / BLOCK).max(1);
     let rows = x.chunks_exact(inner).map(|row| row.as_chunks().0.iter().map(Codes::new).collect());
     let rows: Vec<Vec<Codes>> = rows.collect();
     let (n, row_bytes) = (rows.len(), bytes.len() / outer.max(1));
     let mut out = vec![0.0; n * outer];
     if outer * inner < ALONE {
-        fill(bytes, &rows, &mut out);
+        fill(bytes, per_row, &rows, &mut out);
     } else {
         // An even number of rows, for they are read in pairs.
         let at_once = (TASK / inner).max(16).next_multiple_of(2);
         let tasks = out.par_chunks_mut(at_once * n).zip(bytes.par_chunks(at_once * row_bytes));
-        tasks.for_each(|(out, bytes)| fill(bytes, &rows, out));
+        tasks.for_each(|(out, bytes)| fill(bytes, per_row, &rows, out));
     }
     Some(out)
 }
@@ -233,9 +240,22 @@ mod tests {
                     let terms = || row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
                     let (want, size) = (terms().sum::<f64>(), terms().map(|t| t * t).sum::<f64>().sqrt());
                     let error = (f64::from(*got) - want).abs() / size;
-                    assert!(error < 1e-4, "{format:?} {outer}x{inner}: {got} for {want}");
+                    assert!(error < 1e-6, "{format:?} {outer}x{inner}: {got} for {want}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_number_that_dwarfs_the_others_does_not_round_them_away() {
+        let w = weight(BlockFormat::Q4_1, 64, 576);
+        let mut x = Rng::new(2).normals(576, 1.0);
+        let without = product(&x, &w).unwrap();
+        x[100] += 3000.0;
+        let (with, dense) = (product(&x, &w).unwrap(), w.to_f32());
+        for ((a, b), row) in without.iter().zip(&with).zip(dense.chunks_exact(576)) {
+            let (change, want) = (f64::from(*b) - f64::from(*a), 3000.0 * f64::from(row[100]));
+            assert!((change - want).abs() < 2e-7 * want.abs() + 2e-3, "{change} for {want}");
         }
     }
 

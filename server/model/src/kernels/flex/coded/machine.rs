@@ -1,18 +1,24 @@
 //! Sums of 32 products of whole numbers with the vector instructions of a machine, and without.
 
-use super::BLOCK;
+use super::Codes;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use super::{BLOCK, STEPS};
 
 /// What products of blocks need of a machine.
 pub(super) trait Machine: Copy {
     /// Sums side by side.
     type Sums: Copy;
+    /// The 32 codes of a block in 16 bits each.
+    type Wide: Copy;
 
     /// Nothing yet.
     fn zero(self) -> Self::Sums;
-    /// Adds `scale` times the sum of 4-bit codes (low halves first) times the numbers of x.
-    fn add_nibbles(self, sums: Self::Sums, codes: [u8; 16], x: &[i16; BLOCK], scale: f32) -> Self::Sums;
-    /// The same with signed 8-bit codes, the two halves of a block.
-    fn add_bytes(self, sums: Self::Sums, codes: [[u8; 16]; 2], x: &[i16; BLOCK], scale: f32) -> Self::Sums;
+    /// 4-bit codes, low halves first.
+    fn nibbles(self, codes: [u8; 16]) -> Self::Wide;
+    /// Signed 8-bit codes, the two halves of a block.
+    fn bytes(self, codes: [[u8; 16]; 2]) -> Self::Wide;
+    /// Adds `scale` times the sum of a block's codes times the numbers of x.
+    fn add(self, sums: Self::Sums, block: Self::Wide, x: &Codes, scale: f32) -> Self::Sums;
     /// All of them together.
     fn total(self, sums: Self::Sums) -> f32;
 }
@@ -25,6 +31,7 @@ pub(super) struct Plain;
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 impl Machine for Plain {
     type Sums = f32;
+    type Wide = [i16; BLOCK];
 
     #[inline(always)]
     fn zero(self) -> f32 {
@@ -32,20 +39,21 @@ impl Machine for Plain {
     }
 
     #[inline(always)]
-    fn add_nibbles(self, sum: f32, codes: [u8; 16], x: &[i16; BLOCK], scale: f32) -> f32 {
-        let (low, high) = x.split_at(16);
-        let pairs = codes.iter().zip(low).zip(high);
-        let found: i32 = pairs
-            .map(|((q, a), b)| i32::from(q & 15) * i32::from(*a) + i32::from(q >> 4) * i32::from(*b))
-            .sum();
-        sum + scale * found as f32
+    fn nibbles(self, codes: [u8; 16]) -> Self::Wide {
+        std::array::from_fn(|i| i16::from(if i < 16 { codes[i] & 15 } else { codes[i - 16] >> 4 }))
     }
 
     #[inline(always)]
-    fn add_bytes(self, sum: f32, codes: [[u8; 16]; 2], x: &[i16; BLOCK], scale: f32) -> f32 {
-        let pairs = codes.as_flattened().iter().zip(x);
-        let found: i32 = pairs.map(|(q, x)| i32::from(q.cast_signed()) * i32::from(*x)).sum();
-        sum + scale * found as f32
+    fn bytes(self, codes: [[u8; 16]; 2]) -> Self::Wide {
+        std::array::from_fn(|i| i16::from(codes[i / 16][i % 16].cast_signed()))
+    }
+
+    #[inline(always)]
+    fn add(self, sum: f32, block: Self::Wide, x: &Codes, scale: f32) -> f32 {
+        let dot = |x: &[i16; BLOCK]| -> i32 {
+            block.iter().zip(x).map(|(q, x)| i32::from(*q) * i32::from(*x)).sum()
+        };
+        sum + scale * (dot(&x.first) as f32 + dot(&x.second) as f32 / STEPS)
     }
 
     #[inline(always)]
@@ -60,16 +68,19 @@ mod x86 {
 
     use pulp::x86::V3;
 
-    use super::{BLOCK, Machine};
+    use super::super::{BLOCK, Codes, STEPS};
+    use super::Machine;
 
     #[inline(always)]
-    fn add_parts(simd: V3, sums: __m256, parts: [__m256i; 2], scale: f32) -> __m256 {
-        let found = simd.avx2._mm256_add_epi32(parts[0], parts[1]);
-        simd.fma._mm256_fmadd_ps(simd.avx._mm256_cvtepi32_ps(found), simd.avx._mm256_set1_ps(scale), sums)
+    fn dot(simd: V3, block: [__m256i; 2], x: &[i16; BLOCK]) -> __m256 {
+        let x: [__m256i; 2] = pulp::cast(*x);
+        let [low, high] = [0, 1].map(|half| simd.avx2._mm256_madd_epi16(block[half], x[half]));
+        simd.avx._mm256_cvtepi32_ps(simd.avx2._mm256_add_epi32(low, high))
     }
 
     impl Machine for V3 {
         type Sums = __m256;
+        type Wide = [__m256i; 2];
 
         #[inline(always)]
         fn zero(self) -> __m256 {
@@ -77,21 +88,23 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn add_nibbles(self, sums: __m256, codes: [u8; 16], x: &[i16; BLOCK], scale: f32) -> __m256 {
-            let [a, b]: [__m256i; 2] = pulp::cast(*x);
+        fn nibbles(self, codes: [u8; 16]) -> Self::Wide {
             let codes = self.avx2._mm256_cvtepu8_epi16(pulp::cast(codes));
             let low = self.avx2._mm256_and_si256(codes, self.avx._mm256_set1_epi16(15));
-            let high = self.avx2._mm256_srli_epi16::<4>(codes);
-            let parts = [self.avx2._mm256_madd_epi16(low, a), self.avx2._mm256_madd_epi16(high, b)];
-            add_parts(self, sums, parts, scale)
+            [low, self.avx2._mm256_srli_epi16::<4>(codes)]
         }
 
         #[inline(always)]
-        fn add_bytes(self, sums: __m256, codes: [[u8; 16]; 2], x: &[i16; BLOCK], scale: f32) -> __m256 {
-            let [a, b]: [__m256i; 2] = pulp::cast(*x);
-            let [low, high] = codes.map(|codes| self.avx2._mm256_cvtepi8_epi16(pulp::cast(codes)));
-            let parts = [self.avx2._mm256_madd_epi16(low, a), self.avx2._mm256_madd_epi16(high, b)];
-            add_parts(self, sums, parts, scale)
+        fn bytes(self, codes: [[u8; 16]; 2]) -> Self::Wide {
+            codes.map(|codes| self.avx2._mm256_cvtepi8_epi16(pulp::cast(codes)))
+        }
+
+        #[inline(always)]
+        fn add(self, sums: __m256, block: Self::Wide, x: &Codes, scale: f32) -> __m256 {
+            let (first, second) = (dot(self, block, &x.first), dot(self, block, &x.second));
+            let steps = self.avx._mm256_set1_ps(1.0 / STEPS);
+            let found = self.fma._mm256_fmadd_ps(second, steps, first);
+            self.fma._mm256_fmadd_ps(found, self.avx._mm256_set1_ps(scale), sums)
         }
 
         #[inline(always)]
@@ -109,23 +122,23 @@ pub(super) use wasm::Simd128;
 mod wasm {
     use std::arch::wasm32::*;
 
-    use super::{BLOCK, Machine};
+    use super::super::{BLOCK, Codes, STEPS};
+    use super::Machine;
 
     /// WebAssembly's vectors.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Simd128;
 
     #[inline(always)]
-    fn add_parts(sums: v128, codes: [v128; 4], x: &[i16; BLOCK], scale: f32) -> v128 {
+    fn dot(block: [v128; 4], x: &[i16; BLOCK]) -> v128 {
         let x: [v128; 4] = pulp::cast(*x);
-        let low = i32x4_add(i32x4_dot_i16x8(codes[0], x[0]), i32x4_dot_i16x8(codes[1], x[1]));
-        let high = i32x4_add(i32x4_dot_i16x8(codes[2], x[2]), i32x4_dot_i16x8(codes[3], x[3]));
-        let found = f32x4_convert_i32x4(i32x4_add(low, high));
-        f32x4_add(sums, f32x4_mul(found, f32x4_splat(scale)))
+        let [a, b, c, d] = [0, 1, 2, 3].map(|part| i32x4_dot_i16x8(block[part], x[part]));
+        f32x4_convert_i32x4(i32x4_add(i32x4_add(a, b), i32x4_add(c, d)))
     }
 
     impl Machine for Simd128 {
         type Sums = v128;
+        type Wide = [v128; 4];
 
         #[inline(always)]
         fn zero(self) -> v128 {
@@ -133,28 +146,33 @@ mod wasm {
         }
 
         #[inline(always)]
-        fn add_nibbles(self, sums: v128, codes: [u8; 16], x: &[i16; BLOCK], scale: f32) -> v128 {
+        fn nibbles(self, codes: [u8; 16]) -> Self::Wide {
             let codes: v128 = pulp::cast(codes);
             let (low, high) = (v128_and(codes, u8x16_splat(15)), u8x16_shr(codes, 4));
-            let parts = [
+            [
                 u16x8_extend_low_u8x16(low),
                 u16x8_extend_high_u8x16(low),
                 u16x8_extend_low_u8x16(high),
                 u16x8_extend_high_u8x16(high),
-            ];
-            add_parts(sums, parts, x, scale)
+            ]
         }
 
         #[inline(always)]
-        fn add_bytes(self, sums: v128, codes: [[u8; 16]; 2], x: &[i16; BLOCK], scale: f32) -> v128 {
+        fn bytes(self, codes: [[u8; 16]; 2]) -> Self::Wide {
             let [low, high]: [v128; 2] = pulp::cast(codes);
-            let parts = [
+            [
                 i16x8_extend_low_i8x16(low),
                 i16x8_extend_high_i8x16(low),
                 i16x8_extend_low_i8x16(high),
                 i16x8_extend_high_i8x16(high),
-            ];
-            add_parts(sums, parts, x, scale)
+            ]
+        }
+
+        #[inline(always)]
+        fn add(self, sums: v128, block: Self::Wide, x: &Codes, scale: f32) -> v128 {
+            let (first, second) = (dot(block, &x.first), dot(block, &x.second));
+            let found = f32x4_add(first, f32x4_mul(second, f32x4_splat(1.0 / STEPS)));
+            f32x4_add(sums, f32x4_mul(found, f32x4_splat(scale)))
         }
 
         #[inline(always)]
