@@ -1,5 +1,7 @@
 //! The engine from outside, as the Web Worker calls it: bytes in, pieces of an answer out.
 
+#![expect(clippy::unwrap_used, reason = "a broken set-up is to fail the test where it breaks")]
+
 use std::path::PathBuf;
 
 use contract::chat::{ChatDelta, ChatMessage, ChatRequest, ChatTarget};

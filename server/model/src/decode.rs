@@ -132,7 +132,7 @@ impl<'a, B: Kernels> Generator<'a, B> {
     pub fn begin(&self, prompt: &[u32], config: &SamplingConfig) -> Result<Writing<B>> {
         config.check()?;
         let sequence = self.start(prompt, config.max_new_tokens, config.seed)?;
-        Ok(Writing { sequence, config: config.clone() })
+        Ok(Writing { sequence, config: *config })
     }
 
     /// The next token; `None` once the text has ended.
