@@ -20,7 +20,7 @@ before(async () => {
   const data = await acts.dataset(server);
   const model = await acts.scratchModel(server, data);
   const facts = await acts.dataset(server, "facts.jsonl", FACTS.map(([prompt, response]) => JSON.stringify({ prompt, response })).join("\n"));
-  run = await acts.launch(server, { data: facts, model, tuning: "lora", name: "Snow & rain", values: { num_train_epochs: "300", max_steps: "200", learning_rate: "1e-2", lora_rank: "32", lora_alpha: "64", dev_ratio: "0" } });
+  run = await acts.launch(server, { data: facts, model, tuning: "full", name: "Snow & rain", values: { num_train_epochs: "300", max_steps: "150", learning_rate: "3e-3", dev_ratio: "0" } });
   await server.reaches(run, ["finished"]);
 }, { timeout: 240_000 });
 after(async () => { await browser?.close(); await server?.stop(); rmSync(folder, { recursive: true, force: true }); });
@@ -34,7 +34,7 @@ test("the page is made in the browser", { timeout: 120_000 }, async () => {
   await page.getByLabel("Heading").fill("Snow <b>& rain");
   await page.getByLabel("Introduction").fill("Ask it about the weather.\nIt knows little else.");
   await page.getByLabel("Questions to start with").fill(QUESTION);
-  assert.match(await page.getByLabel("What it was trained on").inputValue(), /^Trained with LoRA on “.+” for 200 steps, from .+\.$/);
+  assert.match(await page.getByLabel("What it was trained on").inputValue(), /^Trained with every weight on “.+” for 150 steps, from .+\.$/);
   assert.deepEqual(await violations(page), []);
   await shot(page, "takeaway-form");
   const begun = page.waitForEvent("download");

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
+use super::show::method;
 use crate::browser::{checked_of, encode, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::notice::{Waiting, settle};
@@ -73,12 +74,8 @@ fn Found(begun: Begun) -> impl IntoView {
     let w = words();
     let Begun { run, parcel, suggestion } = begun;
     let summary = &run.summary;
-    let tuning = match summary.tuning {
-        contract::Tuning::Lora => w.runs.lora,
-        contract::Tuning::Full => w.runs.full,
-        contract::Tuning::Freeze => w.runs.freeze,
-    };
-    let said = [tuning, &summary.dataset_name, &num(summary.step), &summary.model_name];
+    let tuning = method(w, summary.tuning);
+    let said = [tuning.as_str(), &summary.dataset_name, &num(summary.step), &summary.model_name];
     let trained = RwSignal::new(fill(w.runs.page_trained_text, &said));
     let title = RwSignal::new(summary.name.clone());
     let introduction = RwSignal::new(String::new());

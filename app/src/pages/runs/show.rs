@@ -58,13 +58,18 @@ fn heading(w: &Words, state: RunState, feed: &Feed) -> String {
     run_status(w.lang, state, &standing)
 }
 
-/// Who learns what, and how it goes.
-fn explanation(w: &Words, run: &RunView, feed: &Feed) -> String {
-    let tuning = match run.summary.tuning {
+/// A tuning method within a sentence.
+pub(super) fn method(w: &Words, tuning: contract::Tuning) -> String {
+    match tuning {
         contract::Tuning::Lora => w.runs.lora.to_owned(),
         contract::Tuning::Full => w.runs.tuning_full.to_lowercase(),
         contract::Tuning::Freeze => w.runs.tuning_freeze.to_lowercase(),
-    };
+    }
+}
+
+/// Who learns what, and how it goes.
+fn explanation(w: &Words, run: &RunView, feed: &Feed) -> String {
+    let tuning = method(w, run.summary.tuning);
     let what = match &feed.setup {
         Some(setup) => format!("{} ({})", run.summary.dataset_name, rows(w.lang, setup.train_rows)),
         None => run.summary.dataset_name.clone(),
