@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use contract::Problem;
 use contract::carry::{MOST_BYTES, Parcel, ParcelFile, adapter_prefix};
 use contract::chat::{ChatRequest, ChatTarget};
-use contract::checkpoint::Manifest;
+use contract::checkpoint::{FileEntry, Manifest};
 use contract::generation::GenerationSettings;
 use contract::model::ModelFacts;
 use rundir::chain::is_whole;
+use serde::de::DeserializeOwned;
 
 use super::{chat, models, runs};
 use crate::error::Fault;
@@ -51,9 +52,8 @@ pub(super) async fn gather(state: &AppState, target: &ChatTarget) -> Result<(Par
         Some(run) => runs::find(state, run).await?.summary.name,
         None => models::find(state, &target.model).await?.name,
     };
-    let base = weights.model.clone();
-    let (digest, found) = tokio::task::spawn_blocking(move || collect(&weights)).await??;
-    let parameters = facts(&base).map_or(0, |facts| facts.parameters);
+    let collected = tokio::task::spawn_blocking(move || collect(&weights)).await??;
+    let Collected { digest, parameters, found } = collected;
     let bytes: u64 = found.iter().map(|one| one.file.bytes).sum();
     if bytes > MOST_BYTES {
         let message = format!("This model takes {} MB; a browser holds less.", bytes / 1_000_000);
@@ -65,7 +65,7 @@ pub(super) async fn gather(state: &AppState, target: &ChatTarget) -> Result<(Par
 /// Where a file of a target lies; only files of its parcel are found.
 pub async fn file(state: &AppState, target: &ChatTarget, name: &str) -> Result<PathBuf, Fault> {
     let (weights, ..) = resolve(state, target).await?;
-    let (_, found) = tokio::task::spawn_blocking(move || collect(&weights)).await??;
+    let found = tokio::task::spawn_blocking(move || collect(&weights)).await??.found;
     let one = found.into_iter().find(|one| one.file.name == name);
     Ok(one.ok_or_else(|| Problem::not_found("file"))?.path)
 }
@@ -76,54 +76,69 @@ async fn resolve(state: &AppState, target: &ChatTarget) -> Result<(Weights, Stri
     chat::resolve(state, &request).await
 }
 
-fn collect(weights: &Weights) -> Result<(String, Vec<Found>), Problem> {
-    let base = &weights.model;
-    let whole = weights.chain.first().map(PathBuf::as_path).filter(|first| is_whole(first));
-    let source = whole.unwrap_or(base);
-    let base_digest = digest_of(source);
-    let mut found = Vec::new();
-    let main = WEIGHTS.into_iter().find_map(|name| find(source, name, name, &base_digest));
-    found.push(main.ok_or_else(|| {
+/// What weights are called, how many the base has, and their files.
+struct Collected {
+    digest: String,
+    parameters: u64,
+    found: Vec<Found>,
+}
+
+fn collect(weights: &Weights) -> Result<Collected, Problem> {
+    let base = Folder::read(&weights.model);
+    let whole = weights.chain.first().filter(|first| is_whole(first)).map(|first| Folder::read(first));
+    let source = whole.as_ref().unwrap_or(&base);
+    let main = WEIGHTS.into_iter().find_map(|name| source.find(name, name, &source.digest));
+    let mut found = vec![main.ok_or_else(|| {
         Problem::new("engine.shards", "The weights of this model lie in several files.")
             .hint("Talk to it on the server.")
-    })?);
+    })?];
     for name in BESIDE {
-        let tokenizer = whole.and_then(|folder| find(folder, name, name, &base_digest));
-        found.extend(tokenizer.or_else(|| find(base, name, name, &base_digest)));
+        let beside = source.find(name, name, &source.digest);
+        found.extend(beside.or_else(|| base.find(name, name, &source.digest)));
     }
-    let mut digest = short(&base_digest);
-    for (at, folder) in weights.chain.iter().skip(usize::from(whole.is_some())).enumerate() {
-        let own = digest_of(folder);
-        digest = format!("{digest} + lora {}", short(&own));
-        for name in ADAPTER {
-            found.extend(find(folder, name, &format!("{}{name}", adapter_prefix(at)), &own));
-        }
+    let mut digest = short(&source.digest);
+    for (at, path) in weights.chain.iter().skip(usize::from(whole.is_some())).enumerate() {
+        let folder = Folder::read(path);
+        digest = format!("{digest} + lora {}", short(&folder.digest));
+        let named = |name| folder.find(name, &format!("{}{name}", adapter_prefix(at)), &folder.digest);
+        found.extend(ADAPTER.into_iter().filter_map(named));
     }
-    Ok((digest, found))
+    Ok(Collected { digest, parameters: base.parameters, found })
 }
 
-fn find(folder: &Path, file: &str, name: &str, digest: &str) -> Option<Found> {
-    let path = folder.join(file);
-    let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
-    let listed = manifest(folder).and_then(|m| m.files.into_iter().find(|entry| entry.name == file));
-    let facts = || facts(folder).filter(|_| WEIGHTS.contains(&file)).map(|facts| facts.digest);
-    let sha256 = listed.map(|entry| entry.sha256).or_else(facts);
-    let key = format!("{digest}/{name}/{bytes}");
-    Some(Found { file: ParcelFile { name: name.to_owned(), bytes, key, sha256 }, path })
+/// A model or a checkpoint, with what its facts and its manifest tell.
+struct Folder<'a> {
+    path: &'a Path,
+    /// SHA-256 of its weights, hex.
+    digest: String,
+    parameters: u64,
+    files: Vec<FileEntry>,
 }
 
-/// SHA-256 of the weights in a folder, as its facts or its manifest tell it.
-fn digest_of(folder: &Path) -> String {
-    let facts = facts(folder).map(|facts| facts.digest);
-    facts.or_else(|| manifest(folder).map(|manifest| manifest.digest)).unwrap_or_default()
+impl<'a> Folder<'a> {
+    fn read(path: &'a Path) -> Self {
+        let facts: Option<ModelFacts> = json(&path.join("burnish.json"));
+        let manifest: Option<Manifest> = json(&path.join("manifest.json"));
+        let parameters = facts.as_ref().map_or(0, |facts| facts.parameters);
+        let of_manifest = manifest.as_ref().map(|manifest| manifest.digest.clone());
+        let digest = facts.map(|facts| facts.digest).or(of_manifest).unwrap_or_default();
+        Self { path, digest, parameters, files: manifest.map(|manifest| manifest.files).unwrap_or_default() }
+    }
+
+    /// A file under the name the engine knows it by; `digest` is that of the weights it goes with.
+    fn find(&self, file: &str, name: &str, digest: &str) -> Option<Found> {
+        let path = self.path.join(file);
+        let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
+        let listed = self.files.iter().find(|entry| entry.name == file).map(|entry| entry.sha256.clone());
+        let own = || (WEIGHTS.contains(&file) && !self.digest.is_empty()).then(|| self.digest.clone());
+        let key = format!("{digest}/{name}/{bytes}");
+        let file = ParcelFile { name: name.to_owned(), bytes, key, sha256: listed.or_else(own) };
+        Some(Found { file, path })
+    }
 }
 
-fn facts(folder: &Path) -> Option<ModelFacts> {
-    serde_json::from_slice(&std::fs::read(folder.join("burnish.json")).ok()?).ok()
-}
-
-fn manifest(folder: &Path) -> Option<Manifest> {
-    serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).ok()?).ok()
+fn json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 fn short(digest: &str) -> String {
