@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use server::config::{Config, Options};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Burnish: a fine-tuning studio for language models.
 #[derive(Parser)]
 #[command(name = "burnish", version, about)]

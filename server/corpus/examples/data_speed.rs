@@ -16,6 +16,9 @@ use corpus::prepared::Prepared;
 use corpus::source::folder::list;
 use corpus::{Encoder, ModelTokenizer, Template};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [model, work, rows] = args.as_slice() else {

@@ -119,19 +119,6 @@ impl Prepared {
         Some(Self { records, offsets, shared })
     }
 
-    /// The store of what this job makes: opened where it is finished, else prepared on a thread of its own. `digests`
-    /// are those of the data files. The second value says whether it was finished.
-    ///
-    /// # Errors
-    /// `data.store` when the folder cannot be written to.
-    pub fn open_or_start(folder: &Path, job: &Job, digests: &[String]) -> Result<(Self, bool), Problem> {
-        let key = job.fingerprint(digests);
-        match Self::open(folder, &key) {
-            Some(prepared) => Ok((prepared, true)),
-            None => Ok((Self::start(folder, &key, job.clone())?, false)),
-        }
-    }
-
     /// Prepares on a thread of its own. Two preparations of one key at a time do not disturb one another: each writes
     /// its own files, and the last to finish keeps its name.
     ///

@@ -205,9 +205,9 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
         }
     }
     let store = folder.path().join("store");
-    let digests = ["d".to_owned()];
-    let (growing, found) = Prepared::open_or_start(&store, &job, &digests).unwrap();
-    assert!(!found);
+    let key = job.fingerprint(&["d".to_owned()]);
+    assert!(Prepared::open(&store, &key).is_none());
+    let growing = Prepared::start(&store, &key, job.clone()).unwrap();
     assert_eq!(growing.get(0).unwrap().as_ref(), wanted.first(), "waits for the first rows only");
     assert_eq!(growing.get(4499).unwrap().as_ref(), wanted.last());
     assert_eq!(growing.get(4500).unwrap(), None);
@@ -218,8 +218,7 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
     );
     assert_eq!(summary.first_dropped, Some((4, "a is empty".to_owned())));
 
-    let (again, found) = Prepared::open_or_start(&store, &job, &digests).unwrap();
-    assert!(found);
+    let again = Prepared::open(&store, &key).expect("found again");
     for (index, example) in wanted.iter().enumerate() {
         assert_eq!(again.get(index as u64).unwrap().as_ref(), Some(example));
     }

@@ -9,6 +9,9 @@ use contract::worker::EXIT_PROBLEM;
 use serde::Serialize;
 use worker::{attempt, create, device, generate, gpu_check, import, output};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "burnish-worker", version, about = "Trains, talks and imports, one process per job.")]
 struct Cli {

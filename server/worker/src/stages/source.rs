@@ -57,25 +57,30 @@ pub(super) fn open(
     say: Say<'_>,
 ) -> Result<Source, Problem> {
     let job = job(spec)?;
-    let (store, found) = Prepared::open_or_start(folder, &job, digests)?;
-    let store = Arc::new(store);
     let window = is_large(spec).then_some(WINDOW);
-    let (rows, dropped, first) = match (window, store.summary().filter(|_| found)) {
-        (None, _) => {
-            let told = &mut |progress| say(progress_line(progress));
-            let all = store.wait_telling(EVERY, told)?;
-            (all.examples, all.dropped_rows, all.first_dropped)
-        }
-        // What the template refused counts here as well, for so it does while that is not known yet.
-        (Some(_), Some(all)) => (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped),
-        (Some(window), None) => {
-            let count = job.count()?;
+    let key = job.fingerprint(digests);
+    let kept = Prepared::open(folder, &key);
+    let found = kept.is_some();
+    // Before preparation begins, for the two would take turns on the same cores.
+    let count = window.filter(|_| !found).map(|_| job.count()).transpose()?;
+    let store = Arc::new(kept.map_or_else(|| Prepared::start(folder, &key, job.clone()), Ok)?);
+    let (rows, dropped, first) = match (window.zip(count), store.summary().filter(|_| found)) {
+        (Some((window, count)), _) => {
             say(format!(
                 "{} of {} rows can teach; they are prepared beside training.",
                 count.usable, count.rows
             ))?;
             store.wait_for(u64::from(window).min(count.usable).saturating_sub(1))?;
             (count.usable, count.rows - count.usable, count.first_dropped)
+        }
+        // What the template refused counts here as well, for so it does while that is not known yet.
+        (None, Some(all)) if window.is_some() => {
+            (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped)
+        }
+        (None, _) => {
+            let told = &mut |progress| say(progress_line(progress));
+            let all = store.wait_telling(EVERY, told)?;
+            (all.examples, all.dropped_rows, all.first_dropped)
         }
     };
     if rows == 0 {
