@@ -166,14 +166,11 @@ impl Talk {
     }
 
     fn broken(self) {
-        let Some(Some(turn)) = self.current.try_get_untracked() else { return };
-        if turn.answer.phase != Phase::Over {
-            self.take(ChatDelta::Error { problem: Problem::new("connection.lost", self.lost) });
-        }
+        self.end(|answer| answer.problem = Some(Problem::new("connection.lost", self.lost)));
         self.hang_up();
     }
 
-    /// Asks the server to stop; what was said so far stays.
+    /// Asks whoever answers to stop; what was said so far stays.
     pub(crate) fn stop(self) {
         if let Some(id) = self.socket.get_untracked() {
             socket::send(id, r#"{"type":"cancel"}"#);
@@ -181,18 +178,35 @@ impl Talk {
         if let Some(id) = self.engine.get_untracked() {
             engine::send(id, engine::CANCEL);
         }
-        if self
-            .current
-            .with_untracked(|turn| turn.as_ref().is_some_and(|turn| turn.answer.phase != Phase::Over))
-        {
-            self.current.update(|turn| {
-                if let Some(turn) = turn {
-                    turn.answer.phase = Phase::Over;
-                    turn.answer.reason = Some("cancelled".to_owned());
-                }
-            });
-        }
+        self.end(|answer| answer.reason = Some("cancelled".to_owned()));
         self.hang_up();
+    }
+
+    /// The engine in this browser is gone; an answer it was giving ends with what was said so far.
+    pub(crate) fn lose_engine(self, why: Option<Problem>) {
+        if self.engine.try_get_untracked().flatten().is_none() {
+            return;
+        }
+        self.engine.try_set(None);
+        self.end(|answer| match why {
+            Some(problem) => answer.problem = Some(problem),
+            None => answer.reason = Some("cancelled".to_owned()),
+        });
+    }
+
+    /// Ends an answer that is being given.
+    fn end(self, how: impl FnOnce(&mut Answer)) {
+        let speaking =
+            |turn: &Option<Turn>| turn.as_ref().is_some_and(|turn| turn.answer.phase != Phase::Over);
+        if self.current.try_with_untracked(speaking) != Some(true) {
+            return;
+        }
+        self.current.try_update(|turn| {
+            if let Some(turn) = turn {
+                turn.answer.phase = Phase::Over;
+                how(&mut turn.answer);
+            }
+        });
     }
 
     /// Forgets everything said.

@@ -2,9 +2,11 @@
 // gone, opens without it, and leaves when told.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as acts from "../support/acts.mjs";
-import { goto, launch, noFaults, open, overflow, shot, violations } from "../support/browser.mjs";
+import { bothThemes, goto, launch, noFaults, open, overflow, shot } from "../support/browser.mjs";
 import { Server, until } from "../support/server.mjs";
+import { cramped } from "../support/wasm.mjs";
 
 let server, browser, page;
 before(async () => {
@@ -23,20 +25,40 @@ const here = (index, on = page) => pane(index, on).getByText("Answers here, with
 const load = (index, on = page) => pane(index, on).getByRole("button", { name: /^Load .* into this browser/ });
 const answers = () => page.locator(".talk .a").allInnerTexts();
 
-async function greedy() {
+async function greedy(longest = 24) {
   await page.getByRole("button", { name: /^Settings/ }).click();
   const dialog = page.getByRole("dialog", { name: "Settings" });
   await dialog.getByRole("checkbox", { name: /greedy/ }).check();
-  await dialog.getByLabel("Longest answer", { exact: true }).fill("24");
+  await dialog.getByLabel("Longest answer", { exact: true }).fill(String(longest));
   await dialog.getByRole("button", { name: "Close" }).click();
 }
 
-async function ask(text, count) {
+async function begin(text) {
   await page.getByLabel("Your question").fill(text);
   await page.keyboard.press("Enter");
+}
+
+async function complete(count) {
   await until("every answer to be complete", async () => (await answers()).length === count && (await page.getByRole("button", { name: /^Ask/ }).count()) === 1, 60_000);
   return (await answers()).slice(-2);
 }
+
+async function ask(text, count) {
+  await begin(text);
+  return complete(count);
+}
+
+test("a device without enough memory gets a sentence, and the server answers", { timeout: 60_000 }, async () => {
+  await page.route(/engine_bg\.wasm/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: cramped(await response.body(), 64) });
+  });
+  await place(1).check();
+  await pane(1).getByText("This browser ran out of memory for the model.").waitFor();
+  assert.equal(await place(1).isChecked(), false);
+  await page.unroute(/engine_bg\.wasm/);
+  assert.equal(await page.evaluate(async () => (await (await caches.open("burnish-weights")).keys()).length), 0, "nothing was kept");
+});
 
 test("a download that broke off says so and goes on where it was", { timeout: 120_000 }, async () => {
   await greedy();
@@ -60,6 +82,27 @@ test("a download that broke off says so and goes on where it was", { timeout: 12
   await place(1).uncheck();
 });
 
+test("a tab that was put to sleep goes on, and a switch in the middle of an answer ends it", { timeout: 120_000 }, async () => {
+  await greedy(400);
+  await place(1).check();
+  await here(1).waitFor({ timeout: 60_000 });
+  const session = await page.context().newCDPSession(page);
+  await begin("Tell me about snow.");
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await sleep(1_500);
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  assert.ok((await complete(2)).every((text) => text.length > 0));
+
+  await begin("And about rain.");
+  await pane(1).locator("[aria-busy=true]").waitFor();
+  await place(1).uncheck();
+  await pane(1).locator("[aria-busy=false]").waitFor({ timeout: 5_000 });
+  assert.ok((await complete(4)).every((text) => text.length > 0));
+  assert.equal((await ask("And about wind.", 6)).length, 2, "the server answers");
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await greedy();
+});
+
 test("the same words here as on the server, and without it", { timeout: 240_000 }, async () => {
   const onServer = await ask("How do you say snow in Chinese?", 2);
   const digests = await page.locator(".pane-foot").allInnerTexts();
@@ -70,8 +113,7 @@ test("the same words here as on the server, and without it", { timeout: 240_000 
     if (await load(index).isVisible()) await load(index).click();
     await here(index).waitFor({ timeout: 60_000 });
   }
-  assert.deepEqual(await violations(page), []);
-  await shot(page, "engine-here");
+  assert.deepEqual(await bothThemes(page, "engine-here"), []);
   assert.deepEqual(await ask("How do you say snow in Chinese?", 2), onServer, "word for word");
   const weights = (texts) => texts.map((text) => text.split("\n")[0]);
   assert.deepEqual(weights(await page.locator(".pane-foot").allInnerTexts()), weights(digests), "the same weights speak");
@@ -125,8 +167,7 @@ test("what is kept is listed in the settings and goes when told", { timeout: 60_
   const forget = page.getByRole("button", { name: /^Delete .* from this browser$/ });
   await forget.first().waitFor();
   assert.equal(await forget.count(), 2, "the base and the run");
-  assert.deepEqual(await violations(page), []);
-  await shot(page, "settings-kept");
+  assert.deepEqual(await bothThemes(page, "settings-kept"), []);
   await forget.first().click();
   await until("one to be left", async () => (await forget.count()) === 1);
   await forget.first().click();

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import * as acts from "../support/acts.mjs";
-import { launch, noFaults, open, overflow, shot, violations } from "../support/browser.mjs";
+import { bothThemes, launch, noFaults, open, overflow, shot, violations } from "../support/browser.mjs";
 import { Server, until } from "../support/server.mjs";
 import { staticServer, unpack } from "../support/zip.mjs";
 
@@ -35,8 +35,7 @@ test("the page is made in the browser", { timeout: 120_000 }, async () => {
   await page.getByLabel("Introduction").fill("Ask it about the weather.\nIt knows little else.");
   await page.getByLabel("Questions to start with").fill(QUESTION);
   assert.match(await page.getByLabel("What it was trained on").inputValue(), /^Trained with every weight on “.+” for 150 steps, from .+\.$/);
-  assert.deepEqual(await violations(page), []);
-  await shot(page, "takeaway-form");
+  assert.deepEqual(await bothThemes(page, "takeaway-form"), []);
   const begun = page.waitForEvent("download");
   await page.getByRole("link", { name: /^Download the page/ }).click();
   const zip = join(folder, "page.zip");

@@ -64,6 +64,17 @@ export async function violations(page) {
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
 }
 
+/** Findings of axe-core in both themes, and a picture of each. */
+export async function bothThemes(page, name) {
+  const found = [];
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    found.push(...(await violations(page)).map((finding) => `${colorScheme}: ${finding}`));
+    await shot(page, `${name}-${colorScheme}`);
+  }
+  return found;
+}
+
 /** Elements that stick out of the window to the right without a scroll area of their own; a phone must not lose them. */
 export function overflow(page) {
   return page.evaluate(() => {

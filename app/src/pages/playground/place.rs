@@ -45,12 +45,20 @@ impl Place {
 
     /// Back to the server; the model's memory is freed, what was fetched stays kept.
     pub(crate) fn leave(self) {
+        self.give_up(None, Stage::Server);
+    }
+
+    fn refuse(self, problem: Problem) {
+        self.give_up(Some(problem.clone()), Stage::Refused(problem));
+    }
+
+    fn give_up(self, why: Option<Problem>, then: Stage) {
         if let Some(Some(id)) = self.worker.try_get_untracked() {
             engine::close(id);
         }
         self.worker.try_set(None);
-        self.talk.engine.try_set(None);
-        self.stage.try_set(Stage::Server);
+        self.talk.lose_engine(why);
+        self.stage.try_set(then);
     }
 
     fn enter(self, target: &ChatTarget) {
@@ -67,11 +75,6 @@ impl Place {
                 engine::describe(id, &query(target));
             }
         }
-    }
-
-    fn refuse(self, problem: Problem) {
-        self.leave();
-        self.stage.try_set(Stage::Refused(problem));
     }
 
     fn hear(self, text: &str) {
