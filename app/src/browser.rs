@@ -3,6 +3,7 @@
 
 pub(crate) mod cookies;
 pub(crate) mod engine;
+mod handles;
 pub(crate) mod socket;
 pub(crate) mod upload;
 

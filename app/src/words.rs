@@ -13,6 +13,7 @@ mod status;
 mod studio;
 mod templates;
 
+use contract::chat::Voice;
 use leptos::prelude::use_context;
 
 pub(crate) use problems::{field_text, problem_text};
@@ -151,6 +152,14 @@ pub(crate) fn fill(sentence: &str, values: &[&str]) -> String {
         .iter()
         .enumerate()
         .fold(sentence.to_owned(), |text, (index, value)| text.replace(&format!("{{{index}}}"), value))
+}
+
+/// What a model or a checkpoint is called: `Kettle & Co support, step 60`.
+pub(crate) fn voice_name(voice: &Voice) -> String {
+    match voice.target.step {
+        Some(step) => fill(words().runs.lineage_step, &[&voice.name, &step.to_string()]),
+        None => voice.name.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -292,9 +292,12 @@ async fn s_124_s_182_a_run_speaks_by_its_best_checkpoint_and_with_what_it_stands
     let merged = Saved { merged: &[&sft], ..FITTING };
     studio.run("dpo", Stage::Dpo, &merged, &[10, 20, 30], Some(20)).await;
     let voices = System(studio.state.clone()).voices().await.expect("listed");
-    let chosen: Vec<_> =
-        voices.iter().filter(|voice| voice.chosen).map(|voice| voice.name.as_str()).collect();
-    assert_eq!(chosen, ["sft, step 5", "dpo, step 20"]);
+    let chosen: Vec<_> = voices
+        .iter()
+        .filter(|voice| voice.chosen)
+        .map(|voice| (voice.name.as_str(), voice.target.step))
+        .collect();
+    assert_eq!(chosen, [("sft", Some(5)), ("dpo", Some(20))]);
     let target = ChatTarget { model: studio.model.clone(), run: Some(RunId("dpo".to_owned())), step: None };
     let messages = vec![ChatMessage { role: "user".to_owned(), content: "Who?".to_owned() }];
     let request = ChatRequest { target, template: None, messages, settings: Default::default() };

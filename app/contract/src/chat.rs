@@ -83,7 +83,7 @@ pub enum ChatDelta {
 pub struct Voice {
     /// Whose weights.
     pub target: ChatTarget,
-    /// Label, for example `Kettle & Co support, step 60`.
+    /// Label of the model or the run.
     pub name: String,
     /// `base` or `run`.
     pub kind: String,

@@ -2,11 +2,12 @@
 //! somebody asks for them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{MessageEvent, Worker};
+
+use super::handles::Handles;
 
 /// Its script.
 const SCRIPT: &str = "/engine/worker.js";
@@ -27,14 +28,8 @@ struct Entry {
     _error: Closure<dyn FnMut()>,
 }
 
-#[derive(Default)]
-struct Engines {
-    next: u32,
-    open: HashMap<u32, Entry>,
-}
-
 thread_local! {
-    static ENGINES: RefCell<Engines> = RefCell::default();
+    static ENGINES: RefCell<Handles<Entry>> = RefCell::default();
 }
 
 /// Starts a worker. `hear` gets its messages, `None` once its script cannot be run. `None` when the browser refuses.
@@ -47,12 +42,7 @@ pub(crate) fn open(hear: impl Fn(Option<String>) + Clone + 'static) -> Option<En
     worker.set_onmessage(Some(message.as_ref().unchecked_ref()));
     worker.set_onerror(Some(error.as_ref().unchecked_ref()));
     let entry = Entry { worker, _message: message, _error: error };
-    ENGINES.with_borrow_mut(|engines| {
-        let id = engines.next;
-        engines.next += 1;
-        engines.open.insert(id, entry);
-        Some(EngineId(id))
-    })
+    Some(EngineId(ENGINES.with_borrow_mut(|engines| engines.put(entry))))
 }
 
 /// Asks for the description of what a query names.
@@ -77,7 +67,7 @@ pub(crate) fn keep_pages() {
 /// Sends a message.
 pub(crate) fn send(id: EngineId, text: &str) {
     ENGINES.with_borrow(|engines| {
-        if let Some(entry) = engines.open.get(&id.0) {
+        if let Some(entry) = engines.get(id.0) {
             let _ = entry.worker.post_message(&text.into());
         }
     });
@@ -85,7 +75,7 @@ pub(crate) fn send(id: EngineId, text: &str) {
 
 /// Ends a worker, whatever it does; its owner hears nothing more.
 pub(crate) fn close(id: EngineId) {
-    let Some(entry) = ENGINES.with_borrow_mut(|engines| engines.open.remove(&id.0)) else { return };
+    let Some(entry) = ENGINES.with_borrow_mut(|engines| engines.take(id.0)) else { return };
     entry.worker.set_onmessage(None);
     entry.worker.set_onerror(None);
     entry.worker.terminate();

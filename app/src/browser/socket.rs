@@ -1,12 +1,13 @@
 //! A websocket behind a copyable handle, so that signals and cleanups can hold it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{MessageEvent, WebSocket};
+
+use super::handles::Handles;
 
 /// What a socket tells its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +31,8 @@ struct Entry {
     _close: Closure<dyn FnMut()>,
 }
 
-#[derive(Default)]
-struct Sockets {
-    next: u32,
-    open: HashMap<u32, Entry>,
-}
-
 thread_local! {
-    static SOCKETS: RefCell<Sockets> = RefCell::default();
+    static SOCKETS: RefCell<Handles<Entry>> = RefCell::default();
 }
 
 /// Opens a socket to a path of this server. `None` when the browser refuses.
@@ -58,23 +53,17 @@ pub(crate) fn open(path: &str, hear: impl Fn(Heard) + 'static) -> Option<SocketI
     socket.set_onopen(Some(opened.as_ref().unchecked_ref()));
     socket.set_onclose(Some(closed.as_ref().unchecked_ref()));
     let entry = Entry { socket, _message: message, _open: opened, _close: closed };
-    SOCKETS.with_borrow_mut(|sockets| {
-        let id = sockets.next;
-        sockets.next += 1;
-        sockets.open.insert(id, entry);
-        Some(SocketId(id))
-    })
+    Some(SocketId(SOCKETS.with_borrow_mut(|sockets| sockets.put(entry))))
 }
 
 /// Sends a text frame; says whether it could.
 pub(crate) fn send(id: SocketId, text: &str) -> bool {
-    SOCKETS
-        .with_borrow(|sockets| sockets.open.get(&id.0).is_some_and(|e| e.socket.send_with_str(text).is_ok()))
+    SOCKETS.with_borrow(|sockets| sockets.get(id.0).is_some_and(|e| e.socket.send_with_str(text).is_ok()))
 }
 
 /// Closes a socket; its owner hears nothing more.
 pub(crate) fn close(id: SocketId) {
-    let Some(entry) = SOCKETS.with_borrow_mut(|sockets| sockets.open.remove(&id.0)) else { return };
+    let Some(entry) = SOCKETS.with_borrow_mut(|sockets| sockets.take(id.0)) else { return };
     entry.socket.set_onmessage(None);
     entry.socket.set_onopen(None);
     entry.socket.set_onclose(None);

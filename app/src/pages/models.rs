@@ -4,7 +4,7 @@ mod add;
 
 use std::time::Duration;
 
-use contract::model::ModelView;
+use contract::model::{ModelView, short_digest};
 use leptos::prelude::*;
 
 use self::add::AddModel;
@@ -12,7 +12,7 @@ use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::{ProblemList, Waiting, settle};
 use crate::pages::Head;
 use crate::ports::{delete_model, list_datasets, list_models};
-use crate::words::amounts::{digest, num, weights};
+use crate::words::amounts::{num, weights};
 use crate::words::{fill, problem_text, words};
 
 /// How often the list is read while a model is being imported.
@@ -94,7 +94,7 @@ fn Line(model: ModelView, version: RwSignal<u32>) -> impl IntoView {
     };
     let ready = model.state == "ready";
     let facts = facts_line(&model);
-    let spoken = model.facts.as_ref().map(|facts| fill(w.models.digest, &[&digest(&facts.digest)]));
+    let spoken = model.facts.as_ref().map(|facts| fill(w.models.digest, &[&short_digest(&facts.digest)]));
     let problem = model.problem.as_ref().map(|problem| problem_text(w.lang, problem));
     let href = format!("/runs/new?model={}", model.id);
     let id = model.id.clone();

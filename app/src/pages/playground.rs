@@ -138,9 +138,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
 /// The list of voices, with a checkpoint asked for by its step added when it is not in it.
 fn with_asked(mut voices: Vec<Voice>, asked: Option<Voice>) -> Vec<Voice> {
     if let Some(asked) = asked.filter(|asked| !voices.iter().any(|voice| voice.target == asked.target)) {
-        let step = asked.target.step.map(|step| fill(words().runs.step_n, &[&step.to_string()]));
-        let name = format!("{}, {}", asked.name, step.unwrap_or_default());
-        voices.push(Voice { name, ..asked });
+        voices.push(asked);
     }
     voices
 }

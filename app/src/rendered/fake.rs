@@ -453,7 +453,7 @@ impl SystemPort for Fake {
             target: ChatTarget {
                 model: ModelId("m1".to_owned()),
                 run: run.map(|run| RunId(run.to_owned())),
-                step: None,
+                step: run.map(|_| 40),
             },
             name: name.to_owned(),
             kind: if run.is_some() { "run" } else { "base" }.to_owned(),
@@ -462,8 +462,7 @@ impl SystemPort for Fake {
             stage: run.map(|_| Stage::Sft),
             chosen: run.is_some(),
         };
-        let voices =
-            vec![voice(Some("r1"), "Kettle & Co support, step 40"), voice(None, "SmolLM2-135M-Instruct")];
+        let voices = vec![voice(Some("r1"), "Kettle & Co support"), voice(None, "SmolLM2-135M-Instruct")];
         answer(if self.full { voices } else { Vec::new() })
     }
 

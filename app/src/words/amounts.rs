@@ -106,14 +106,6 @@ pub(crate) fn rate(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { format!("{value:.2e}") }
 }
 
-/// A digest as people compare it: `9f2c·41ab`.
-pub(crate) fn digest(hex: &str) -> String {
-    match (hex.get(..4), hex.get(4..8)) {
-        (Some(head), Some(tail)) => format!("{head}·{tail}"),
-        _ => hex.to_owned(),
-    }
-}
-
 /// Milliseconds since 1970, on either side.
 pub(crate) fn now_ms() -> i64 {
     #[cfg(target_arch = "wasm32")]
@@ -163,11 +155,9 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_digests_are_short() {
+    fn sizes_are_short() {
         assert_eq!(size(93_000_000), "93 MB");
         assert_eq!(size(1_100_000_000), "1.1 GB");
         assert_eq!(weights(134_515_008), "135 M");
-        assert_eq!(digest("9f2c41abdd"), "9f2c·41ab");
-        assert_eq!(digest("9f"), "9f");
     }
 }

@@ -7,7 +7,7 @@ use contract::carry::{MOST_BYTES, Parcel, ParcelFile, adapter_prefix};
 use contract::chat::{ChatRequest, ChatTarget};
 use contract::checkpoint::{FileEntry, Manifest};
 use contract::generation::GenerationSettings;
-use contract::model::ModelFacts;
+use contract::model::{ModelFacts, short_digest};
 use rundir::chain::is_whole;
 use serde::de::DeserializeOwned;
 
@@ -96,10 +96,10 @@ fn collect(weights: &Weights) -> Result<Collected, Problem> {
         let beside = source.find(name, name, &source.digest);
         found.extend(beside.or_else(|| base.find(name, name, &source.digest)));
     }
-    let mut digest = short(&source.digest);
+    let mut digest = short_digest(&source.digest);
     for (at, path) in weights.chain.iter().skip(usize::from(whole.is_some())).enumerate() {
         let folder = Folder::read(path);
-        digest = format!("{digest} + lora {}", short(&folder.digest));
+        digest = format!("{digest} + lora {}", short_digest(&folder.digest));
         let named = |name| folder.find(name, &format!("{}{name}", adapter_prefix(at)), &folder.digest);
         found.extend(ADAPTER.into_iter().filter_map(named));
     }
@@ -139,11 +139,4 @@ impl<'a> Folder<'a> {
 
 fn json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-fn short(digest: &str) -> String {
-    match (digest.get(..4), digest.get(4..8)) {
-        (Some(left), Some(right)) => format!("{left}·{right}"),
-        _ => digest.to_owned(),
-    }
 }

@@ -67,7 +67,7 @@ impl System {
                         run: Some(run.summary.id.clone()),
                         step: Some(checkpoint.step),
                     },
-                    name: format!("{}, step {}", run.summary.name, checkpoint.step),
+                    name: run.summary.name.clone(),
                     kind: "run".to_owned(),
                     template: run.spec.template.clone(),
                     suggestion: run.suggestion.clone(),

@@ -210,23 +210,9 @@ pub fn generation_eos(folder: &Path) -> Vec<u32> {
     model::config::generation_eos(&std::fs::read(folder.join("generation_config.json")).unwrap_or_default())
 }
 
-/// The first eight digits of a digest as people read them: `9f2c·41ab`.
-pub fn short_digest(digest: &str) -> String {
-    match (digest.get(..4), digest.get(4..8)) {
-        (Some(left), Some(right)) => format!("{left}·{right}"),
-        _ => digest.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_digest_is_shown_in_two_groups() {
-        assert_eq!(short_digest("9f2c41ab77d0"), "9f2c·41ab");
-        assert_eq!(short_digest("9f2"), "9f2");
-    }
 
     #[test]
     fn shards_must_lie_beside_their_index() {

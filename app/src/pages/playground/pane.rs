@@ -9,7 +9,7 @@ use super::place::{Place, PlaceSwitch};
 use crate::browser::value_of;
 use crate::chat::{Phase, Talk};
 use crate::components::transcript::Transcript;
-use crate::words::{fill, words};
+use crate::words::{fill, voice_name, words};
 
 /// A pane's state.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
             let value = key(&voice.target);
             let own = value.clone();
             let selected = move || pane.voice.with(|chosen| *chosen == own);
-            view! { <option value=value selected=selected>{voice.name}</option> }
+            view! { <option value=value selected=selected>{voice_name(&voice)}</option> }
         })
         .collect_view();
     let is_run = move || pane.voice.with(|chosen| chosen.contains("\"run\":\""));
@@ -62,8 +62,7 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
         _ if is_run() => ("chip ok", w.trained),
         _ => ("chip", w.base),
     };
-    let digest =
-        move || answer().and_then(|a| a.digest).map(|d| fill(w.digest, &[&short(&d)])).unwrap_or_default();
+    let digest = move || answer().and_then(|a| a.digest).map(|d| fill(w.digest, &[&d])).unwrap_or_default();
     let speed = move || {
         answer().and_then(|a| a.speed).map(|s| fill(w.speed, &[&format!("{s:.0}")])).unwrap_or_default()
     };
@@ -88,27 +87,4 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
         </section>
     }
     .into_any()
-}
-
-/// Long hex runs shortened to four and four digits, whatever stands between them.
-fn short(digest: &str) -> String {
-    digest
-        .split(' ')
-        .map(|part| {
-            let hex = part.len() > 12 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if hex { crate::words::amounts::digest(part) } else { part.to_owned() }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_with_an_adapter_is_shortened_in_both_parts() {
-        assert_eq!(short("9f2c41abdd0011 + lora 77d0e3c8aa0011"), "9f2c·41ab + lora 77d0·e3c8");
-        assert_eq!(short("9f2c41ab…"), "9f2c41ab…");
-    }
 }

@@ -1,5 +1,6 @@
 //! What stands beside and below the chart.
 
+use contract::model::short_digest;
 use contract::params::PARAMS;
 use contract::run::RunView;
 use contract::spec::CheckpointRef;
@@ -9,7 +10,7 @@ use leptos::prelude::*;
 use crate::components::log_view::LogView;
 use crate::feed::Feed;
 use crate::ports::run_log;
-use crate::words::amounts::{digest, loss, num, rate, size, weights};
+use crate::words::amounts::{loss, num, rate, size, weights};
 use crate::words::{fill, words};
 
 /// The numbers of the last step.
@@ -58,7 +59,7 @@ pub(crate) fn Checkpoints(feed: RwSignal<Feed>, run: RunId) -> impl IntoView {
                     <li>
                         <a class="link" href=href>{fill(w.step_n, &[&num(checkpoint.step)])}</a>
                         {checkpoint.best.then(|| view! { <span class="chip ok">{w.best}</span> })}
-                        <span class="tiny mono" title=checkpoint.digest.clone()>{digest(&checkpoint.digest)}</span>
+                        <span class="tiny mono" title=checkpoint.digest.clone()>{short_digest(&checkpoint.digest)}</span>
                         <span class="num grow">{loss(checkpoint.eval_loss)}</span>
                     </li>
                 }

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::forms::state::Form;
-use crate::words::{field_text, words};
+use crate::words::{field_text, voice_name, words};
 
 /// `RUN:STEP` of a checkpoint, as a draft names it.
 fn key(voice: &Voice) -> Option<String> {
@@ -21,7 +21,7 @@ fn on_model(voices: &[Voice], model: &str, wanted: fn(Stage) -> bool) -> Vec<(St
         .iter()
         .filter(|voice| ModelId::parse(model).is_some_and(|model| voice.target.model == model))
         .filter(|voice| voice.stage.is_some_and(wanted))
-        .filter_map(|voice| Some((key(voice)?, voice.name.clone())))
+        .filter_map(|voice| Some((key(voice)?, voice_name(voice))))
         .collect()
 }
 
@@ -108,7 +108,7 @@ mod tests {
                 run: Some(RunId("r1".to_owned())),
                 step: Some(step),
             },
-            name: format!("run, step {step}"),
+            name: "run".to_owned(),
             kind: "run".to_owned(),
             template: String::new(),
             suggestion: None,

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use contract::checkpoint::Manifest;
-use contract::model::ModelFacts;
+use contract::model::{ModelFacts, short_digest};
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::arch::LoadOptions;
@@ -16,7 +16,7 @@ use speech::Speaker;
 
 use crate::chain::{self, whole_first};
 use crate::device;
-use crate::facts::{self, short_digest};
+use crate::facts;
 
 /// Loads a base model and the checkpoints on top of it, in order: a whole model that stands first takes the base's place,
 /// adapters are merged but for the last.
