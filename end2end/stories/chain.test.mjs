@@ -24,10 +24,13 @@ async function start(goal, { dataset, values = {}, full = false }) {
   await page.getByRole("radio", { name: goal }).check();
   if (full) await page.getByRole("radio", { name: /Every weight/ }).check();
   await page.getByLabel("Dataset", { exact: true }).selectOption(dataset.id);
+  const template = page.locator("select#template");
+  if (await template.count()) await template.selectOption("vanilla");
   for (const [label, value] of Object.entries(values)) {
-    const field = page.getByLabel(label, { exact: true });
+    const field = page.getByLabel(new RegExp(`^${label}( |$)`)).first();
     if (!(await field.isVisible())) await advanced().click();
-    await field.fill(value);
+    if (await field.evaluate(({ tagName }) => tagName === "SELECT")) await field.selectOption(value);
+    else await field.fill(value);
   }
   await page.getByRole("button", { name: "Start the run" }).click();
   await page.waitForURL(/\/runs\/[0-9a-f-]{8,}$/);
@@ -42,20 +45,21 @@ async function goOn() {
   assert.match(await page.getByLabel("Starts from").inputValue(), /^[0-9a-f-]+:\d+$/, "the checkpoint is chosen");
 }
 
+const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 const metric = (view, name) => view.events.map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ metrics }) => metrics?.[name]).filter((value) => value !== undefined);
 
 test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
-  const read = await start(/plain text/, { dataset: story, full: true, values: { "Rounds (epochs)": "2", "Learning rate": "1e-3" } });
+  const read = await start(/plain text/, { dataset: story, full: true, values: { Rounds: "2", "Learning rate": "1e-3" } });
   assert.equal(read.summary.stage, "pt");
   await page.getByText("perplexity").first().waitFor();
 
   await goOn();
-  const taught = await start(/Teach it to answer/, { dataset: answers, values: { "Rounds (epochs)": "2", "Learning rate": "2e-3" } });
+  const taught = await start(/Teach it to answer/, { dataset: answers, full: true, values: { Rounds: "25", "Learning rate": "2e-3" } });
   assert.deepEqual(taught.adapters.map(({ run }) => run), [read.summary.id]);
   const taughtPage = page.url();
 
   await goOn();
-  const judge = await start(/Teach it to judge/, { dataset: pairs, values: { "Rounds (epochs)": "4", "Learning rate": "2e-3" } });
+  const judge = await start(/Teach it to judge/, { dataset: pairs, values: { Rounds: "12", "Learning rate": "2e-3" } });
   assert.equal(judge.adapters.at(-1).run, taught.summary.id, "the judge stands on the taught model");
   assert.ok(metric(judge, "accuracy").length > 0);
   await page.getByRole("region", { name: "Came from" }).getByRole("link", { name: /step \d+/ }).first().waitFor();
@@ -69,8 +73,14 @@ test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
   assert.equal((await server.call("list_runs")).length, 3, "without a judge nothing starts");
   const judges = page.getByLabel("Reward model", { exact: true });
   await judges.selectOption({ label: `${judge.summary.name}, step ${judge.summary.step}` });
-  const practised = await start(/Let it practise/, { dataset: answers, values: { "Stop after steps": "4" } });
-  assert.ok(metric(practised, "reward").length > 0 && metric(practised, "kl").length > 0, "reward and KL are told");
+  const values = {
+    Rounds: "100", "Stop after": "60", "Learning rate": "1e-3", "Learning rate over time": "constant", "Rows at once": "12", "Batches a step": "2",
+    "Longest answer": "16", "Passes over each batch of answers": "4", "KL penalty at the start": "0.01", "Weight of the value loss": "1",
+  };
+  const practised = await start(/Let it practise/, { dataset: pairs, values });
+  const [rewards, kl] = [metric(practised, "reward"), metric(practised, "kl")];
+  assert.equal(kl.length, 60, "KL is told");
+  assert.ok(mean(rewards.slice(-10)) > mean(rewards.slice(0, 10)) + 0.5, `the reward rises: ${rewards.map((one) => one.toFixed(2))}`);
   await page.getByRole("region", { name: "Numbers of this stage" }).getByText("reward").first().waitFor();
   await page.getByText(/Judged by/).waitFor();
   assert.deepEqual(await violations(page), []);
