@@ -27,7 +27,7 @@ async function start(goal, { dataset, values = {}, full = false }) {
   const template = page.locator("select#template");
   if (await template.count()) await template.selectOption("vanilla");
   for (const [label, value] of Object.entries(values)) {
-    const field = page.getByLabel(new RegExp(`^${label}( |$)`)).first();
+    const field = page.getByLabel(label, { exact: true });
     if (!(await field.isVisible())) await advanced().click();
     if (await field.evaluate(({ tagName }) => tagName === "SELECT")) await field.selectOption(value);
     else await field.fill(value);
@@ -49,17 +49,17 @@ const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / num
 const metric = (view, name) => view.events.map(({ event }) => event.what).filter(({ kind }) => kind === "step").map(({ metrics }) => metrics?.[name]).filter((value) => value !== undefined);
 
 test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
-  const read = await start(/plain text/, { dataset: story, full: true, values: { Rounds: "2", "Learning rate": "1e-3" } });
+  const read = await start(/plain text/, { dataset: story, full: true, values: { "Rounds (epochs)": "2", "Learning rate": "1e-3" } });
   assert.equal(read.summary.stage, "pt");
   await page.getByText("perplexity").first().waitFor();
 
   await goOn();
-  const taught = await start(/Teach it to answer/, { dataset: answers, full: true, values: { Rounds: "25", "Learning rate": "2e-3" } });
+  const taught = await start(/Teach it to answer/, { dataset: answers, full: true, values: { "Rounds (epochs)": "25", "Learning rate": "2e-3" } });
   assert.deepEqual(taught.adapters.map(({ run }) => run), [read.summary.id]);
   const taughtPage = page.url();
 
   await goOn();
-  const judge = await start(/Teach it to judge/, { dataset: pairs, values: { Rounds: "12", "Learning rate": "2e-3" } });
+  const judge = await start(/Teach it to judge/, { dataset: pairs, values: { "Rounds (epochs)": "12", "Learning rate": "2e-3" } });
   assert.equal(judge.adapters.at(-1).run, taught.summary.id, "the judge stands on the taught model");
   assert.ok(metric(judge, "accuracy").length > 0);
   await page.getByRole("region", { name: "Came from" }).getByRole("link", { name: /step \d+/ }).first().waitFor();
@@ -74,8 +74,8 @@ test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
   const judges = page.getByLabel("Reward model", { exact: true });
   await judges.selectOption({ label: `${judge.summary.name}, step ${judge.summary.step}` });
   const values = {
-    Rounds: "100", "Stop after": "60", "Learning rate": "1e-3", "Learning rate over time": "constant", "Rows at once": "12", "Batches a step": "2",
-    "Longest answer": "16", "Passes over each batch of answers": "4", "KL penalty at the start": "0.01", "Weight of the value loss": "1",
+    "Rounds (epochs)": "100", "Stop after steps": "60", "Learning rate": "1e-3", "Learning rate over time": "constant", "Rows at once (batch size) rows": "12",
+    "Batches a step (accumulation)": "2", "Longest answer tokens": "16", "Passes over each batch of answers": "4", "KL penalty at the start": "0.01", "Weight of the value loss": "1",
   };
   const practised = await start(/Let it practise/, { dataset: pairs, values });
   const [rewards, kl] = [metric(practised, "reward"), metric(practised, "kl")];
