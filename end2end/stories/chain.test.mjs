@@ -54,7 +54,7 @@ test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
   await page.getByText("perplexity").first().waitFor();
 
   await goOn();
-  const taught = await start(/Teach it to answer/, { dataset: answers, full: true, values: { "Rounds (epochs)": "25", "Learning rate": "2e-3" } });
+  const taught = await start(/Teach it to answer/, { dataset: answers, values: { "Rounds (epochs)": "25", "Learning rate": "2e-3" } });
   assert.deepEqual(taught.adapters.map(({ run }) => run), [read.summary.id]);
   const taughtPage = page.url();
 
