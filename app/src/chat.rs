@@ -74,6 +74,13 @@ pub(crate) struct Turn {
     pub(crate) answer: Answer,
 }
 
+impl Turn {
+    /// Whether its answer is still being given.
+    fn goes_on(&self) -> bool {
+        self.answer.phase != Phase::Over
+    }
+}
+
 /// The messages of a request: answered turns, then the question.
 fn messages(past: &[Turn], question: &str) -> Vec<ChatMessage> {
     let say = |role: &str, content: &str| ChatMessage { role: role.to_owned(), content: content.to_owned() };
@@ -111,7 +118,7 @@ impl Talk {
 
     /// Whether an answer is being given.
     pub(crate) fn busy(self) -> bool {
-        self.current.with(|turn| turn.as_ref().is_some_and(|turn| turn.answer.phase != Phase::Over))
+        self.current.with(|turn| turn.as_ref().is_some_and(Turn::goes_on))
     }
 
     /// Asks; the answer grows in [`Talk::current`].
@@ -196,16 +203,14 @@ impl Talk {
 
     /// Ends an answer that is being given.
     fn end(self, how: impl FnOnce(&mut Answer)) {
-        let speaking =
-            |turn: &Option<Turn>| turn.as_ref().is_some_and(|turn| turn.answer.phase != Phase::Over);
-        if self.current.try_with_untracked(speaking) != Some(true) {
-            return;
-        }
-        self.current.try_update(|turn| {
+        self.current.try_maybe_update(|turn| {
+            let turn = turn.as_mut().filter(|turn| turn.goes_on());
+            let spoken = turn.is_some();
             if let Some(turn) = turn {
                 turn.answer.phase = Phase::Over;
                 how(&mut turn.answer);
             }
+            (spoken, ())
         });
     }
 

@@ -181,6 +181,11 @@ pub fn short_digest(digest: &str) -> String {
     }
 }
 
+/// What weights are called once an adapter lies on them: `9f2c·41ab + lora 77d0·e3c8`.
+pub fn with_adapter(weights: &str, adapter_digest: &str) -> String {
+    format!("{weights} + lora {}", short_digest(adapter_digest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use contract::carry::{MOST_BYTES, Parcel, ParcelFile, adapter_prefix};
 use contract::chat::{ChatRequest, ChatTarget};
 use contract::checkpoint::{FileEntry, Manifest};
 use contract::generation::GenerationSettings;
-use contract::model::{ModelFacts, short_digest};
+use contract::model::{ModelFacts, short_digest, with_adapter};
 use rundir::chain::is_whole;
 use serde::de::DeserializeOwned;
 
@@ -99,7 +99,7 @@ fn collect(weights: &Weights) -> Result<Collected, Problem> {
     let mut digest = short_digest(&source.digest);
     for (at, path) in weights.chain.iter().skip(usize::from(whole.is_some())).enumerate() {
         let folder = Folder::read(path);
-        digest = format!("{digest} + lora {}", short_digest(&folder.digest));
+        digest = with_adapter(&digest, &folder.digest);
         let named = |name| folder.find(name, &format!("{}{name}", adapter_prefix(at)), &folder.digest);
         found.extend(ADAPTER.into_iter().filter_map(named));
     }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use contract::checkpoint::Manifest;
-use contract::model::{ModelFacts, short_digest};
+use contract::model::{ModelFacts, short_digest, with_adapter};
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::arch::LoadOptions;
@@ -25,7 +25,7 @@ pub(super) fn load(folder: &Path, chain: &[&Path]) -> Result<Speaker, Problem> {
     let mut digest = short_digest(&digest_of(whole.unwrap_or(folder))?);
     for adapter in &chain[usize::from(whole.is_some())..] {
         let lora = json::<Manifest>(&adapter.join("manifest.json")).map_or_else(String::new, |m| m.digest);
-        digest = format!("{digest} + lora {}", short_digest(&lora));
+        digest = with_adapter(&digest, &lora);
     }
     let tokenizer_folder = whole.filter(|path| path.join("tokenizer.json").exists()).unwrap_or(folder);
     let tokenizer = ModelTokenizer::load(tokenizer_folder)?;

@@ -64,8 +64,8 @@ pub(super) fn open(
     // Before preparation begins, for the two would take turns on the same cores.
     let count = window.filter(|_| !found).map(|_| job.count()).transpose()?;
     let store = Arc::new(kept.map_or_else(|| Prepared::start(folder, &key, job.clone()), Ok)?);
-    let (rows, dropped, first) = match (window.zip(count), store.summary().filter(|_| found)) {
-        (Some((window, count)), _) => {
+    let (rows, dropped, first) = match (window, count, store.summary()) {
+        (Some(window), Some(count), _) => {
             say(format!(
                 "{} of {} rows can teach; they are prepared beside training.",
                 count.usable, count.rows
@@ -74,10 +74,8 @@ pub(super) fn open(
             (count.usable, count.rows - count.usable, count.first_dropped)
         }
         // What the template refused counts here as well, for so it does while that is not known yet.
-        (None, Some(all)) if window.is_some() => {
-            (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped)
-        }
-        (None, _) => {
+        (Some(_), None, Some(all)) => (all.examples + all.refused_rows, all.dropped_rows, all.first_dropped),
+        _ => {
             let told = &mut |progress| say(progress_line(progress));
             let all = store.wait_telling(EVERY, told)?;
             (all.examples, all.dropped_rows, all.first_dropped)

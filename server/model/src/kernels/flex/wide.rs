@@ -4,14 +4,14 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::by_rows;
 use super::tiles::{Band, TALL, columns, group, pack};
+use super::{ROWS_PER_TASK, by_rows};
 use crate::weights::Blocks;
 
 /// Numbers of a weight that one task holds as f32 (256 KB).
 const HELD: usize = 1 << 16;
-/// Numbers of a weight that lie in memory as f32 at a time (4 MB).
-const PANEL: usize = 1 << 20;
+/// Numbers of a weight that lie in memory as f32 at a time (1 MB: it stays in the second cache).
+const PANEL: usize = 1 << 18;
 /// Rows of a weight packed together on the way back.
 const DEPTH: usize = 128;
 /// Rows of the result that one task of the way back fills, at most.
@@ -52,24 +52,31 @@ pub(super) fn affine(x: &[f32], w: Source, inner: usize, outer: usize) -> Vec<f3
     let (arch, columns) = (Arch::new(), columns());
     let packed = pack(x, inner, columns);
     let rows_at_once = (HELD / inner / TALL).clamp(1, 8) * TALL;
-    // One row per output, turned at the end.
-    let mut turned = vec![0.0; outer * n];
-    let parts = turned.par_chunks_mut(rows_at_once * n).enumerate();
-    parts.for_each_init(Default::default, |(scratch, sums): &mut (Vec<f32>, Vec<f32>), (i, out)| {
-        let rows = out.len() / n;
-        let a = w.rows(i * rows_at_once, rows, inner, scratch);
-        for (j, b) in packed.chunks_exact(columns * inner).enumerate() {
-            sums.clear();
-            sums.resize(rows * columns, 0.0);
-            arch.dispatch(Band { a, stride: inner, inner, b, sums });
-            let first = j * columns;
-            let width = columns.min(n - first);
-            for (out, sums) in out.chunks_exact_mut(n).zip(sums.chunks_exact(columns)) {
-                out[first..first + width].copy_from_slice(&sums[..width]);
+    let panel_rows = (PANEL / n / rows_at_once).max(1) * rows_at_once;
+    let mut out = vec![0.0; n * outer];
+    // One row per output, turned while it is near.
+    let mut panel = vec![0.0; panel_rows.min(outer) * n];
+    for first in (0..outer).step_by(panel_rows) {
+        let panel = &mut panel[..panel_rows.min(outer - first) * n];
+        let parts = panel.par_chunks_mut(rows_at_once * n).enumerate();
+        parts.for_each_init(Default::default, |(scratch, sums): &mut (Vec<f32>, Vec<f32>), (i, out)| {
+            let rows = out.len() / n;
+            let a = w.rows(first + i * rows_at_once, rows, inner, scratch);
+            for (j, b) in packed.chunks_exact(columns * inner).enumerate() {
+                sums.clear();
+                sums.resize(rows * columns, 0.0);
+                arch.dispatch(Band { a, stride: inner, inner, b, sums });
+                let first = j * columns;
+                let width = columns.min(n - first);
+                for (out, sums) in out.chunks_exact_mut(n).zip(sums.chunks_exact(columns)) {
+                    out[first..first + width].copy_from_slice(&sums[..width]);
+                }
             }
-        }
-    });
-    transposed(&turned, outer, n)
+        });
+        let parts = out.par_chunks_mut(ROWS_PER_TASK * outer).enumerate();
+        parts.for_each(|(i, out)| turn(panel, n, i * ROWS_PER_TASK, out, outer, first));
+    }
+    out
 }
 
 /// `a W`: a `[n, outer]`, W `[outer, inner]`.
@@ -118,13 +125,16 @@ pub(super) fn product(a: &[f32], w: Source, outer: usize, inner: usize) -> Vec<f
 
 /// `a [rows, cols]` turned into `[cols, rows]`.
 pub(super) fn transposed(a: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    by_rows(cols, rows, |first, out| {
-        for (i, a) in a.chunks_exact(cols).enumerate() {
-            for (out, value) in out.chunks_exact_mut(rows).zip(&a[first..]) {
-                out[i] = *value;
-            }
+    by_rows(cols, rows, |from, out| turn(a, cols, from, out, rows, 0))
+}
+
+/// Writes the columns of `a [.., cols]` from `from` on as the rows of `out [.., width]`, each from `at` on.
+fn turn(a: &[f32], cols: usize, from: usize, out: &mut [f32], width: usize, at: usize) {
+    for (i, a) in a.chunks_exact(cols).enumerate() {
+        for (out, value) in out.chunks_exact_mut(width).zip(&a[from..]) {
+            out[at + i] = *value;
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -167,10 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_larger_than_a_panel_is_read_to_its_end() {
-        let (n, outer, inner) = (3, 20_000, 64);
+    fn what_is_larger_than_a_panel_is_done_to_its_end() {
+        let (n, outer, inner) = (21, 20_000, 64);
         let mut rng = Rng::new(5);
         let (a, w) = (rng.normals(n * outer, 0.1), rng.normals(outer * inner, 0.1));
         near(&product(&a, Source::Dense(&w), outer, inner), &plain(&a, &w, n, outer, inner));
+        let x = rng.normals(n * inner, 0.1);
+        let turned = transposed(&w, outer, inner);
+        near(&affine(&x, Source::Dense(&w), inner, outer), &plain(&x, &turned, n, inner, outer));
     }
 }
