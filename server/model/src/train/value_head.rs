@@ -45,6 +45,12 @@ impl<B: Kernels> ValueHead<B> {
         Self::of(weight, bias, dropout, device)
     }
 
+    /// A head that gives 0 everywhere (S-132): values drawn by chance would be as wide as the rewards, and
+    /// advantages little but their noise.
+    pub fn zero(width: usize, dropout: f32, device: &B::Device) -> Self {
+        Self::of(vec![0.0; width], 0.0, dropout, device)
+    }
+
     /// Reads `….summary.weight` `[1, width]` and `….summary.bias` `[1]` from a file of one head; with `prefix`,
     /// from a file of several (`default.`, `reward.`).
     ///
@@ -144,6 +150,14 @@ mod tests {
         assert_eq!(head.values(&hidden, Some(5)), head.values(&hidden, Some(5)));
         let by_hand: f32 = weight.iter().zip(0..).map(|(w, i)| w * (i as f32 / 64.0)).sum();
         assert!((plain[0] - by_hand - Cpu::to_host(&head.bias.value)[0]).abs() < 1e-5);
+    }
+
+    #[test]
+    fn s_132_the_head_of_a_new_policy_expects_nothing() {
+        let device = Default::default();
+        let head = ValueHead::<Cpu>::zero(4, 0.0, &device);
+        let hidden = Cpu::from_host(vec![3.0; 8], 2, 4, &device);
+        assert_eq!(head.values(&hidden, None), [0.0, 0.0]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) fn method<B: Kernels>(spec: &RunSpec, model: &CausalLm<B>) -> Result<
 }
 
 /// The value head of rm and ppo: in rm that of the last checkpoint (S-104), in ppo that of a policy that goes on;
-/// else a fresh one.
+/// else a fresh one, which in ppo expects nothing yet (S-132).
 pub(super) fn head<B: Kernels>(
     spec: &RunSpec,
     continues: bool,
@@ -94,6 +94,7 @@ pub(super) fn head<B: Kernels>(
     let kept = last.map(|last| Path::new(&last.folder).join(VALUE_HEAD));
     match kept.filter(|path| path.is_file()) {
         Some(path) => ValueHead::load(&path, "", width, dropout, device).map(Some).map_err(of_model),
+        None if spec.stage == Stage::Ppo => Ok(Some(ValueHead::zero(width, dropout, device))),
         None => Ok(Some(ValueHead::fresh(width, dropout, spec.hyper.seed, device))),
     }
 }
