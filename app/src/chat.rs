@@ -165,7 +165,7 @@ impl Talk {
         let over = self.current.try_update(|turn| {
             let turn = turn.as_mut()?;
             turn.answer.take(delta);
-            Some(turn.answer.phase == Phase::Over)
+            Some(!turn.goes_on())
         });
         if over.flatten() == Some(true) {
             self.hang_up();

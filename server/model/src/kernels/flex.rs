@@ -46,15 +46,20 @@ pub(super) fn mat(values: Vec<f32>, rows: usize, cols: usize) -> Mat<Flex> {
 /// Fills a `[rows, cols]` matrix in parallel, `fill(first row, chunk)` for blocks of whole rows.
 fn by_rows(rows: usize, cols: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; rows * cols];
+    fill_rows(&mut out, cols, fill);
+    out
+}
+
+/// As [`by_rows`], over what is there already.
+fn fill_rows(out: &mut [f32], cols: usize, fill: impl Fn(usize, &mut [f32]) + Sync) {
     let arch = Arch::new();
-    if rows <= ROWS_PER_TASK {
-        arch.dispatch(|| fill(0, &mut out));
+    if out.len() <= ROWS_PER_TASK * cols {
+        arch.dispatch(|| fill(0, out));
     } else {
         out.par_chunks_mut(ROWS_PER_TASK * cols)
             .enumerate()
             .for_each(|(i, chunk)| arch.dispatch(|| fill(i * ROWS_PER_TASK, chunk)));
     }
-    out
 }
 
 /// `x W^T` for few rows: every task reads a band of W once.

@@ -7,7 +7,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::math::{add_four, add_scaled, dot};
-use super::{ROWS_PER_TASK, by_rows, mat, raw, view};
+use super::{by_rows, fill_rows, mat, raw, view};
 use crate::kernels::Mat;
 
 /// Up to this width a side is small.
@@ -43,26 +43,24 @@ pub(super) fn add_product(y: Mat<Flex>, a: &Mat<Flex>, b: &Mat<Flex>) -> Mat<Fle
     let (a, b) = (view(&a), view(&b));
     let mut y = y.into_primitive().tensor().to_contiguous();
     let start = y.layout().start_offset();
-    let arch = Arch::new();
-    let rows = &mut y.storage_mut::<f32>()[start..start + n * m];
-    rows.par_chunks_mut(ROWS_PER_TASK * m).enumerate().for_each(|(i, chunk)| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (row, y) in chunk.chunks_exact_mut(m).enumerate() {
-                    let a = &a[(i * ROWS_PER_TASK + row) * r..][..r];
-                    let (fours, rest) = a.as_chunks::<4>();
-                    let (b_fours, b_rest) = b.split_at(fours.len() * 4 * m);
-                    for (a, b) in fours.iter().zip(b_fours.chunks_exact(4 * m)) {
-                        add_four(y, *a, b);
-                    }
-                    for (a, b) in rest.iter().zip(b_rest.chunks_exact(m)) {
-                        add_scaled(y, *a, b);
-                    }
+    fill_rows(
+        &mut y.storage_mut::<f32>()[start..start + n * m],
+        m,
+        #[inline(always)]
+        |first, chunk| {
+            for (row, y) in chunk.chunks_exact_mut(m).enumerate() {
+                let a = &a[(first + row) * r..][..r];
+                let (fours, rest) = a.as_chunks::<4>();
+                let (b_fours, b_rest) = b.split_at(fours.len() * 4 * m);
+                for (a, b) in fours.iter().zip(b_fours.chunks_exact(4 * m)) {
+                    add_four(y, *a, b);
                 }
-            },
-        );
-    });
+                for (a, b) in rest.iter().zip(b_rest.chunks_exact(m)) {
+                    add_scaled(y, *a, b);
+                }
+            }
+        },
+    );
     Tensor::from_primitive(TensorPrimitive::Float(y))
 }
 

@@ -5,12 +5,13 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::tiles::{Band, TALL, columns, group, pack};
-use super::{ROWS_PER_TASK, by_rows};
+use super::{by_rows, fill_rows};
 use crate::weights::Blocks;
 
 /// Numbers of a weight that one task holds as f32 (256 KB).
 const HELD: usize = 1 << 16;
-/// Numbers of a weight that lie in memory as f32 at a time (1 MB: it stays in the second cache).
+/// Numbers of a panel: of a weight as f32 on the way back, of a result that is not turned yet on the way forth
+/// (1 MB: it stays in the second cache).
 const PANEL: usize = 1 << 18;
 /// Rows of a weight packed together on the way back.
 const DEPTH: usize = 128;
@@ -66,15 +67,13 @@ pub(super) fn affine(x: &[f32], w: Source, inner: usize, outer: usize) -> Vec<f3
                 sums.clear();
                 sums.resize(rows * columns, 0.0);
                 arch.dispatch(Band { a, stride: inner, inner, b, sums });
-                let first = j * columns;
-                let width = columns.min(n - first);
+                let (from, to) = (j * columns, n.min((j + 1) * columns));
                 for (out, sums) in out.chunks_exact_mut(n).zip(sums.chunks_exact(columns)) {
-                    out[first..first + width].copy_from_slice(&sums[..width]);
+                    out[from..to].copy_from_slice(&sums[..to - from]);
                 }
             }
         });
-        let parts = out.par_chunks_mut(ROWS_PER_TASK * outer).enumerate();
-        parts.for_each(|(i, out)| turn(panel, n, i * ROWS_PER_TASK, out, outer, first));
+        fill_rows(&mut out, outer, |from, out| turn(panel, n, from, out, outer, first));
     }
     out
 }
