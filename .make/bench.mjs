@@ -6,8 +6,8 @@ import { createInterface } from "node:readline";
 
 const work = resolve(process.argv[2]);
 const worker = process.env.BURNISH_WORKER;
-// The starter model as its file has it, and the same weights as f32 (made by bench.sh).
-const [kept, dense] = [`${work}/kept`, `${work}/model`];
+// The starter model as its file has it, and the same weights as f32 (`plain` is made by bench.sh).
+const [kept, plain, dense] = [`${work}/kept`, `${work}/plain`, `${work}/model`];
 const run = `${work}/run`;
 const STEPS = 8;
 
@@ -17,8 +17,15 @@ function ended(args) {
   return done.stdout;
 }
 
-rmSync(kept, { recursive: true, force: true });
-ended(["import", process.env.BURNISH_STARTER, kept]);
+/** Imports a model as the studio does. */
+function bring(source, folder) {
+  rmSync(folder, { recursive: true, force: true });
+  ended(["import", source, folder]);
+}
+
+bring(process.env.BURNISH_STARTER, kept);
+for (const file of ["tokenizer.json", "tokenizer_config.json"]) cpSync(`${kept}/${file}`, `${plain}/${file}`);
+bring(plain, dense);
 
 /** Times LoRA steps. */
 function train(what, model) {

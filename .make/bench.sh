@@ -7,12 +7,13 @@ cd "$ROOT"
 .make/starter.sh
 export_starter
 export BURNISH_WORKER=$BIN/burnish-worker
+export MIMALLOC_PURGE_DELAY=50 # as the server starts its workers
 WORK=$BURNISH_CACHE/bench
 mkdir -p "$WORK"
-if [ ! -f "$WORK/model/model.safetensors" ]; then
+if [ ! -f "$WORK/plain/model.safetensors" ]; then
   case $BURNISH_STARTER in
-    *.gguf) "$BIN/examples/dense" "$BURNISH_STARTER" "$WORK/model" ;;
-    *) cp -r "$BURNISH_STARTER" "$WORK/model" ;;
+    *.gguf) "$BIN/examples/dense" "$BURNISH_STARTER" "$WORK/plain" ;;
+    *) cp -r "$BURNISH_STARTER" "$WORK/plain" ;;
   esac
 fi
 say "Burnish ($(nproc) cores)"

@@ -29,6 +29,15 @@ pub enum Finish {
     Cancelled,
 }
 
+/// A row of a batch: its prompt and the seed of its draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Token ids.
+    pub prompt: &'a [u32],
+    /// Takes the place of [`SamplingConfig::seed`].
+    pub seed: u64,
+}
+
 /// What became of one row of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generated {
@@ -52,10 +61,17 @@ impl<B: Kernels> Sequence<B> {
     fn newest(&self) -> u32 {
         self.history.last().copied().unwrap_or(0)
     }
+}
 
-    fn into_generated(mut self) -> Generated {
-        let tokens = self.history.split_off(self.prompt);
-        Generated { tokens, finish: self.finish.unwrap_or(Ok(Finish::Length)) }
+impl Generated {
+    fn of<B: Kernels>(row: Result<Sequence<B>>) -> Self {
+        match row {
+            Ok(mut row) => {
+                let tokens = row.history.split_off(row.prompt);
+                Self { tokens, finish: row.finish.unwrap_or(Ok(Finish::Length)) }
+            }
+            Err(error) => Self { tokens: Vec::new(), finish: Err(error) },
+        }
     }
 }
 
@@ -158,34 +174,37 @@ impl<'a, B: Kernels> Generator<'a, B> {
             real.map(|i| batch.input_ids[i] as u32).collect::<Vec<u32>>()
         };
         let prompts: Vec<Vec<u32>> = (0..batch.b).map(row).collect();
-        self.generate_rows(&prompts, config, |_, _| ControlFlow::Continue(()))
+        let asked = prompts.iter().enumerate().map(|(i, prompt)| {
+            let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
+            Asked { prompt, seed }
+        });
+        self.generate_rows(&asked.collect::<Vec<_>>(), config, |_, _| ControlFlow::Continue(()))
     }
 
     /// Generates after several prompts at a time; `on_token` gets row and token and may break that row off. A row
-    /// gives the same tokens whatever stands beside it. Fails when a prompt or a setting is wrong; a row whose scores
-    /// are no numbers fails alone.
+    /// gives the same tokens whatever stands beside it. Fails when a setting is wrong; a row whose prompt is wrong or
+    /// whose scores are no numbers fails alone.
     pub fn generate_rows(
         &self,
-        prompts: &[Vec<u32>],
+        asked: &[Asked],
         config: &SamplingConfig,
         mut on_token: impl FnMut(usize, u32) -> ControlFlow<()>,
     ) -> Result<Vec<Generated>> {
         config.check()?;
-        let mut rows = Vec::with_capacity(prompts.len());
-        for (i, prompt) in prompts.iter().enumerate() {
-            let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
-            rows.push(self.start(prompt, config.max_new_tokens, seed)?);
-        }
+        let start = |row: &Asked| self.start(row.prompt, config.max_new_tokens, row.seed);
+        let mut rows: Vec<Result<Sequence<B>>> = asked.iter().map(start).collect();
         loop {
-            let active: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].finish.is_none()).collect();
-            if active.is_empty() {
-                return Ok(rows.into_iter().map(Sequence::into_generated).collect());
+            let going = rows.iter_mut().enumerate().filter_map(|(number, row)| {
+                let row = row.as_mut().ok().filter(|row| row.finish.is_none())?;
+                Some((number, row))
+            });
+            let (numbers, mut going): (Vec<usize>, Vec<_>) = going.unzip();
+            if going.is_empty() {
+                return Ok(rows.into_iter().map(Generated::of).collect());
             }
-            let mut going: Vec<&mut Sequence<B>> =
-                rows.iter_mut().filter(|row| row.finish.is_none()).collect();
             let scores = self.step(&mut going);
-            for ((row, index), mut scores) in going.into_iter().zip(active).zip(scores) {
-                row.finish = self.advance(row, &mut scores, config, |token| on_token(index, token));
+            for ((number, row), mut scores) in numbers.into_iter().zip(going).zip(scores) {
+                row.finish = self.advance(row, &mut scores, config, |token| on_token(number, token));
             }
         }
     }

@@ -43,12 +43,12 @@ fn rows_of_a_batch_do_not_see_each_other() {
     let model = model();
     let generator = Generator::new(&model, vec![7]);
     let prompts = [vec![1, 2, 3, 4, 5], vec![6], vec![8, 9, 10]];
+    let asked: Vec<_> = prompts.iter().zip([3, 9, 5]).map(|(prompt, seed)| Asked { prompt, seed }).collect();
     for config in [SamplingConfig::greedy(12), drawn(3)] {
-        let together = generator.generate_rows(&prompts, &config, |_, _| ControlFlow::Continue(())).unwrap();
-        for (i, (prompt, row)) in prompts.iter().zip(&together).enumerate() {
-            let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
-            let alone =
-                generator.generate(prompt, &SamplingConfig { seed, ..config }, |_| ControlFlow::Continue(()));
+        let together = generator.generate_rows(&asked, &config, |_, _| ControlFlow::Continue(())).unwrap();
+        for (Asked { prompt, seed }, row) in asked.iter().zip(&together) {
+            let config = SamplingConfig { seed: *seed, ..config };
+            let alone = generator.generate(prompt, &config, |_| ControlFlow::Continue(()));
             assert_eq!(alone.unwrap(), (row.tokens.clone(), row.finish.clone().unwrap()));
         }
     }
@@ -73,9 +73,10 @@ fn s_191_scores_that_are_no_numbers_fail_their_row_only() {
     for value in [f32::NAN, f32::INFINITY] {
         let model = spoilt(bad as usize, value);
         let generator = Generator::new(&model, vec![]);
-        let rows = generator
-            .generate_rows(&[vec![1, 2], vec![3, bad]], &greedy, |_, _| ControlFlow::Continue(()))
-            .unwrap();
+        let prompts = [vec![1, 2], vec![3, bad], vec![1; 64]];
+        let asked = prompts.each_ref().map(|prompt| Asked { prompt, seed: 0 });
+        let rows = generator.generate_rows(&asked, &greedy, |_, _| ControlFlow::Continue(())).unwrap();
+        assert_eq!(rows[2].finish.clone().unwrap_err().code, "generation.prompt");
         assert_eq!((rows[0].tokens.len(), &rows[0].finish), (3, &Ok(Finish::Length)));
         let error = rows[1].finish.clone().unwrap_err();
         assert!(rows[1].tokens.is_empty() && error.code == "generation.scores", "{error}");

@@ -301,20 +301,18 @@ impl Kernels for Flex {
         let start = raw.layout().start_offset();
         let half = rotary.pairs;
         let sign = if inverse { -1.0 } else { 1.0 };
-        let values = &mut raw.storage_mut::<f32>()[start..start + n * width];
-        let arch = Arch::new();
-        values.par_chunks_mut(ROWS_PER_TASK * width).enumerate().for_each(|(i, chunk)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for (row, values) in chunk.chunks_exact_mut(width).enumerate() {
-                        let at = (i * ROWS_PER_TASK + row) * half;
-                        let (cos, sin) = (&rotary.cos[at..at + half], &rotary.sin[at..at + half]);
-                        math::rotate(values, cos, sin, sign);
-                    }
-                },
-            );
-        });
+        fill_rows(
+            &mut raw.storage_mut::<f32>()[start..start + n * width],
+            width,
+            #[inline(always)]
+            |first, chunk| {
+                for (row, values) in chunk.chunks_exact_mut(width).enumerate() {
+                    let at = (first + row) * half;
+                    let (cos, sin) = (&rotary.cos[at..at + half], &rotary.sin[at..at + half]);
+                    math::rotate(values, cos, sin, sign);
+                }
+            },
+        );
         Tensor::from_primitive(TensorPrimitive::Float(raw))
     }
 

@@ -7,7 +7,7 @@ use contract::problem::Problem;
 use corpus::template::stop::StopFilter;
 use corpus::{Encoder, ModelTokenizer};
 use model::CausalLm;
-use model::decode::Generator;
+use model::decode::{Asked, Generated, Generator};
 use model::kernels::Kernels;
 use model::sample::SamplingConfig;
 
@@ -15,12 +15,6 @@ use crate::problems::of_model;
 
 /// Longest text of a sample event, characters.
 const SHOWN: usize = 2000;
-
-/// A prompt and the seed of its draws.
-pub(super) struct Asked<'a> {
-    pub(super) prompt: &'a [u32],
-    pub(super) seed: u64,
-}
 
 /// What ends an answer: tokens, and words of several tokens.
 #[derive(Clone, Debug, Default)]
@@ -47,24 +41,32 @@ impl Stop {
     }
 }
 
-/// Draws one answer; the stop token or the tokens of the stop word, if one came, are its last.
-pub(super) fn answer<B: Kernels>(
+/// Draws answers side by side; the stop token or the tokens of the stop word, if one came, are the last of each.
+pub(super) fn draw<B: Kernels>(
     model: &CausalLm<B>,
     tokenizer: &ModelTokenizer,
-    asked: &Asked<'_>,
+    asked: &[Asked],
     config: &SamplingConfig,
     stop: &Stop,
-) -> Result<Vec<u32>, Problem> {
-    let config = SamplingConfig { seed: asked.seed, ..*config };
-    let generator = Generator::new(model, stop.ids.clone());
-    let (mut text, mut words) = (tokenizer.stream(true), StopFilter::new(&stop.words));
-    let answered = generator.generate(asked.prompt, &config, |id| {
-        if let Some(piece) = text.push(id).filter(|_| !stop.words.is_empty()) {
-            words.push(&piece);
-        }
-        if words.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    Ok(answered.map_err(of_model)?.0)
+) -> Result<Vec<Generated>, Problem> {
+    let draw = |asked: &[Asked]| {
+        let fresh = || (tokenizer.stream(true), StopFilter::new(&stop.words));
+        let mut texts: Vec<_> = asked.iter().map(|_| fresh()).collect();
+        let drawn = Generator::new(model, stop.ids.clone()).generate_rows(asked, config, |row, id| {
+            let (text, words) = &mut texts[row];
+            if let Some(piece) = text.push(id).filter(|_| !stop.words.is_empty()) {
+                words.push(&piece);
+            }
+            if words.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        drawn.map_err(of_model)
+    };
+    if asked.len() < 2 || !B::splits_batches() {
+        return draw(asked);
+    }
+    let (left, right) = asked.split_at(asked.len().div_ceil(2));
+    let (left, right) = B::pair(|| draw(left), || draw(right));
+    Ok([left?, right?].concat())
 }
 
 /// A text cut for display.

@@ -11,6 +11,7 @@ use contract::spec::RunSpec;
 use corpus::{EncodedPrompt, Encoder};
 use model::CausalLm;
 use model::arch::Mode;
+use model::decode::{Asked, Generated};
 use model::kernels::Kernels;
 use model::rng::{Rng, splitmix};
 use model::sample::SamplingConfig;
@@ -18,7 +19,7 @@ use model::train::losses::ppo::{self, AdaptiveKl, PpoConfig, Rollout, RunningMom
 use model::train::{Batch, IGNORED, Row, ValueHead, Wants, outputs};
 use rundir::chain::VALUE_HEAD;
 
-use super::answers::{self, Asked, Stop};
+use super::answers::{self, Stop};
 use super::{Recipe, Source};
 use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
@@ -100,19 +101,15 @@ impl<B: Kernels> Ppo<B> {
             max_new_tokens: ppo::response_length(self.spec.hyper.max_target_length, &mut rng),
             ..SamplingConfig::default()
         };
-        let model = learner.model();
-        let draw = |part: &[(usize, &EncodedPrompt)]| -> Result<Vec<Vec<u32>>, Problem> {
-            let one = |(at, prompt): &(usize, &EncodedPrompt)| {
-                let asked = Asked { prompt: &prompt.input_ids, seed: splitmix(seed ^ (*at as u64 + 1)) };
-                let drawn = answers::answer(model, &self.encoder.tokenizer, &asked, &config, &self.stop);
-                drawn.map(|ids| self.cleaned(ids))
-            };
-            part.iter().map(one).collect()
-        };
-        let numbered: Vec<_> = prompts.iter().enumerate().collect();
-        let (left, right) = numbered.split_at(numbered.len().div_ceil(2));
-        let (left, right) = B::pair(|| draw(left), || draw(right));
-        Ok([left?, right?].concat())
+        let asked = prompts
+            .iter()
+            .enumerate()
+            .map(|(at, prompt)| Asked { prompt: &prompt.input_ids, seed: splitmix(seed ^ (at as u64 + 1)) });
+        let asked: Vec<_> = asked.collect();
+        let tokenizer = &self.encoder.tokenizer;
+        let drawn = answers::draw(learner.model(), tokenizer, &asked, &config, &self.stop)?;
+        let one = |row: Generated| row.finish.map(|_| self.cleaned(row.tokens)).map_err(of_model);
+        drawn.into_iter().map(one).collect()
     }
 
     /// A response shorter than two tokens becomes two end tokens (S-204).

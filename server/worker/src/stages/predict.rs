@@ -6,12 +6,14 @@ use contract::event::Kind;
 use contract::problem::Problem;
 use corpus::Encoder;
 use model::CausalLm;
+use model::decode::Asked;
 use model::kernels::Kernels;
 use model::sample::SamplingConfig;
 use serde_json::json;
 
 use super::Finish;
-use super::answers::{self, Asked, Stop};
+use super::answers::{self, Stop};
+use crate::problems::of_model;
 use crate::scores;
 
 /// File of the answers, at the root of the run.
@@ -45,18 +47,24 @@ pub(super) fn run<B: Kernels>(
     };
     let stop = Stop::of(model, encoder, &end.spec.model.folder);
     let (mut lines, mut all, mut failed) = (String::new(), Vec::new(), 0_u64);
-    for (at, question) in questions.iter().enumerate() {
-        let asked = Asked { prompt: &question.prompt, seed: hyper.seed.wrapping_add(at as u64) };
-        let tokenizer = &encoder.tokenizer;
-        let prompt = tokenizer.decode(&question.prompt, false);
-        let answered = answers::answer(model, tokenizer, &asked, &config, &stop);
-        let row =
-            Answered::new(prompt, question, answered.map(|ids| stop.cut(&tokenizer.decode(&ids, true))));
-        lines.push_str(&format!("{}\n", row.line()));
-        failed += u64::from(row.problem.is_some());
-        all.push(row.scores.clone());
-        if at < SHOWN {
-            end.report.event(row.sample(end.step))?;
+    let tokenizer = &encoder.tokenizer;
+    for portion in questions.chunks(hyper.per_device_train_batch_size.max(1)) {
+        let asked = portion.iter().zip(all.len() as u64..).map(|(question, number)| Asked {
+            prompt: &question.prompt,
+            seed: hyper.seed.wrapping_add(number),
+        });
+        let asked: Vec<_> = asked.collect();
+        let drawn = answers::draw(model, tokenizer, &asked, &config, &stop)?;
+        for (question, drawn) in portion.iter().zip(drawn) {
+            let prompt = tokenizer.decode(&question.prompt, false);
+            let answer = drawn.finish.map(|_| stop.cut(&tokenizer.decode(&drawn.tokens, true)));
+            let row = Answered::new(prompt, question, answer.map_err(of_model));
+            lines.push_str(&format!("{}\n", row.line()));
+            failed += u64::from(row.problem.is_some());
+            all.push(row.scores.clone());
+            if all.len() <= SHOWN {
+                end.report.event(row.sample(end.step))?;
+            }
         }
     }
     rundir::write_atomically(&end.run.path().join(FILE), lines.as_bytes())?;

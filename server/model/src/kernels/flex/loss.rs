@@ -9,8 +9,10 @@ use super::math::exp;
 use super::{mat, raw, view};
 use crate::kernels::{CrossEntropy, Mat, Operand, Targets, Want, product_transposed};
 
-/// Most logits held at a time (64 MB).
-const BLOCK: usize = 1 << 24;
+/// Most logits held at a time (16 MB), unless these are fewer rows than [`ROWS`].
+const BLOCK: usize = 1 << 22;
+/// Rows that are worth reading the output matrix for.
+const ROWS: usize = 64;
 
 /// Sum of `e^(x - top)`, in 32 lanes; with `keep` the exponentials replace the values.
 #[inline(always)]
@@ -72,7 +74,8 @@ pub(super) fn cross_entropy(
     let mut nll = vec![0.0; n];
     let mut d_hidden = Vec::with_capacity(if want == Want::Loss { 0 } else { n * d });
     let mut d_head: Option<Mat<Flex>> = None;
-    let rows_at_once = (BLOCK / vocab).max(1);
+    // Portions of even size.
+    let rows_at_once = n.div_ceil(n.div_ceil((BLOCK / vocab).max(ROWS)).max(1)).max(1);
     for first in (0..n).step_by(rows_at_once) {
         let rows = rows_at_once.min(n - first);
         let block =
