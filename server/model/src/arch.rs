@@ -316,7 +316,7 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Feeds the next tokens of one sequence; returns their normed hidden states `[ids, d]`.
     pub fn forward_cached(&self, ids: &[u32], cache: &mut KvCache<B>, mode: Mode) -> Mat<B> {
-        self.feed(ids, &[Segment { start: 0, len: ids.len() }], &mut [cache], mode)
+        B::together(|| self.feed(ids, &[Segment { start: 0, len: ids.len() }], &mut [cache], mode))
     }
 
     /// Feeds the next tokens of several sequences, one segment and one cache for each.
@@ -343,8 +343,10 @@ impl<B: Kernels> CausalLm<B> {
     /// Feeds one token to each of several sequences; returns the logits after each.
     pub fn next_logits_of(&self, ids: &[u32], caches: &mut [&mut KvCache<B>], mode: Mode) -> Vec<Vec<f32>> {
         let segments: Vec<Segment> = (0..ids.len()).map(|start| Segment { start, len: 1 }).collect();
-        let hidden = self.feed(ids, &segments, caches, mode);
-        let logits = B::to_host(&self.logits_in(&hidden, mode));
+        let logits = B::together(|| {
+            let hidden = self.feed(ids, &segments, caches, mode);
+            B::to_host(&self.logits_in(&hidden, mode))
+        });
         logits.chunks(self.config.vocab_size).map(<[f32]>::to_vec).collect()
     }
 

@@ -166,6 +166,11 @@ pub trait Kernels: Backend {
     /// Whether two halves of a batch are to be computed side by side by [`Kernels::pair`].
     fn splits_batches() -> bool;
 
+    /// Does work of many small parallel parts where threads for these are at hand, and not asleep.
+    fn together<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        work()
+    }
+
     /// `x W^T + bias`: x `[n, in]`, w `[out, in]`, bias `[1, out]`.
     fn affine(x: &Mat<Self>, w: &Mat<Self>, bias: Option<&Mat<Self>>) -> Mat<Self>;
 

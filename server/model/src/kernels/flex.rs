@@ -119,6 +119,12 @@ impl Kernels for Flex {
         cfg!(feature = "threads") && rayon::current_num_threads() > 1
     }
 
+    // From outside the pool every product would wake one of its threads and wait for it.
+    #[cfg(feature = "threads")]
+    fn together<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        rayon::scope(|_| work())
+    }
+
     fn affine(x: &Mat<Flex>, w: &Mat<Flex>, bias: Option<&Mat<Flex>>) -> Mat<Flex> {
         let [n, inner] = x.dims();
         let outer = w.dims()[0];

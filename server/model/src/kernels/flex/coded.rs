@@ -25,6 +25,9 @@ const ALONE: usize = 1 << 17;
 /// Numbers of a weight that one task reads.
 const TASK: usize = 1 << 16;
 
+/// Rows of a weight read side by side.
+const STREAMS: usize = 2;
+
 /// Steps of the second codes in one of the first.
 const STEPS: f32 = 65_534.0;
 
@@ -137,7 +140,8 @@ fn dots<const BYTES: usize, const N: usize, S: Stored<BYTES>, M: Machine>(
     std::array::from_fn(|n| machine.total(sums[n]) + rest[n])
 }
 
-/// Fills `out` `[rows, n]` from rows of a weight, two at a time.
+/// Fills `out` `[rows, n]` from rows of a weight, [`STREAMS`] at a time. These lie far apart, so that each is a stream
+/// the machine reads ahead in.
 #[inline(always)]
 fn fill_on<const BYTES: usize, S: Stored<BYTES>, M: Machine>(
     machine: M,
@@ -146,16 +150,21 @@ fn fill_on<const BYTES: usize, S: Stored<BYTES>, M: Machine>(
     x: &[Vec<Codes>],
     out: &mut [f32],
 ) {
-    let blocks = bytes.as_chunks::<BYTES>().0;
-    for (out, rows) in out.chunks_mut(2 * x.len()).zip(blocks.chunks(2 * per_row)) {
-        let (first, second) = rows.split_at(per_row);
-        for (n, x) in x.iter().enumerate() {
-            if second.is_empty() {
-                [out[n]] = dots::<BYTES, 1, S, M>(machine, [first], x);
-            } else {
-                let found = dots::<BYTES, 2, S, M>(machine, [first, second], x);
-                (out[n], out[out.len() / 2 + n]) = (found[0], found[1]);
+    let (blocks, n) = (bytes.as_chunks::<BYTES>().0, x.len());
+    let apart = blocks.len() / per_row / STREAMS;
+    for row in 0..apart {
+        let at: [usize; STREAMS] = std::array::from_fn(|stream| stream * apart + row);
+        let rows = at.map(|row| &blocks[row * per_row..][..per_row]);
+        for (i, x) in x.iter().enumerate() {
+            for (row, found) in at.iter().zip(dots::<BYTES, STREAMS, S, M>(machine, rows, x)) {
+                out[row * n + i] = found;
             }
+        }
+    }
+    let done = STREAMS * apart;
+    for (row, out) in blocks[done * per_row..].chunks(per_row).zip(out[done * n..].chunks_mut(n)) {
+        for (y, x) in out.iter_mut().zip(x) {
+            [*y] = dots::<BYTES, 1, S, M>(machine, [row], x);
         }
     }
 }
@@ -201,8 +210,7 @@ pub(super) fn product(x: &[f32], w: &Blocks) -> Option<Vec<f32>> {
     if outer * inner < ALONE {
         fill(bytes, per_row, &rows, &mut out);
     } else {
-        // An even number of rows, for they are read in pairs.
-        let at_once = (TASK / inner).max(16).next_multiple_of(2);
+        let at_once = (TASK / inner).max(16).next_multiple_of(STREAMS);
         let tasks = out.par_chunks_mut(at_once * n).zip(bytes.par_chunks(at_once * row_bytes));
         tasks.for_each(|(out, bytes)| fill(bytes, per_row, &rows, out));
     }
