@@ -51,6 +51,15 @@ fn rows_of_a_batch_do_not_see_each_other() {
             let alone = generator.generate(prompt, &config, |_| ControlFlow::Continue(()));
             assert_eq!(alone.unwrap(), (row.tokens.clone(), row.finish.clone().unwrap()));
         }
+        let unlabelled = |prompt: &Vec<u32>| (prompt.clone(), vec![-100; prompt.len()]);
+        let batch = Batch::from_rows(&prompts.each_ref().map(unlabelled), 0);
+        let rows = generator.generate_batch(&batch, &config).unwrap();
+        for (i, (prompt, row)) in prompts.iter().zip(rows).enumerate() {
+            let seed = if i == 0 { config.seed } else { splitmix(config.seed ^ i as u64) };
+            let config = SamplingConfig { seed, ..config };
+            let alone = generator.generate(prompt, &config, |_| ControlFlow::Continue(()));
+            assert_eq!(alone.unwrap(), (row.tokens, row.finish.unwrap()));
+        }
     }
 }
 

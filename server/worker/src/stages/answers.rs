@@ -49,12 +49,14 @@ pub(super) fn draw<B: Kernels>(
     config: &SamplingConfig,
     stop: &Stop,
 ) -> Result<Vec<Generated>, Problem> {
-    let draw = |asked: &[Asked]| {
+    let part = |asked: &[Asked]| {
         let fresh = || (tokenizer.stream(true), StopFilter::new(&stop.words));
         let mut texts: Vec<_> = asked.iter().map(|_| fresh()).collect();
         let drawn = Generator::new(model, stop.ids.clone()).generate_rows(asked, config, |row, id| {
             let (text, words) = &mut texts[row];
-            if let Some(piece) = text.push(id).filter(|_| !stop.words.is_empty()) {
+            if !stop.words.is_empty()
+                && let Some(piece) = text.push(id)
+            {
                 words.push(&piece);
             }
             if words.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -62,10 +64,10 @@ pub(super) fn draw<B: Kernels>(
         drawn.map_err(of_model)
     };
     if asked.len() < 2 || !B::splits_batches() {
-        return draw(asked);
+        return part(asked);
     }
     let (left, right) = asked.split_at(asked.len().div_ceil(2));
-    let (left, right) = B::pair(|| draw(left), || draw(right));
+    let (left, right) = B::pair(|| part(left), || part(right));
     Ok([left?, right?].concat())
 }
 

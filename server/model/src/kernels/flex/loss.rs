@@ -74,8 +74,8 @@ pub(super) fn cross_entropy(
     let mut nll = vec![0.0; n];
     let mut d_hidden = Vec::with_capacity(if want == Want::Loss { 0 } else { n * d });
     let mut d_head: Option<Mat<Flex>> = None;
-    // Portions of even size.
-    let rows_at_once = n.div_ceil(n.div_ceil((BLOCK / vocab).max(ROWS)).max(1)).max(1);
+    let portions = n.div_ceil((BLOCK / vocab).max(ROWS)).max(1);
+    let rows_at_once = n.div_ceil(portions).max(1);
     for first in (0..n).step_by(rows_at_once) {
         let rows = rows_at_once.min(n - first);
         let block =
