@@ -30,7 +30,8 @@ test("a killed worker is noticed, explained and resumed", { timeout: 300_000 }, 
   await page.getByText(failed.problem.message).first().waitFor();
   await shot(page, "run-failed");
 
-  await page.getByRole("button", { name: "Resume" }).click();
+  // Until the server has taken it, the run is still the failed one.
+  await Promise.all([page.waitForResponse(/\/api\/resume_run/), page.getByRole("button", { name: "Resume" }).click()]);
   const view = await server.reaches(id, ["finished"], 180_000);
   assert.equal(view.attempt, 2);
   assert.equal(view.summary.step, 120);
