@@ -18,6 +18,9 @@ if [ ! -f "$WORK/plain/model.safetensors" ]; then
 fi
 say "Burnish ($(nproc) cores)"
 node .make/bench.mjs "$WORK"
+say "What a run takes, foreseen by measured: eight drawn settings, on an otherwise idle machine"
+rm -rf "$WORK/foresee"
+"$BIN/examples/foresee" "$BURNISH_WORKER" "$WORK/foresee" "${BENCH_SEED:-1}" 8
 say "Data to tokens: health pass and preparation"
 "$BIN/examples/data_speed" "$WORK/model" "$WORK" "${BENCH_ROWS:-200000}"
 

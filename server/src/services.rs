@@ -11,6 +11,7 @@ pub mod launch;
 pub mod models;
 pub mod preview;
 pub mod registry;
+pub mod room;
 pub mod rows;
 pub mod runs;
 pub mod system;

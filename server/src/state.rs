@@ -61,6 +61,8 @@ pub struct Inner {
     pub edits: Semaphore,
     /// Devices of the worker, asked once.
     pub devices: OnceCell<Vec<String>>,
+    /// Floating-point operations a second of the machine, timed once; `None` where that failed.
+    pub speed: OnceCell<Option<f64>>,
     /// How busy the cores are.
     pub cpu: CpuMeter,
     /// Cancelled when the server is to stop.
@@ -112,6 +114,7 @@ impl AppState {
             counting: Semaphore::new(1),
             edits: Semaphore::new(1),
             devices: OnceCell::new(),
+            speed: OnceCell::new(),
             cpu: CpuMeter::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -127,6 +130,7 @@ impl AppState {
         let state = self.clone();
         self.tasks.spawn(async move {
             crate::services::system::devices(&state).await;
+            crate::services::system::speed(&state).await;
         });
         Ok(())
     }

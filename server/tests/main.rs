@@ -81,6 +81,24 @@ async fn ordinals(state: &AppState, run: &str, from: u64, count: usize) -> Vec<u
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_machine_is_timed_once_and_its_best_time_is_kept() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    assert_eq!(call(&state, "read_system", "{}").await["speed"], serde_json::Value::Null, "not yet");
+    let timed = server::services::system::speed(&state).await;
+    assert_eq!(call(&state, "read_system", "{}").await["speed"].as_f64(), timed);
+    assert_eq!(timed, Some(1e11), "what the worker says");
+    let kept = state.config.data_dir.join("speed.json");
+    state.stop().await;
+    std::fs::write(&kept, "2e11").expect("written");
+    let state = AppState::open(config(place.path())).await.expect("opens again");
+    assert_eq!(server::services::system::speed(&state).await, Some(2e11), "it was busy this time");
+    std::fs::write(&kept, "what?").expect("written");
+    let state = AppState::open(config(place.path())).await.expect("opens again");
+    assert_eq!(server::services::system::speed(&state).await, Some(1e11), "a damaged file is timed anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_streams_without_gaps_stops_resumes_and_survives_a_restart() {
     let place = tempfile::tempdir().expect("a folder");
     let state = AppState::open(config(place.path())).await.expect("opens");

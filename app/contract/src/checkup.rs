@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Behaviour, PreviewRequest};
+use crate::dataset::{Behaviour, PreviewRequest, source_prefixes};
 use crate::health::{HealthReport, Progress};
 use crate::ids::{DatasetId, ModelId};
+use crate::params::Hyper;
 use crate::problem::Problem;
 use crate::stage::Stage;
 
@@ -26,9 +27,40 @@ pub struct CheckupRequest {
     /// Corrected, or as the original did it.
     #[serde(default)]
     pub behaviour: Behaviour,
+    /// System text of the run; empty: the template's own.
+    #[serde(default)]
+    pub system: String,
+    /// Whether some rows of a large dataset are enough, as they are for what a run takes.
+    #[serde(default)]
+    pub sample: bool,
 }
 
 impl CheckupRequest {
+    /// What tells the sizes of a run's rows: one request for each dataset, of some rows where it is large; `None` when
+    /// the texts before the datasets are not theirs in number. `texts`: template and system text.
+    pub fn sampling(
+        datasets: &[DatasetId],
+        model: &ModelId,
+        stage: Stage,
+        (template, system): (&str, &str),
+        hyper: &Hyper,
+    ) -> Option<Vec<Self>> {
+        let prefixes = source_prefixes(&hyper.source_prefix, datasets.len()).ok()?;
+        let one = |(dataset, prefix): (&DatasetId, Option<String>)| Self {
+            dataset: dataset.clone(),
+            model: model.clone(),
+            stage,
+            template: template.to_owned(),
+            max_source_length: hyper.max_source_length,
+            max_target_length: hyper.max_target_length,
+            behaviour: Behaviour::parse(&hyper.behaviour).unwrap_or_default(),
+            // The dataset's own system text goes before that of the run, as in training.
+            system: prefix.filter(|text| !text.is_empty()).unwrap_or_else(|| system.to_owned()),
+            sample: true,
+        };
+        Some(datasets.iter().zip(prefixes).map(one).collect())
+    }
+
     /// The same for one row.
     pub fn preview(&self, row: u64) -> PreviewRequest {
         PreviewRequest {
@@ -36,7 +68,7 @@ impl CheckupRequest {
             model: self.model.clone(),
             stage: self.stage,
             template: self.template.clone(),
-            system: String::new(),
+            system: self.system.clone(),
             max_source_length: self.max_source_length,
             max_target_length: self.max_target_length,
             behaviour: self.behaviour,

@@ -1,39 +1,55 @@
-//! What a run will take, from the shape of its model alone: weights that learn (S-107) and memory. The form shows it
-//! before launch, and the worker refuses what cannot fit into its machine by the same numbers.
+//! What a run will take, before it starts: weights that learn (S-107), memory and time. The form shows it, the server
+//! refuses to queue what cannot fit and the worker to load it, all by the same numbers.
 
-use crate::model::{ModelFacts, TensorShape};
+mod fit;
+mod learning;
+mod memory;
+mod time;
+
+use crate::model::ModelFacts;
 use crate::params::Hyper;
+use crate::sizes::{Load, Sizes};
 use crate::stage::{Stage, Tuning};
+pub use fit::{Fit, Offer, offer, refusal};
+pub use learning::Learning;
+pub use time::{Speed, seconds};
 
-/// Logits that are held at a time, numbers: the loss is taken over pieces of the vocabulary's rows.
-const LOGITS: u64 = 1 << 24;
-/// Bytes for each number that learns: gradient and both moments of AdamW.
-const LEARNING: u64 = 12;
-
-/// Weights of one kind that learn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Learning {
-    /// Their name within a block, for example `self_attn.q_proj`; else that of the part.
-    pub name: String,
-    /// Blocks they stand in; 0: they stand beside the blocks.
-    pub blocks: u64,
-    /// Numbers that learn, all blocks together.
-    pub count: u64,
+/// A run that has not started.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned<'a> {
+    /// The model.
+    pub facts: &'a ModelFacts,
+    /// What it teaches.
+    pub stage: Stage,
+    /// What learns.
+    pub tuning: Tuning,
+    /// Settings.
+    pub hyper: &'a Hyper,
+    /// Sizes of the examples, of all or of some of them.
+    pub sizes: &'a Sizes,
+    /// Examples learned from in a round: rows, or blocks in pre-training.
+    pub rows: u64,
+    /// Examples held out.
+    pub held: u64,
 }
 
-/// What a run takes. Estimates; bytes.
+/// Memory a run takes at its peak. Estimates; bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// What learns, in the order of the model.
     pub learning: Vec<Learning>,
     /// All weights, adapter and value head included.
     pub parameters: u64,
+    /// The program and its tokenizer.
+    pub program_bytes: u64,
     /// Base and adapter as they lie in memory.
     pub weight_bytes: u64,
     /// Gradients and moments.
     pub optimizer_bytes: u64,
-    /// What the way back needs of the longest batch.
+    /// What the way back needs of the largest batch.
     pub activation_bytes: u64,
+    /// That batch.
+    pub load: Load,
 }
 
 impl Cost {
@@ -44,125 +60,29 @@ impl Cost {
 
     /// All memory together, bytes.
     pub fn bytes(&self) -> u64 {
-        self.weight_bytes + self.optimizer_bytes + self.activation_bytes
+        self.program_bytes + self.weight_bytes + self.optimizer_bytes + self.activation_bytes
     }
 }
 
-/// Estimates a run whose longest row has `length` tokens; `None` for a model whose shape was not noted at its import.
-pub fn estimate(
-    facts: &ModelFacts,
-    stage: Stage,
-    tuning: Tuning,
-    hyper: &Hyper,
-    length: u64,
-) -> Option<Cost> {
-    let shape = facts.shape.as_ref()?;
-    let mut learning = match tuning {
-        Tuning::Lora => adapter(facts, &shape.block, hyper),
-        Tuning::Full => vec![beside("model", facts.parameters)],
-        Tuning::Freeze => frozen(facts, &shape.block, hyper),
-    };
-    let mut added: u64 =
-        if tuning == Tuning::Lora { learning.iter().map(|part| part.count).sum() } else { 0 };
-    if stage.has_value_head() {
-        learning.push(beside("value_head", facts.hidden_size + 1));
-        added += facts.hidden_size + 1;
+impl Planned<'_> {
+    /// Estimates the memory; `None` for a model whose shape was not noted at its import.
+    pub fn cost(&self) -> Option<Cost> {
+        let load = Load::of(self.stage, self.hyper, self.sizes, self.rows);
+        memory::estimate(self.facts, self.stage, self.tuning, self.hyper, load)
     }
-    let tokens = hyper.per_device_train_batch_size as u64 * length;
-    let kept = 3 * facts.hidden_size + 2 * (shape.query_width + shape.key_width + facts.intermediate_size);
-    let kept = match hyper.gradient_checkpointing {
-        true => facts.layers * facts.hidden_size + kept,
-        false => facts.layers * kept,
-    };
-    let logits = (tokens * facts.vocab_size).min(LOGITS);
-    let trainable: u64 = learning.iter().map(|part| part.count).sum();
-    Some(Cost {
-        parameters: facts.parameters + added,
-        weight_bytes: base_bytes(facts, tuning, hyper)? + 4 * added,
-        optimizer_bytes: LEARNING * trainable,
-        activation_bytes: 4 * (tokens * kept + logits),
-        learning,
-    })
-}
-
-fn beside(name: &str, count: u64) -> Learning {
-    Learning { name: name.to_owned(), blocks: 0, count }
-}
-
-/// Name of a linear map within its block; `None` for vectors.
-fn linear(tensor: &TensorShape) -> Option<(&str, u64, u64)> {
-    match tensor.shape[..] {
-        [outer, inner] => Some((tensor.name.trim_end_matches(".weight"), outer, inner)),
-        _ => None,
-    }
-}
-
-/// A low-rank adapter: `r (in + out)` for each linear map, with DoRA one length for each output row.
-fn adapter(facts: &ModelFacts, block: &[TensorShape], hyper: &Hyper) -> Vec<Learning> {
-    let wanted = |name: &str| {
-        let last = name.rsplit('.').next();
-        hyper.lora_target.iter().any(|target| target == "all-linear" || last == Some(target))
-    };
-    let part = |(name, outer, inner): (&str, u64, u64)| {
-        let lengths = if hyper.use_dora { outer } else { 0 };
-        let count = facts.layers * (hyper.lora_rank as u64 * (outer + inner) + lengths);
-        Learning { name: name.to_owned(), blocks: facts.layers, count }
-    };
-    let mut parts: Vec<_> =
-        block.iter().filter_map(linear).filter(|(name, ..)| wanted(name)).map(part).collect();
-    let table = facts.vocab_size * facts.hidden_size;
-    parts.extend(hyper.modules_to_save.iter().map(|name| beside(name, table)));
-    parts
-}
-
-/// Some blocks, or parts of them (S-038, S-039).
-fn frozen(facts: &ModelFacts, block: &[TensorShape], hyper: &Hyper) -> Vec<Learning> {
-    let blocks = hyper.num_layer_trainable.unsigned_abs().min(facts.layers);
-    let of = |module: &str| {
-        let within =
-            |tensor: &&TensorShape| module == "all" || tensor.name.split('.').any(|part| part == module);
-        let each: u64 = block.iter().filter(within).map(|tensor| tensor.shape.iter().product::<u64>()).sum();
-        Learning { name: module.to_owned(), blocks, count: blocks * each }
-    };
-    match hyper.name_module_trainable.iter().find(|module| *module == "all") {
-        Some(all) => vec![of(all)],
-        None => hyper.name_module_trainable.iter().map(|module| of(module)).collect(),
-    }
-}
-
-/// Memory of the base: f32 where it learns, else as its file has it or with linear maps in fewer bits.
-fn base_bytes(facts: &ModelFacts, tuning: Tuning, hyper: &Hyper) -> Option<u64> {
-    let shape = facts.shape.as_ref()?;
-    if tuning != Tuning::Lora || hyper.quantization_bit == "none" {
-        return Some(4 * facts.parameters);
-    }
-    if !hyper.quantised() {
-        return Some(shape.file_bytes);
-    }
-    let linears = || shape.block.iter().filter_map(linear);
-    let numbers: u64 = facts.layers * linears().map(|(_, outer, inner)| outer * inner).sum::<u64>();
-    let rows: u64 = facts.layers * linears().map(|(_, outer, _)| outer).sum::<u64>();
-    let small = match (hyper.quantization_bit.as_str(), hyper.double_quantization) {
-        ("int8", _) => numbers + 4 * rows,
-        // A scale for each block of 64: one byte and a share of its own scale, or four.
-        (_, true) => numbers / 2 + numbers / 64 + numbers / 4096,
-        (_, false) => numbers / 2 + numbers / 16,
-    };
-    let rest = facts.parameters.saturating_sub(numbers) as f64 / facts.parameters.max(1) as f64;
-    Some(small + (rest * shape.file_bytes as f64) as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModelShape;
+    use crate::model::{ModelShape, TensorShape};
 
     fn tensor(name: &str, shape: &[u64]) -> TensorShape {
         TensorShape { name: name.to_owned(), shape: shape.to_vec() }
     }
 
     /// SmolLM2-135M in a file of about 5.5 bits a weight.
-    fn starter() -> ModelFacts {
+    pub(super) fn starter() -> ModelFacts {
         let linears = [
             ("self_attn.q_proj.weight", [576, 576]),
             ("self_attn.k_proj.weight", [192, 576]),
@@ -192,13 +112,34 @@ mod tests {
         }
     }
 
-    fn hyper(tuning: Tuning, values: &[(&str, &str)]) -> Hyper {
+    pub(super) fn hyper(stage: Stage, tuning: Tuning, values: &[(&str, &str)]) -> Hyper {
         let values = values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Hyper::read(&values, Stage::Sft, tuning).expect("valid")
+        Hyper::read(&values, stage, tuning).expect("valid")
+    }
+
+    /// Rows of one size, half of which is learned.
+    pub(super) fn rows(count: u64, tokens: u64) -> Sizes {
+        let mut sizes = Sizes::default();
+        (0..count).for_each(|_| sizes.add(tokens, tokens / 2));
+        sizes
+    }
+
+    pub(super) fn planned<'a>(
+        facts: &'a ModelFacts,
+        stage: Stage,
+        tuning: Tuning,
+        hyper: &'a Hyper,
+        sizes: &'a Sizes,
+    ) -> Planned<'a> {
+        Planned { facts, stage, tuning, hyper, sizes, rows: sizes.count, held: 0 }
+    }
+
+    fn cost_of(stage: Stage, tuning: Tuning, values: &[(&str, &str)], sizes: &Sizes) -> Cost {
+        planned(&starter(), stage, tuning, &hyper(stage, tuning, values), sizes).cost().expect("a shape")
     }
 
     fn of(tuning: Tuning, values: &[(&str, &str)]) -> Cost {
-        estimate(&starter(), Stage::Sft, tuning, &hyper(tuning, values), 50).expect("a shape")
+        cost_of(Stage::Sft, tuning, values, &rows(38, 50))
     }
 
     #[test]
@@ -224,24 +165,77 @@ mod tests {
         assert_eq!(blocks.trainable(), 2 * 3 * 576 * 1536);
         let whole = of(Tuning::Freeze, &[("num_layer_trainable", "-1"), ("name_module_trainable", "all")]);
         assert_eq!(whole.trainable(), 2 * 576 * 576 + 2 * 192 * 576 + 3 * 576 * 1536 + 2 * 576);
-        let judge =
-            estimate(&starter(), Stage::Rm, Tuning::Lora, &hyper(Tuning::Lora, &[]), 80).expect("a shape");
+        let judge = cost_of(Stage::Rm, Tuning::Lora, &[], &rows(38, 50));
         assert_eq!(judge.trainable(), 2_442_240 + 577);
+    }
+
+    #[test]
+    fn what_the_rows_hold_counts_and_not_what_they_may_hold() {
+        // Said before: 3.3 GB at the default lengths of 512 + 512, 398.8 GB for 512 rows at once of the 38 there are.
+        let default = of(Tuning::Lora, &[]);
+        let long = of(Tuning::Lora, &[("max_source_length", "8192"), ("max_target_length", "8192")]);
+        assert_eq!(default, long);
+        assert!(default.bytes() < 400_000_000, "{}", default.bytes());
+        let all = of(Tuning::Lora, &[("per_device_train_batch_size", "38")]);
+        let more = of(Tuning::Lora, &[("per_device_train_batch_size", "512")]);
+        assert_eq!((all.bytes(), all.load), (more.bytes(), more.load));
+        assert!(more.bytes() < 4_000_000_000, "{}", more.bytes());
     }
 
     #[test]
     fn memory_falls_with_the_bits_of_the_base() {
         let bytes = |form: &str| of(Tuning::Lora, &[("quantization_bit", form)]).bytes();
-        // Measured with four rows of about 50 tokens: 775 MB on an f32 base.
-        assert!((750..=800).contains(&(bytes("none") / 1_000_000)), "{}", bytes("none"));
         assert!(bytes("file") < bytes("none") - 400_000_000, "{}", bytes("file"));
         assert!(bytes("nf4") < bytes("int8") && bytes("int8") < bytes("none"));
         let single = of(Tuning::Lora, &[("quantization_bit", "nf4"), ("double_quantization", "false")]);
         assert!(single.weight_bytes > of(Tuning::Lora, &[("quantization_bit", "nf4")]).weight_bytes);
         let twice = of(Tuning::Lora, &[("gradient_checkpointing", "true")]);
-        assert!(twice.activation_bytes < of(Tuning::Lora, &[]).activation_bytes / 3);
-        let mut older = starter();
+        assert!(twice.activation_bytes < of(Tuning::Lora, &[]).activation_bytes);
+        let (mut older, sizes) = (starter(), rows(38, 50));
         older.shape = None;
-        assert_eq!(estimate(&older, Stage::Sft, Tuning::Lora, &hyper(Tuning::Lora, &[]), 80), None);
+        let hyper = hyper(Stage::Sft, Tuning::Lora, &[]);
+        assert_eq!(planned(&older, Stage::Sft, Tuning::Lora, &hyper, &sizes).cost(), None);
+    }
+
+    #[test]
+    fn a_smaller_batch_is_offered_that_fits_and_keeps_the_step() {
+        let (facts, sizes) = (starter(), rows(4000, 900));
+        let hyper = |values: &[(&str, &str)]| hyper(Stage::Sft, Tuning::Lora, values);
+        let wide = hyper(&[("per_device_train_batch_size", "48"), ("gradient_accumulation_steps", "2")]);
+        let plan = planned(&facts, Stage::Sft, Tuning::Lora, &wide, &sizes);
+        let needed = plan.cost().expect("a shape").bytes();
+        for room in [needed / 2, needed / 5, needed / 20] {
+            let Some(Offer::Batch { rows, accumulation }) = offer(&plan, room) else {
+                panic!("{room} of {needed} is enough for some batch");
+            };
+            assert_eq!(rows * accumulation, 96, "as many rows a step");
+            let with = |rows: usize| {
+                let hyper = Hyper {
+                    per_device_train_batch_size: rows,
+                    gradient_accumulation_steps: 96 / rows,
+                    ..wide.clone()
+                };
+                Planned { hyper: &hyper, ..plan }.cost().expect("a shape").bytes()
+            };
+            assert!(with(rows) <= room, "it fits");
+            let next = (rows + 1..48).find(|more| 96 % more == 0);
+            assert!(next.is_none_or(|more| with(more) > room), "{rows}: no larger one does");
+        }
+        assert_eq!(offer(&plan, 1_000), Some(Offer::Nothing));
+        let all = Planned { tuning: Tuning::Full, ..plan };
+        assert_eq!(offer(&all, 1_500_000_000), Some(Offer::Adapter));
+    }
+
+    #[test]
+    fn what_cannot_fit_is_refused_and_what_is_not_known_is_not() {
+        let cost = of(Tuning::Lora, &[]);
+        let needed = cost.bytes();
+        assert_eq!(refusal(&cost, needed), None);
+        assert_eq!(refusal(&cost, 0), None, "a machine that does not say");
+        let problem = refusal(&cost, needed - 1).expect("too large");
+        assert_eq!(problem.code, "worker.out_of_memory");
+        assert_eq!(Fit::of(needed, needed, needed - 1), Fit::Tight);
+        assert_eq!(Fit::of(needed, needed - 1, 0), Fit::TooLarge);
+        assert_eq!(Fit::of(needed, 2 * needed, needed), Fit::Fits);
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::params::held_out;
+use crate::sizes::Sizes;
 use crate::stage::Stage;
 
 /// Row numbers kept of each kind of finding; the count goes on.
@@ -142,6 +143,10 @@ pub struct HealthReport {
     pub learned_tokens: u64,
     /// Training examples in one round: rows, or blocks in pre-training.
     pub examples: u64,
+    /// Sizes of the examples after cutting.
+    pub sizes: Sizes,
+    /// 1: every row was read; else one of so many, and every number here is that of these rows alone.
+    pub every: u64,
 }
 
 impl HealthReport {

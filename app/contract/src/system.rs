@@ -17,6 +17,9 @@ pub struct SystemView {
     pub memory_total: u64,
     /// Free bytes where the data directory is.
     pub disk_free: u64,
+    /// Floating-point operations a second in products of matrices; `None` until they were timed.
+    #[serde(default)]
+    pub speed: Option<f64>,
     /// Version of the server.
     pub version: String,
     /// Whether the starter model is at hand.

@@ -6,6 +6,7 @@
 //!   prints [`crate::model::ModelFacts`] or, with exit code 2, a [`Problem`], as one JSON line on stdout.
 //! * `burnish-worker create <new folder> --size 5m --dataset <file> --mapping <json>`: the same, from scratch.
 //! * `burnish-worker devices`: prints a JSON list of device names.
+//! * `burnish-worker speed`: times products of matrices; prints floating-point operations a second, a number.
 
 use serde::{Deserialize, Serialize};
 

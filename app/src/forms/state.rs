@@ -1,12 +1,12 @@
 //! What a person has typed so far, and what is wrong with it.
 
-use std::collections::BTreeMap;
-
 use contract::chat::Voice;
 use contract::check::check;
-use contract::dataset::{Behaviour, DatasetView, Mixing, PreviewRequest, source_prefixes};
+use contract::checkup::CheckupRequest;
+use contract::dataset::{Behaviour, DatasetView, PreviewRequest, source_prefixes};
 use contract::model::ModelView;
-use contract::params::{Hyper, held_out, param};
+use contract::params::{Hyper, param};
+use contract::plan::Plan;
 use contract::spec::{CheckpointKey, Draft};
 use contract::templates::suggest;
 use contract::{DatasetId, ModelId, Problem, Stage, Tuning};
@@ -174,7 +174,21 @@ impl Form {
             let more = draft.more_datasets.split(',').filter_map(rows);
             Some(std::iter::once(rows(&draft.dataset)?).chain(more).collect::<Vec<_>>())
         })?;
-        plan(&usable, &draft.values, self.stage(), self.tuning())
+        let (stage, tuning) = (self.stage(), self.tuning());
+        Some(Plan::of(&usable, &Hyper::read(&draft.values, stage, tuning).ok()?, stage))
+    }
+
+    /// What the server is asked about the rows of each dataset; `None` while something is missing or wrong.
+    pub(crate) fn checkups(self) -> Option<Vec<CheckupRequest>> {
+        self.draft.with(|draft| {
+            let stage = Stage::parse(&draft.stage)?;
+            let hyper = Hyper::read(&draft.values, stage, Tuning::parse(&draft.tuning)?).ok()?;
+            let more = draft.more_datasets.split(',').filter(|id| !id.is_empty());
+            let datasets: Option<Vec<_>> =
+                std::iter::once(draft.dataset.as_str()).chain(more).map(DatasetId::parse).collect();
+            let texts = (draft.template.as_str(), draft.system.trim());
+            CheckupRequest::sampling(&datasets?, &ModelId::parse(&draft.model)?, stage, texts, &hyper)
+        })
     }
 
     /// What the preview needs; `None` while something is missing or wrong.
@@ -209,34 +223,6 @@ impl Form {
     }
 }
 
-/// How long a run will be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Plan {
-    /// Rows learned from.
-    pub(crate) rows: u64,
-    /// Rounds.
-    pub(crate) rounds: f64,
-    /// Optimizer steps.
-    pub(crate) steps: u64,
-    /// Whether a step limit decides, not the rounds.
-    pub(crate) limited: bool,
-    /// Whether the number of steps can be known now (blocks of plain text cannot be counted in the browser).
-    pub(crate) exact: bool,
-}
-
-/// `usable` are the usable rows of each dataset.
-fn plan(usable: &[u64], values: &BTreeMap<String, String>, stage: Stage, tuning: Tuning) -> Option<Plan> {
-    let hyper = Hyper::read(values, stage, tuning).ok()?;
-    let most = if hyper.max_samples > 0 { hyper.max_samples } else { u64::MAX };
-    let used: u64 = usable.iter().map(|rows| rows.min(&most)).sum();
-    let rows = used - held_out(used, hyper.dev_ratio);
-    let steps = hyper.total_steps(rows);
-    let limited = hyper.max_steps > 0;
-    let drawn = usable.len() > 1 && Mixing::parse(&hyper.mixing) != Some(Mixing::Concatenate);
-    let exact = limited || (stage != Stage::Pt && !drawn);
-    Some(Plan { rows, rounds: hyper.num_train_epochs, steps, limited, exact })
-}
-
 /// What stands in a field: what was typed, else the default.
 pub(crate) fn shown(draft: &Draft, key: &str, stage: Stage, tuning: Tuning) -> String {
     let default = || param(key).map_or("", |param| (param.default)(stage, tuning)).to_owned();
@@ -246,43 +232,6 @@ pub(crate) fn shown(draft: &Draft, key: &str, stage: Stage, tuning: Tuning) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn typed(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn rows_times_rounds_are_the_steps_that_will_be_made() {
-        let values =
-            typed(&[("dev_ratio", "0"), ("num_train_epochs", "3"), ("per_device_train_batch_size", "4")]);
-        let plan = plan(&[100], &values, Stage::Sft, Tuning::Lora).expect("valid");
-        assert_eq!((plan.rows, plan.steps, plan.limited), (100, 75, false));
-    }
-
-    #[test]
-    fn held_out_rows_and_a_limit_are_counted() {
-        let values = typed(&[("dev_ratio", "0.1"), ("max_steps", "7")]);
-        let plan = plan(&[50], &values, Stage::Sft, Tuning::Lora).expect("valid");
-        assert_eq!((plan.rows, plan.steps, plan.limited), (45, 7, true));
-        let values = typed(&[("dev_ratio", "0.12"), ("per_device_train_batch_size", "1")]);
-        let plan = super::plan(&[20], &values, Stage::Sft, Tuning::Lora).expect("valid");
-        assert_eq!((plan.rows, plan.steps), (17, 51), "as the trainer counts: 3 of 20 are held out");
-    }
-
-    #[test]
-    fn datasets_read_one_after_the_other_add_up_and_drawn_ones_promise_nothing() {
-        let of = |mixing: &str| {
-            let values = typed(&[("dev_ratio", "0"), ("max_samples", "40"), ("mixing", mixing)]);
-            plan(&[100, 30], &values, Stage::Sft, Tuning::Lora).expect("valid")
-        };
-        assert_eq!((of("concatenate").rows, of("concatenate").exact), (70, true));
-        assert!(!of("until_longest").exact);
-    }
-
-    #[test]
-    fn nothing_is_promised_while_a_value_is_wrong() {
-        assert_eq!(plan(&[50], &typed(&[("learning_rate", "x")]), Stage::Sft, Tuning::Lora), None);
-    }
 
     #[test]
     fn a_field_shows_its_default_until_something_is_typed() {

@@ -1,5 +1,6 @@
 //! Runs: the list, the form, one run.
 
+mod bar;
 mod cost;
 pub(crate) mod hand_over;
 pub(crate) mod list;

@@ -14,6 +14,7 @@ use contract::params::Hyper;
 use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
+use contract::sizes::Sizes;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
 use contract::templates::UserTemplate;
@@ -260,8 +261,13 @@ impl DatasetsPort for Fake {
             tokens: 30_000,
             learned_tokens: 9_000,
             examples: 405,
+            sizes: Sizes::default(),
+            every: 1,
         };
-        (1..=405).for_each(|row: u64| report.lengths.add(20 + row * 7919 % 180));
+        for tokens in (1..=405).map(|row: u64| 20 + row * 7919 % 180) {
+            report.lengths.add(tokens);
+            report.sizes.add(tokens, tokens / 3);
+        }
         let mut rows = RowSet::default();
         (1..=7).for_each(|row| rows.add(row * 9));
         report.left_out.push(LeftOut { reason: "<script>alert(3)</script> is empty".to_owned(), rows });
@@ -443,6 +449,7 @@ impl SystemPort for Fake {
             memory_used: 1_100_000_000,
             memory_total: 24_000_000_000,
             disk_free: 67_000_000_000,
+            speed: Some(1e11),
             version: "0.1.0".to_owned(),
             starter: true,
         })

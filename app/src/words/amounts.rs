@@ -26,6 +26,19 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// What is needed of a machine's memory: `0.3 of 25 GB`, `48 MB of 25 GB`; without the machine where it is not known.
+pub(crate) fn of_memory(lang: Lang, needed: u64, machine: u64) -> String {
+    if machine == 0 {
+        return size(needed);
+    }
+    let all = format!("{:.0} GB", machine as f64 / 1e9);
+    let part = if needed < 100_000_000 { size(needed) } else { format!("{:.1}", needed as f64 / 1e9) };
+    match lang {
+        Lang::En => format!("{part} of {all}"),
+        Lang::Zh => format!("{part} / {all}"),
+    }
+}
+
 /// A count of weights: `135 M`, `1.1 B` (in Chinese too, as model names write it).
 pub(crate) fn weights(count: u64) -> String {
     let value = count as f64;
@@ -159,5 +172,8 @@ mod tests {
         assert_eq!(size(93_000_000), "93 MB");
         assert_eq!(size(1_100_000_000), "1.1 GB");
         assert_eq!(weights(134_515_008), "135 M");
+        assert_eq!(of_memory(Lang::En, 310_000_000, 25_300_000_000), "0.3 of 25 GB");
+        assert_eq!(of_memory(Lang::Zh, 48_000_000, 25_300_000_000), "48 MB / 25 GB");
+        assert_eq!(of_memory(Lang::En, 48_000_000, 0), "48 MB");
     }
 }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let job = job(Path::new(model), &path, rows)?;
 
     let began = Instant::now();
-    let report = corpus::health::health(&job, &mut |_| ControlFlow::Continue(()))?;
+    let report = corpus::health::health(&job, 1, &mut |_| ControlFlow::Continue(()))?;
     let health = rows as f64 / began.elapsed().as_secs_f64();
 
     let store = work.join("data_speed.store");

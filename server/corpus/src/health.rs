@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
 use contract::problem::Problem;
+use contract::sizes::Sizes;
 use contract::stage::Stage;
 
 use crate::encode::{Encoder, LaidToken, PtPacker, Taken};
@@ -39,13 +40,15 @@ struct Measure {
     equal_pair: bool,
 }
 
-/// Reads all data of a job as its stage would, and counts.
+/// Reads one of `every` rows (1: all) of a job as its stage would, and counts.
 ///
 /// # Errors
 /// What reading finds broken, naming the row; a tokenizer that fails; `data.cancelled`.
-pub fn health(job: &Job, watch: Watch<'_>) -> Result<HealthReport, Problem> {
-    let mut tally = Tally::new(job);
+pub fn health(job: &Job, every: u64, watch: Watch<'_>) -> Result<HealthReport, Problem> {
+    let every = every.max(1);
+    let mut tally = Tally::new(job, every);
     job.each(
+        every,
         |row, part| measure(&job.encoder, row, part),
         |number, measured| tally.add(number, measured),
         watch,
@@ -139,7 +142,7 @@ struct Tally<'j> {
 }
 
 impl<'j> Tally<'j> {
-    fn new(job: &'j Job) -> Self {
+    fn new(job: &'j Job, every: u64) -> Self {
         let encoder = &job.encoder;
         let packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
         let report = HealthReport {
@@ -156,6 +159,8 @@ impl<'j> Tally<'j> {
             tokens: 0,
             learned_tokens: 0,
             examples: 0,
+            sizes: Sizes::default(),
+            every,
         };
         Self { report, seen: HashSet::new(), packer }
     }
@@ -192,6 +197,7 @@ impl<'j> Tally<'j> {
         report.used += 1;
         report.examples += 1;
         measure.lengths.iter().for_each(|tokens| report.lengths.add(*tokens));
+        report.sizes.add(measure.seen, measure.learned);
         report.tokens += measure.seen;
         report.learned_tokens += measure.learned;
         if measure.cut_question + measure.cut_answer > 0 {
@@ -244,8 +250,10 @@ impl<'j> Tally<'j> {
         };
         for block in blocks {
             self.report.examples += 1;
-            self.report.tokens += block.input_ids.len() as u64;
-            self.report.learned_tokens += block.labels.len() as u64;
+            let tokens = block.input_ids.len() as u64;
+            self.report.tokens += tokens;
+            self.report.learned_tokens += tokens;
+            self.report.sizes.add(tokens, tokens);
         }
     }
 

@@ -63,6 +63,7 @@ impl Job {
         let (stage, behaviour) = (self.encoder.stage, self.encoder.behaviour);
         let mut count = Count::default();
         self.each(
+            1,
             |row, part| Taken::from_row(row, &part.mapping, stage, behaviour).err(),
             |number, left_out| {
                 count.rows = number;
@@ -104,28 +105,31 @@ impl Job {
         hex(&Sha256::digest(all.to_string()))
     }
 
-    /// Works on every row on all cores and hands the results over in the order of the data, numbered from 1. While
-    /// one batch is worked on, the next is read.
+    /// Works on one of `every` rows on all cores and hands the results over in the order of the data, numbered from 1.
+    /// While one batch is worked on, the next is read.
     ///
     /// # Errors
     /// What reading finds broken, an error of `take`, or `data.cancelled`.
     pub(crate) fn each<T: Send>(
         &self,
+        every: u64,
         work: impl Fn(&Row, &Part) -> T + Sync,
         mut take: impl FnMut(u64, T) -> Result<u64, Problem>,
         watch: Watch<'_>,
     ) -> Result<(), Problem> {
         let mut rows = mixed(&self.parts, self.mixing, self.max_samples, self.seed)?;
         let mut progress = Progress { rows: 0, total: self.total, tokens: 0 };
-        let mut batch = read_batch(&mut rows)?;
+        let mut number = 1;
+        let mut batch = read_batch(&mut rows, every)?;
         while !batch.is_empty() {
             let (done, next) = rayon::join(
                 || batch.par_iter().map(|row| work(&row.row, &self.parts[row.part])).collect::<Vec<T>>(),
-                || read_batch(&mut rows),
+                || read_batch(&mut rows, every),
             );
             for item in done {
-                progress.rows += 1;
-                progress.tokens += take(progress.rows, item)?;
+                progress.rows = number;
+                progress.tokens += take(number, item)?;
+                number += every;
             }
             if watch(progress).is_break() {
                 return Err(cancelled());
@@ -137,13 +141,16 @@ impl Job {
     }
 }
 
-fn read_batch(rows: &mut MixedRows<'_>) -> Result<Vec<Mixed>, Problem> {
+fn read_batch(rows: &mut MixedRows<'_>, every: u64) -> Result<Vec<Mixed>, Problem> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
         let Some(row) = rows.next() else { break };
         let row = row?;
         bytes += row.row.size();
         batch.push(row);
+        for passed in rows.by_ref().take(usize::try_from(every).map_or(0, |every| every - 1)) {
+            passed?;
+        }
     }
     Ok(batch)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::dataset::{Behaviour, DataFormat, Mapping, Mixing};
+use contract::sizes::Sizes;
 use contract::stage::Stage;
 use corpus::encode::{Example, PtPacker};
 use corpus::health::health;
@@ -80,7 +81,7 @@ fn health_counts_what_is_used_lost_and_cut() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
     let mut seen = Vec::new();
-    let report = health(&job, &mut |progress| {
+    let report = health(&job, 1, &mut |progress| {
         seen.push(progress.rows);
         ControlFlow::Continue(())
     })
@@ -110,6 +111,27 @@ fn health_counts_what_is_used_lost_and_cut() {
 }
 
 #[test]
+fn some_rows_of_many_tell_the_sizes_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
+    let go = &mut |_: contract::health::Progress| ControlFlow::Continue(());
+    let (all, some) = (health(&job, 1, go).unwrap(), health(&job, 7, go).unwrap());
+    assert_eq!((all.every, some.every, some.rows), (1, 7, 715), "rows 1, 8, 15 and so on");
+    assert_eq!(some.left_out[0].rows.first[..2], [64, 134], "by their numbers in the file");
+    assert_eq!((all.sizes.count, all.sizes.tokens, all.sizes.learned), (4500, all.tokens, all.learned_tokens));
+    let ratio = some.sizes.mean() / all.sizes.mean();
+    assert!((0.98..1.02).contains(&ratio), "{ratio}");
+    let store = Prepared::start(&folder.path().join("store"), "k", job).unwrap();
+    let examples = store.wait().unwrap().examples;
+    let mut read = Sizes::default();
+    for index in 0..examples {
+        let (tokens, learned) = store.get(index).unwrap().unwrap().size();
+        read.add(tokens, learned);
+    }
+    assert_eq!(read, all.sizes, "as a run finds them");
+}
+
+#[test]
 fn a_million_rows_are_checked_within_a_minute() {
     const ROWS: u64 = 1_000_000;
     let folder = tempfile::tempdir().unwrap();
@@ -126,7 +148,7 @@ fn a_million_rows_are_checked_within_a_minute() {
     job.encoder.tokenizer = trained(words.into_iter().cycle().take(200), 600);
     job.encoder.template = Template::resolve("vanilla", &job.encoder.tokenizer).unwrap();
     let (began, mut notes) = (Instant::now(), 0);
-    let report = health(&job, &mut |progress| {
+    let report = health(&job, 1, &mut |progress| {
         notes += 1;
         assert!(progress.rows <= progress.total && progress.total == ROWS);
         ControlFlow::Continue(())
@@ -143,7 +165,7 @@ fn a_million_rows_are_checked_within_a_minute() {
 fn health_stops_when_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
-    let problem = health(&job, &mut |_| ControlFlow::Break(())).unwrap_err();
+    let problem = health(&job, 1, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(problem.code, "data.cancelled");
 }
 
@@ -158,23 +180,21 @@ fn health_of_pairs_and_texts() {
         )
     };
     std::fs::write(&path, (0..10).map(pair).collect::<String>()).unwrap();
-    let report =
-        health(
-            &job(&path, Mapping::empty(DataFormat::Pairs), Stage::Dpo),
-            &mut |_| ControlFlow::Continue(()),
-        )
-        .unwrap();
+    let pairs = job(&path, Mapping::empty(DataFormat::Pairs), Stage::Dpo);
+    let report = health(&pairs, 1, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((report.used, report.lengths.counted()), (10, 20), "two sequences a row");
+    assert_eq!((report.sizes.count, report.sizes.tokens), (10, report.tokens), "one example");
     assert_eq!(report.equal_pairs.first, [3]);
     let path = folder.path().join("texts.txt");
     std::fs::write(&path, "one two three four five six seven\n".repeat(100)).unwrap();
     let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
     let mut texts = job(&path, mapping, Stage::Pt);
     texts.encoder.max_source_length = 32;
-    let report = health(&texts, &mut |_| ControlFlow::Continue(())).unwrap();
+    let report = health(&texts, 1, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((report.used, report.duplicates.count), (100, 99));
     assert_eq!(report.tokens, report.examples * 32, "whole blocks");
     assert_eq!(report.examples, report.lengths.total / 32);
+    assert_eq!((report.sizes.count, report.sizes.longest[0]), (report.examples, 32));
 }
 
 #[test]
@@ -185,7 +205,7 @@ fn a_broken_row_is_named() {
     text.push_str("{\"q\":\n");
     std::fs::write(&path, text).unwrap();
     let job = job(&path, alpaca(), Stage::Sft);
-    let problem = health(&job, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    let problem = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert_eq!(problem.place.unwrap().row, Some(3001));
     let store = folder.path().join("store");
     let problem = Prepared::start(&store, "k", job).unwrap().wait().unwrap_err();

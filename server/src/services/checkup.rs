@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use contract::Problem;
 use contract::checkup::{Checkup, CheckupRequest};
-use contract::dataset::Mixing;
+use contract::dataset::{DatasetView, Mixing};
 use contract::health::{HealthReport, Progress};
+use contract::model::ModelFacts;
 use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::source::folder::Files;
@@ -28,7 +29,9 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Reports kept on disk at most.
 const KEPT: usize = 200;
 /// Version of the report on disk; rises when its shape or meaning changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// Rows read where some are enough: their sizes tell a mean within a few hundredths.
+const SAMPLE: u64 = 2_000;
 
 /// Checkups under way, by key.
 #[derive(Debug, Default)]
@@ -91,7 +94,49 @@ struct Work {
     file: PathBuf,
     found: contract::dataset::Inspection,
     folder: PathBuf,
+    every: u64,
     request: CheckupRequest,
+}
+
+/// Where the report of a request lies once it is made: named by everything it depends on.
+fn place(
+    state: &AppState,
+    dataset: &DatasetView,
+    facts: &ModelFacts,
+    request: &CheckupRequest,
+) -> (String, PathBuf) {
+    let key = serde_json::json!([
+        FORMAT,
+        dataset.sha256,
+        dataset.inspection,
+        facts.digest,
+        request.model,
+        request.stage,
+        request.template,
+        request.max_source_length,
+        request.max_target_length,
+        request.behaviour,
+        request.system,
+        every(dataset, request)
+    ]);
+    let key = format!("{:x}", Sha256::digest(key.to_string()));
+    let path = state.config.folder("health").join(format!("{key}.json"));
+    (key, path)
+}
+
+/// One of how many rows is read.
+fn every(dataset: &DatasetView, request: &CheckupRequest) -> u64 {
+    if request.sample { dataset.inspection.rows.div_ceil(SAMPLE).max(1) } else { 1 }
+}
+
+/// The report of a request, if it was made before.
+pub fn made(
+    state: &AppState,
+    dataset: &DatasetView,
+    facts: &ModelFacts,
+    request: &CheckupRequest,
+) -> Option<Box<HealthReport>> {
+    kept(&place(state, dataset, facts, request).1)
 }
 
 /// The answer, or how far it is.
@@ -103,21 +148,7 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
             .field("model")
             .into());
     };
-    let view = &dataset.view;
-    let key = serde_json::json!([
-        FORMAT,
-        view.sha256,
-        view.inspection,
-        facts.digest,
-        request.model,
-        request.stage,
-        request.template,
-        request.max_source_length,
-        request.max_target_length,
-        request.behaviour
-    ]);
-    let key = format!("{:x}", Sha256::digest(key.to_string()));
-    let path = state.config.folder("health").join(format!("{key}.json"));
+    let (key, path) = place(state, &dataset.view, &facts, &request);
     if let Some(report) = kept(&path) {
         return Ok(Checkup::Done { report });
     }
@@ -125,6 +156,7 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
         let work = Work {
             name: dataset.view.name.clone(),
             file: datasets::file(state, &dataset),
+            every: every(&dataset.view, &request),
             found: dataset.view.inspection,
             folder: state.model_folder(&request.model),
             request,
@@ -163,7 +195,8 @@ async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
             let wanted = !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, known);
             if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        corpus::health::health(&job(work)?, &mut watch)
+        let every = work.every;
+        corpus::health::health(&job(work)?, every, &mut watch)
     });
     let failed = match counted.await {
         Ok(Ok(report)) => {
@@ -185,7 +218,7 @@ fn job(work: Work) -> Result<Job, Problem> {
         behaviour: work.request.behaviour,
         max_source_length: work.request.max_source_length,
         max_target_length: work.request.max_target_length,
-        system: None,
+        system: Some(work.request.system).filter(|system| !system.is_empty()),
     };
     let part = Part {
         name: work.name,

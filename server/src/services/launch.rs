@@ -7,7 +7,7 @@ use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
 use contract::{Problem, RunId, RunState, Stage};
 
-use super::{chain, datasets};
+use super::{chain, datasets, room};
 use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
@@ -36,6 +36,12 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
     let (Some(dataset), Some(model), true) = (dataset, model, problems.is_empty()) else {
         return Err(Fault::Problems(problems));
     };
+    let all: Vec<_> = std::iter::once(&dataset).chain(&more).collect();
+    if let Some(problem) =
+        model.facts.as_ref().and_then(|facts| room::too_large(state, &checked, &all, facts))
+    {
+        return Err(problem.into());
+    }
     let row = queued(state, checked, (&dataset, &more), &model, tour).await?;
     let spec = row.spec.clone();
     // Manifests and headers only: milliseconds.

@@ -1,5 +1,7 @@
 //! The machine, whom one can talk to, and the tour.
 
+use std::time::Duration;
+
 use app::ports::{Answer, SystemPort};
 use contract::RunId;
 use contract::carry::Parcel;
@@ -7,6 +9,7 @@ use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::chosen;
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
+use serde::de::DeserializeOwned;
 
 use super::{carry, runs, tour};
 use crate::error::Fault;
@@ -14,18 +17,40 @@ use crate::executor;
 use crate::proc;
 use crate::state::AppState;
 
+/// File in the data folder that keeps the machine's speed.
+const SPEED: &str = "speed.json";
+
 /// Everything else.
 pub struct System(pub AppState);
 
 /// Names of the worker's devices; asked once. `CPU` when the worker cannot say.
 pub async fn devices(state: &AppState) -> Vec<String> {
-    let ask = || async {
-        let output = executor::command(&state.config).arg("devices").kill_on_drop(true).output();
-        let output = tokio::time::timeout(std::time::Duration::from_secs(20), output).await;
-        let text = output.ok().and_then(Result::ok).map(|output| output.stdout).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+    state.devices.get_or_init(|| async { said(state, "devices").await.unwrap_or_default() }).await.clone()
+}
+
+/// Floating-point operations a second of this machine, timed by the worker once. The best of all times is kept in the
+/// data folder: a machine that was busy while it was timed is no slower for that.
+pub async fn speed(state: &AppState) -> Option<f64> {
+    let time = || async {
+        let path = state.config.data_dir.join(SPEED);
+        let kept =
+            tokio::fs::read(&path).await.ok().and_then(|text| serde_json::from_slice::<f64>(&text).ok());
+        let timed = said::<f64>(state, "speed").await;
+        let best = [kept, timed].into_iter().flatten().filter(|speed| *speed > 0.0).reduce(f64::max)?;
+        if kept != Some(best) {
+            // Kept or not, it is known until the server ends.
+            let _ = tokio::fs::write(&path, best.to_string()).await;
+        }
+        Some(best)
     };
-    state.devices.get_or_init(ask).await.clone()
+    *state.speed.get_or_init(time).await
+}
+
+/// What a command of the worker prints; `None` when it cannot say.
+async fn said<T: DeserializeOwned>(state: &AppState, command: &str) -> Option<T> {
+    let output = executor::command(&state.config).arg(command).kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(20), output).await.ok()?.ok()?;
+    serde_json::from_slice(&output.stdout).ok()
 }
 
 impl System {
@@ -45,6 +70,7 @@ impl System {
             memory_used,
             memory_total,
             disk_free: proc::disk_free(&state.config.data_dir),
+            speed: state.speed.get().copied().flatten(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             starter,
         })

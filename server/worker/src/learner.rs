@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use contract::checkpoint::Lineage;
-use contract::cost;
+use contract::cost::{self, Planned};
 use contract::event::Kind;
 use contract::params::Hyper;
 use contract::problem::Problem;
+use contract::sizes::Sizes;
 use contract::spec::RunSpec;
 use contract::stage::Tuning;
 use corpus::{Encoded, collate};
@@ -346,24 +347,24 @@ pub fn batch(rows: &[Encoded], pad_id: u32) -> Batch {
     }
 }
 
-/// Refuses a run that cannot fit into this machine's memory, before anything large is loaded.
+/// Refuses a run over `rows` examples of these sizes that cannot fit into this machine's memory, before anything large
+/// is loaded: by the estimate that the form shows.
 ///
 /// # Errors
 /// `worker.out_of_memory` with the estimate.
-pub fn check_memory(spec: &RunSpec, longest_row: usize) -> Result<(), Problem> {
+pub fn check_memory(spec: &RunSpec, sizes: &Sizes, rows: u64) -> Result<(), Problem> {
     let facts = facts::read(Path::new(&spec.model.folder))?;
-    let cost = cost::estimate(&facts, spec.stage, spec.tuning, &spec.hyper, longest_row as u64);
-    let (needed, machine) = (cost.map_or(0, |cost| cost.bytes()), memory::of_machine());
-    if machine == 0 || needed <= machine {
-        return Ok(());
-    }
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let (needed, there) = (gib(needed), gib(machine));
-    Err(Problem::new(
-        "worker.out_of_memory",
-        format!("This run needs about {needed:.1} GiB of memory; the machine has {there:.1} GiB."),
-    )
-    .hint("Use fewer rows at once, shorter lengths, LoRA instead of full tuning, or a smaller model."))
+    let planned = Planned {
+        facts: &facts,
+        stage: spec.stage,
+        tuning: spec.tuning,
+        hyper: &spec.hyper,
+        sizes,
+        rows,
+        held: 0,
+    };
+    let refusal = planned.cost().and_then(|cost| cost::refusal(&cost, memory::of_machine()));
+    refusal.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

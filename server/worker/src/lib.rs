@@ -17,5 +17,6 @@ pub mod problems;
 pub mod report;
 pub mod scores;
 pub mod signals;
+pub mod speed;
 pub mod stages;
 pub mod trainer_files;

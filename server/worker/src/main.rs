@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use contract::problem::Problem;
 use contract::worker::EXIT_PROBLEM;
 use serde::Serialize;
-use worker::{attempt, create, device, generate, gpu_check, import, output};
+use worker::{attempt, create, device, generate, gpu_check, import, output, speed};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -54,6 +54,8 @@ enum Command {
     },
     /// Lists the devices it can train on, as JSON.
     Devices,
+    /// Times products of matrices and prints floating-point operations a second.
+    Speed,
     /// Recorded training runs and a large model on the GPU; without one it says so.
     GpuCheck {
         /// The folder with the recorded runs.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
             print(create::create(&folder, &size, &dataset, &mapping))
         }
         Command::Devices => print(Ok(device::names())),
+        Command::Speed => print(speed::measure()),
         Command::GpuCheck { reference } => match gpu_check::run(reference, &mut |line| println!("{line}")) {
             Ok(()) => ExitCode::SUCCESS,
             Err(problem) => print(Err::<(), _>(problem)),

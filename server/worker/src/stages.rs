@@ -61,8 +61,6 @@ struct Facts {
     eval: usize,
     dropped: u64,
     cut: u64,
-    /// Tokens of the longest row.
-    longest: usize,
     /// Rows shuffled together in the first round; `None`: all of them.
     window: Option<u32>,
 }
@@ -146,9 +144,7 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     let source = source::open(spec, &folder, &digests, &mut |line| Ok(report.log("info", line)?))?;
     let mut recipe = recipe::<B>(spec, &source)?;
     let rows = source.facts;
-    // A ppo run reads its own answers behind the prompts.
-    let answers = if spec.stage == Stage::Ppo { spec.hyper.max_target_length } else { 0 };
-    learner::check_memory(spec, rows.longest + answers)?;
+    learner::check_memory(spec, &source.sizes()?, rows.train as u64)?;
     let total = spec.hyper.total_steps(rows.train as u64);
 
     report.preparing("loading_model")?;

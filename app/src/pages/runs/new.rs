@@ -4,10 +4,11 @@ use contract::chat::Voice;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
 use contract::param::Group;
-use contract::{RunId, Stage, Tuning};
+use contract::{Stage, Tuning};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 
+use super::bar::Bar;
 use super::cost::CostCard;
 use super::more_datasets::{MoreDatasets, without};
 use super::start_from::{RewardModel, StartFrom};
@@ -15,14 +16,15 @@ use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::components::notice::{Waiting, settle};
 use crate::components::safe_textarea::SafeTextarea;
+use crate::forms::foresight::foresee;
 use crate::forms::param_field::Section;
 use crate::forms::preview::PreviewPane;
 use crate::forms::state::{Asked, Form, fits};
 use crate::forms::template_select::TemplateSelect;
 use crate::pages::Head;
-use crate::ports::{Problems, launch_run, list_datasets, list_models, list_voices};
-use crate::words::amounts::{num, rows, weights};
-use crate::words::{field_text, fill, problem_text, words};
+use crate::ports::{Problems, list_datasets, list_models, list_voices};
+use crate::words::amounts::{rows, weights};
+use crate::words::{field_text, words};
 
 /// The page.
 #[component]
@@ -60,14 +62,15 @@ fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>, voices: Vec<Voice>
     let asked = |key: &str| query.get(key).unwrap_or_default();
     let (model, dataset, from) = (asked("model"), asked("dataset"), asked("from"));
     let form = Form::new(models, datasets, voices, Asked { model: &model, dataset: &dataset, from: &from });
+    let taken = foresee(form);
     view! {
         <div class="new-run">
             <div class="questions">
-                <Goal form/><Data form/><Size form/><CostCard form/>
+                <Goal form/><Data form/><Size form/><CostCard taken/>
             </div>
             <PreviewPane form/>
         </div>
-        <Bar form/>
+        <Bar form taken/>
     }
     .into_any()
 }
@@ -233,61 +236,4 @@ fn Size(form: Form) -> impl IntoView {
         </details>
     }
     .into_any()
-}
-
-#[component]
-fn Bar(form: Form) -> impl IntoView {
-    let w = &words().runs;
-    let launch = Action::new(move |_: &()| launch_run(form.draft.get_untracked()));
-    let pending = launch.pending();
-    let navigate = use_navigate();
-    Effect::new(move |_| match launch.value().get() {
-        Some(Ok(RunId(id))) => navigate(&format!("/runs/{id}"), Default::default()),
-        Some(Err(problems)) => form.refused.set(problems.0),
-        None => {}
-    });
-    let press = move |_| {
-        form.tried.set(true);
-        if contract::check::check(&form.draft.get_untracked()).is_ok() {
-            launch.dispatch(());
-        }
-    };
-    view! {
-        <div class="bar">
-            <div class="bar-text" aria-live="polite"><BarText form/></div>
-            <button type="button" class="btn primary" disabled=move || pending.get() on:click=press>
-                {move || if pending.get() { w.launching } else { w.launch }}
-            </button>
-        </div>
-    }
-    .into_any()
-}
-
-#[component]
-fn BarText(form: Form) -> impl IntoView {
-    let w = words();
-    move || {
-        let problems = form.problems();
-        if let Some(first) = problems.first() {
-            let count = fill(w.runs.bar_problem, &[&problems.len().to_string()]);
-            return view! { <p class="error">{count}{problem_text(w.lang, first)}</p> }.into_any();
-        }
-        let Some(plan) = form.plan() else {
-            return view! { <p class="small">{w.runs.bar_wait}</p> }.into_any();
-        };
-        let rounds = if plan.rounds == 1.0 {
-            w.runs.bar_round.to_owned()
-        } else {
-            fill(w.runs.bar_rounds, &[&plan.rounds.to_string()])
-        };
-        let counted = rows(w.lang, plan.rows);
-        let steps = if plan.limited { w.runs.bar_limit } else { w.runs.bar_total };
-        let lead = match (plan.limited, plan.exact) {
-            (false, true) => fill(w.runs.bar_steps, &[&counted, &rounds]),
-            (true, _) => format!("{counted} · "),
-            (false, false) => format!("{counted} × {rounds}"),
-        };
-        let steps = plan.exact.then(|| view! { <strong>{fill(steps, &[&num(plan.steps)])}</strong> });
-        view! { <p class="small num">{lead}{steps}</p> }.into_any()
-    }
 }

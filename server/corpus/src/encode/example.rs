@@ -4,7 +4,7 @@ use contract::dataset::{Behaviour, Mapping};
 use contract::problem::Problem;
 use contract::stage::Stage;
 
-use super::{Encoded, EncodedPair, EncodedPrompt, Encoder};
+use super::{Encoded, EncodedPair, EncodedPrompt, Encoder, IGNORED};
 use crate::conversation::{Conversation, Pair, text_of};
 use crate::source::Row;
 
@@ -29,6 +29,23 @@ impl Example {
             Self::Pair(pair) => pair.chosen.input_ids.len().max(pair.rejected.input_ids.len()),
             Self::Prompt(prompt) => prompt.input_ids.len(),
             Self::Text(ids) => ids.len(),
+        }
+    }
+
+    /// Tokens of all sequences that a model reads, and how many of them count in the loss.
+    pub fn size(&self) -> (u64, u64) {
+        let of = |row: &Encoded| {
+            let learned = row.labels.iter().filter(|label| **label != IGNORED).count();
+            (row.input_ids.len() as u64, learned as u64)
+        };
+        match self {
+            Self::Sequence(row) => of(row),
+            Self::Pair(pair) => {
+                let (chosen, rejected) = (of(&pair.chosen), of(&pair.rejected));
+                (chosen.0 + rejected.0, chosen.1 + rejected.1)
+            }
+            Self::Prompt(prompt) => (prompt.input_ids.len() as u64, 0),
+            Self::Text(ids) => (ids.len() as u64, ids.len() as u64),
         }
     }
 

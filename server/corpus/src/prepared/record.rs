@@ -32,17 +32,6 @@ pub(super) fn write(example: &Example, out: &mut Vec<u8>) {
     }
 }
 
-/// Tokens of all sequences that a model reads.
-pub(super) fn tokens(example: &Example) -> u64 {
-    let count = match example {
-        Example::Sequence(row) => row.input_ids.len(),
-        Example::Pair(pair) => pair.chosen.input_ids.len() + pair.rejected.input_ids.len(),
-        Example::Prompt(prompt) => prompt.input_ids.len(),
-        Example::Text(ids) => ids.len(),
-    };
-    count as u64
-}
-
 fn number(value: usize, out: &mut Vec<u8>) {
     out.extend(u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
 }

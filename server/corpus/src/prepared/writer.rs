@@ -39,7 +39,7 @@ impl Writer {
         self.summary.examples += 1;
         self.summary.cut_rows += u64::from(example.cut() > 0);
         self.summary.longest = self.summary.longest.max(example.longest() as u64);
-        self.summary.tokens += record::tokens(example);
+        self.summary.tokens += example.size().0;
         Ok(())
     }
 
@@ -58,6 +58,7 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     };
     let mut broken = None;
     let passed = job.each(
+        1,
         |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
         |number, encoded| {
             let before = writer.borrow().summary.tokens;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use contract::dataset::{Behaviour, Mixing, mixing_weights, source_prefixes};
 use contract::health::Progress;
 use contract::problem::Problem;
+use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
 use corpus::encode::Taken;
@@ -31,6 +32,9 @@ pub const LARGE: u64 = 100_000;
 
 /// Rows shuffled together in the first round over a large set.
 const WINDOW: u32 = 16_384;
+
+/// Rows whose sizes are looked at before a run begins, at most.
+const MEASURED: u64 = 4096;
 
 /// How often progress is told.
 const EVERY: Duration = Duration::from_secs(2);
@@ -94,7 +98,6 @@ pub(super) fn open(
         eval: split.eval.len(),
         dropped,
         cut: all.as_ref().map_or(0, |all| all.cut_rows),
-        longest: usize::try_from(store.longest()).unwrap_or(usize::MAX),
         window,
     };
     Ok(Source { job, store, split, facts, told: all.is_some() })
@@ -110,6 +113,29 @@ impl Source {
     /// Tokenizer and template.
     pub(super) fn encoder(&self) -> &Encoder {
         &self.job.encoder
+    }
+
+    /// Sizes of the rows prepared so far, of some of them where they are many.
+    ///
+    /// # Errors
+    /// What preparation found, or a store that cannot be read.
+    pub(super) fn sizes(&self) -> Result<Sizes, Problem> {
+        let there = self.store.ready();
+        let every = there.div_ceil(MEASURED).max(1);
+        let mut sizes = Sizes::default();
+        for index in (0..there).step_by(usize::try_from(every).unwrap_or(usize::MAX)) {
+            if let Some(example) = self.store.get(index)? {
+                let (tokens, learned) = example.size();
+                sizes.add(tokens, learned);
+            }
+        }
+        // Passed over or not, the longest one will come.
+        let sequences = if self.job.encoder.stage.wants_pairs() { 2 } else { 1 };
+        let longest = sequences * self.store.longest();
+        if every > 1 && sizes.longest.first().is_some_and(|known| *known < longest) {
+            sizes.add(longest, (longest as f64 * sizes.learned_share()) as u64);
+        }
+        Ok(sizes)
     }
 
     /// The first `most` held-out rows as questions with their answers (S-143): read once more, for the prepared ones

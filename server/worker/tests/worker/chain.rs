@@ -4,6 +4,8 @@ use std::path::Path;
 
 use contract::event::Kind;
 use contract::spec::RunSpec;
+use contract::cost::Planned;
+use contract::sizes::Sizes;
 use contract::stage::{Stage, Tuning};
 use model::weights::{TensorSource, Weights};
 use rundir::RunDir;
@@ -248,7 +250,9 @@ fn s_107_what_the_form_counts_is_what_learns() {
     ] {
         let values: Vec<_> = SHORT.iter().copied().chain([("max_steps", "1"), value]).collect();
         let spec = spec_of(stage, place.path(), tuning, &values);
-        let cost = contract::cost::estimate(&facts, stage, tuning, &spec.hyper, 56).expect("a shape");
+        let (hyper, sizes) = (&spec.hyper, &Sizes::default());
+        let planned = Planned { facts: &facts, stage, tuning, hyper, sizes, rows: 24, held: 0 };
+        let cost = planned.cost().expect("a shape");
         let started =
             events(&complete(place.path(), name, &spec), 1).into_iter().find_map(|kind| match kind {
                 Kind::Started { trainable_params, total_params, .. } => {

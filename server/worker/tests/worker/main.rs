@@ -4,8 +4,10 @@
 
 mod chain;
 mod data;
+mod drawn;
 mod generate;
 mod import;
+mod peaks;
 mod reference;
 mod resume;
 mod scores;

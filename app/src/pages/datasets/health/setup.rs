@@ -77,6 +77,8 @@ impl Setup {
             max_source_length: limit(&self.source.get())?,
             max_target_length: limit(&self.target.get())?,
             behaviour: contract::dataset::Behaviour::Corrected,
+            system: String::new(),
+            sample: false,
         })
     }
 
