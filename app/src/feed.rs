@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contract::Problem;
 use contract::checkpoint::CheckpointView;
-use contract::event::{Kind, What};
+use contract::event::{Kind, Measure, What};
 use contract::wire::Numbered;
 
 /// A point of a curve.
@@ -52,6 +52,17 @@ pub(crate) struct Setup {
     pub(crate) eval_rows: u64,
 }
 
+/// A measuring on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Underway {
+    /// How it is measured.
+    pub(crate) by: Measure,
+    /// Rows measured so far.
+    pub(crate) done: u64,
+    /// Rows in all.
+    pub(crate) of: u64,
+}
+
 /// An answer given on the way.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
@@ -78,6 +89,8 @@ pub(crate) struct Feed {
     pub(crate) phase: Option<String>,
     /// Set once training began.
     pub(crate) setup: Option<Setup>,
+    /// Set while held-out rows are measured.
+    pub(crate) measuring: Option<Underway>,
     /// Train loss, ascending steps.
     pub(crate) train: Vec<Point>,
     /// Eval loss, ascending steps.
@@ -125,6 +138,10 @@ impl Feed {
     }
 
     fn apply(&mut self, kind: &Kind) {
+        // Answers and lines for the log are given while it is measured; everything else comes after it.
+        if !matches!(kind, Kind::Sample { .. } | Kind::Log { .. }) {
+            self.measuring = None;
+        }
         match kind {
             Kind::Preparing { phase } => self.phase = Some(phase.clone()),
             Kind::Started {
@@ -180,7 +197,15 @@ impl Feed {
                 push(&mut self.eval, *step, *eval_loss);
                 self.measured(*step, metrics, "eval ");
             }
+            Kind::Measuring { by, done, of, remaining_s, .. } => {
+                self.measuring = Some(Underway { by: *by, done: *done, of: *of });
+                if let Some(latest) = &mut self.latest {
+                    latest.remaining_s = *remaining_s;
+                }
+            }
             Kind::Sample { step, prompt, answer, scores, problem, .. } => {
+                // A resumed attempt gives the answers again that a stop broke off.
+                self.samples.retain(|sample| sample.step != *step || sample.prompt != *prompt);
                 self.samples.truncate(SAMPLES - 1);
                 let (prompt, answer) = (prompt.clone(), answer.clone());
                 let (scores, problem) = (scores.clone(), problem.clone());
@@ -294,6 +319,42 @@ mod tests {
             numbered(4, step(2, 2.0)),
         ]);
         assert_eq!(feed.train.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn only_the_newest_state_of_a_measuring_is_kept_until_it_is_over() {
+        let measuring =
+            |done| Kind::Measuring { step: 1, by: Measure::Loss, done, of: 256, remaining_s: Some(40.0) };
+        let mut feed = Feed::of(&[numbered(0, step(1, 3.0)), numbered(1, measuring(0))]);
+        assert!(feed.take(&numbered(2, measuring(128))));
+        assert_eq!(feed.measuring, Some(Underway { by: Measure::Loss, done: 128, of: 256 }));
+        assert_eq!(feed.latest.as_ref().and_then(|latest| latest.remaining_s), Some(40.0));
+        feed.take(&numbered(3, Kind::Log { level: "info".to_owned(), text: "x".to_owned() }));
+        assert!(feed.measuring.is_some());
+        feed.take(&numbered(4, Kind::Eval { step: 1, eval_loss: Some(2.0), metrics: Default::default() }));
+        assert_eq!(feed.measuring, None);
+        let stopped = Feed::of(&[numbered(0, measuring(8)), numbered(1, Kind::Stopped { step: 1 })]);
+        assert_eq!(stopped.measuring, None);
+    }
+
+    #[test]
+    fn an_answer_given_again_takes_the_place_of_the_first() {
+        let sample = |prompt: &str, answer: &str| Kind::Sample {
+            step: 4,
+            prompt: prompt.to_owned(),
+            answer: answer.to_owned(),
+            reference: None,
+            scores: Default::default(),
+            problem: None,
+        };
+        let feed = Feed::of(&[
+            numbered(0, sample("a", "1")),
+            numbered(1, started(4)),
+            numbered(2, sample("a", "1")),
+            numbered(3, sample("b", "2")),
+        ]);
+        let prompts: Vec<_> = feed.samples.iter().map(|sample| sample.prompt.as_str()).collect();
+        assert_eq!(prompts, ["b", "a"]);
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub fn apply(progress: &mut Progress, event: &Event) {
         }
         // A measurement of answers has no loss and leaves the last one.
         Kind::Eval { eval_loss, .. } => progress.eval_loss = eval_loss.or(progress.eval_loss),
+        Kind::Measuring { remaining_s, .. } => progress.remaining_s = *remaining_s,
         Kind::Stopped { step } => {
             become_(RunState::Stopped);
             progress.step = *step;
@@ -138,6 +139,7 @@ pub fn apply(progress: &mut Progress, event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::event::Measure;
 
     fn progress(state: RunState) -> Progress {
         let nothing = None;
@@ -175,6 +177,15 @@ mod tests {
         apply(&mut stopping, &event(Kind::Stopped { step: 5 }));
         assert_eq!((stopping.state, stopping.step), (RunState::Stopped, 5));
         assert_eq!(stopping.remaining_s, None);
+    }
+
+    #[test]
+    fn a_measuring_tells_the_time_left() {
+        let mut running = progress(RunState::Running);
+        let remaining_s = Some(90.0);
+        let kind = Kind::Measuring { step: 4, by: Measure::Loss, done: 8, of: 256, remaining_s };
+        apply(&mut running, &event(kind));
+        assert_eq!((running.state, running.remaining_s), (RunState::Running, remaining_s));
     }
 
     #[test]

@@ -85,6 +85,12 @@ pub struct LoopState {
     /// Lowest eval loss measured, saved or not.
     #[serde(default)]
     pub lowest_eval_loss: Option<f64>,
+    /// Held-out rows these losses stand on; absent in checkpoints of older builds, which measured all of them.
+    #[serde(default)]
+    pub eval_rows: Option<u64>,
+    /// Whether a measuring was due after this step and is not done: a stop kept it from being made.
+    #[serde(default)]
+    pub owes_measuring: bool,
     /// Steps left out in a row because they were no numbers.
     #[serde(default)]
     pub skipped_in_a_row: u64,

@@ -33,6 +33,16 @@ impl From<Kind> for What {
     }
 }
 
+/// How held-out rows are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// By their loss.
+    Loss,
+    /// By the answers the model gives to their questions.
+    Answers,
+}
+
 /// The kinds of event. Losses are natural-log cross-entropy; NaN and infinity are written as null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -96,9 +106,23 @@ pub enum Kind {
         /// Mean loss over held-out answer tokens.
         eval_loss: Option<f64>,
         /// Numbers of the stage: `perplexity` (pt), `accuracy`, `margin` (rm, dpo), `rouge-1`, `rouge-2`, `rouge-l`,
-        /// `bleu-4` (sft with generation).
+        /// `bleu-4` (sft with generation). Those of all held-out rows, where a draw of them is measured on the way, end
+        /// in `_all_rows`, with `loss_all_rows` beside them.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         metrics: BTreeMap<String, f64>,
+    },
+    /// Held-out rows are being measured: written when that begins and now and then until an `eval` follows.
+    Measuring {
+        /// Step after which they are measured.
+        step: u64,
+        /// How.
+        by: Measure,
+        /// Rows measured so far.
+        done: u64,
+        /// Rows to be measured this time.
+        of: u64,
+        /// Seconds left of the whole run, estimated.
+        remaining_s: Option<f64>,
     },
     /// An answer the model gave: in ppo one of the batch it learns from, in sft one that is measured.
     Sample {
@@ -183,6 +207,16 @@ mod tests {
         let line = serde_json::to_string(&event).expect("writes");
         assert_eq!(line, r#"{"seq":0,"at_ms":5,"what":{"kind":"eval","step":3,"eval_loss":null}}"#);
         assert_eq!(serde_json::from_str::<Event>(&line).expect("reads"), event);
+    }
+
+    #[test]
+    fn a_measuring_says_how_far_it_is() {
+        let kind =
+            Kind::Measuring { step: 3, by: Measure::Answers, done: 120, of: 256, remaining_s: Some(9.5) };
+        let line = serde_json::to_string(&kind).expect("writes");
+        let said = r#"{"kind":"measuring","step":3,"by":"answers","done":120,"of":256,"remaining_s":9.5}"#;
+        assert_eq!(line, said);
+        assert_eq!(serde_json::from_str::<Kind>(said).expect("reads"), kind);
     }
 
     #[test]

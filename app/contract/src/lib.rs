@@ -15,6 +15,7 @@ pub mod generation;
 pub mod health;
 pub mod hub;
 pub mod ids;
+pub mod measuring;
 pub mod mixing;
 pub mod model;
 pub mod param;

@@ -1,10 +1,10 @@
 //! Optimizer constants, measuring, saving, stopping, memory, seed, device.
 
-use super::{NO_UNIT, STEPS, YES_NO, always, w};
+use super::{NO_UNIT, ROWS, STEPS, YES_NO, always, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::Stage;
 
-pub(super) const ALL: [Param; 14] = [
+pub(super) const ALL: [Param; 17] = [
     Param {
         key: "adam_beta1",
         label: w("AdamW beta 1", "AdamW beta 1"),
@@ -65,6 +65,48 @@ pub(super) const ALL: [Param; 14] = [
         default: |_, _| "0",
         applies: always,
         source: "S-043",
+    },
+    Param {
+        key: "max_eval_samples",
+        label: w("Rows measured each time", "每次评估的行数"),
+        unit: ROWS,
+        help: w(
+            "At most so many held-out rows are measured at a time: a fixed draw, so that losses compare. 0 takes all of them.",
+            "每次最多评估这么多留出的行:抽取固定,损失可以相互比较。0 表示全部。",
+        ),
+        kind: Kind::Int { min: 0, max: 1_000_000_000 },
+        group: Group::Expert,
+        default: |_, _| "256",
+        applies: |stage, _| stage != Stage::Ppo,
+        source: "max_eval_samples of transformers' examples; measuring must not outlast learning",
+    },
+    Param {
+        key: "eval_share",
+        label: w("Measuring takes at most", "评估最多占"),
+        unit: w("share of the run", "运行的比例"),
+        help: w(
+            "Measuring that would take more is done less often, then with fewer rows; a few rows are measured at the start and at the end in any case. Work is counted, not time, so the same settings measure the same. 0 sets no bound.",
+            "超出时先减少评估次数,再减少行数;开头和结尾总会评估几行。按计算量而不是时间计,相同设置评估相同。0 表示不限。",
+        ),
+        kind: Kind::Float { min: 0.0, max: 0.9 },
+        group: Group::Expert,
+        default: |_, _| "0.1",
+        applies: |stage, _| stage != Stage::Ppo,
+        source: "measuring must not outlast learning",
+    },
+    Param {
+        key: "eval_all_at_end",
+        label: w("Measure all held-out rows at the end", "结束时评估全部留出的行"),
+        unit: NO_UNIT,
+        help: w(
+            "Once, after the last step, whatever it takes. Recorded as loss_all_rows, for it does not compare with the loss of a draw.",
+            "最后一步之后评估一次,不限时间。记为 loss_all_rows,不与抽取的损失比较。",
+        ),
+        kind: YES_NO,
+        group: Group::Expert,
+        default: |_, _| "false",
+        applies: |stage, _| stage != Stage::Ppo,
+        source: "S-161 measures every held-out row",
     },
     Param {
         key: "save_steps",

@@ -92,7 +92,10 @@ pub(super) const ALL: [Param; 12] = [
         key: "predict_samples",
         label: w("Answers to measure", "评估的回答数"),
         unit: ROWS,
-        help: w("Held-out questions answered at most.", "最多回答多少个留出的问题。"),
+        help: w(
+            "Held-out questions answered at most, a fixed draw; fewer where measuring would take more of the run than its share.",
+            "最多回答多少个留出的问题,抽取固定;评估会超出其所占比例时更少。",
+        ),
         kind: Kind::Int { min: 1, max: 100000 },
         group: Group::Expert,
         default: |_, _| "64",

@@ -56,6 +56,12 @@ pub struct Hyper {
     pub max_grad_norm: f64,
     /// Steps between evaluations; 0: a tenth of the run.
     pub eval_steps: u64,
+    /// Held-out rows measured at a time; 0: all of them. See [`crate::measuring`].
+    pub max_eval_samples: u64,
+    /// Share of a run that measuring may take, 0 to 0.9; 0: no bound. See [`crate::measuring`].
+    pub eval_share: f64,
+    /// Measure all held-out rows once, at the end.
+    pub eval_all_at_end: bool,
     /// Steps between checkpoints; 0: a quarter of the run.
     pub save_steps: u64,
     /// Seed.
@@ -207,6 +213,9 @@ impl Hyper {
             weight_decay: float("weight_decay"),
             max_grad_norm: float("max_grad_norm"),
             eval_steps: int("eval_steps"),
+            max_eval_samples: int("max_eval_samples"),
+            eval_share: float("eval_share"),
+            eval_all_at_end: flag("eval_all_at_end"),
             save_steps: int("save_steps"),
             seed: int("seed"),
             device: text("device"),
@@ -275,9 +284,16 @@ impl Hyper {
         if self.max_steps > 0 {
             return self.max_steps;
         }
+        if train_rows == 0 {
+            return 0;
+        }
+        (self.steps_a_round(train_rows) as f64 * self.num_train_epochs).ceil() as u64
+    }
+
+    /// Optimizer steps of one round through `train_rows` rows, at least 1.
+    pub fn steps_a_round(&self, train_rows: u64) -> u64 {
         let batches = train_rows.div_ceil(self.per_device_train_batch_size.max(1) as u64);
-        let steps = batches.div_ceil(self.gradient_accumulation_steps.max(1) as u64);
-        ((steps as f64) * self.num_train_epochs).ceil() as u64
+        batches.div_ceil(self.gradient_accumulation_steps.max(1) as u64).max(1)
     }
 
     /// Steps between evaluations once `total` is known.
