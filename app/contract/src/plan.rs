@@ -6,6 +6,9 @@ use crate::params::{Hyper, held_out};
 use crate::sizes::Sizes;
 use crate::stage::Stage;
 
+/// Rows from which on training begins before all of them are prepared.
+pub const LARGE: u64 = 100_000;
+
 /// Rows, rounds and steps of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use contract::dataset::{Behaviour, Mixing, mixing_weights, source_prefixes};
 use contract::health::Progress;
+pub use contract::plan::LARGE;
 use contract::problem::Problem;
 use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
@@ -26,9 +27,6 @@ use corpus::{Encoder, ModelTokenizer, Template};
 use super::predict::Question;
 use super::{Facts, no_usable_rows};
 use crate::data::{Split, TrainData, TrainRow};
-
-/// Rows from which on training begins before all of them are prepared.
-pub const LARGE: u64 = 100_000;
 
 /// Rows shuffled together in the first round over a large set.
 const WINDOW: u32 = 16_384;
