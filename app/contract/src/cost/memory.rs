@@ -21,7 +21,7 @@ const LOGIT_ROWS: u64 = 64;
 /// Bytes of a number.
 const F32: u64 = 4;
 /// What the allocator holds beside what is used, hundredths.
-const HOLES: u64 = 6;
+const HOLES: u64 = 8;
 
 /// Estimates a run whose largest batch is `load`; `None` for a model whose shape was not noted at its import.
 pub(super) fn estimate(

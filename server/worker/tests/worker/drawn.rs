@@ -69,9 +69,9 @@ pub(crate) fn draw(seed: u64, count: usize) -> Vec<Setting> {
         let batch: usize = one_of(&mut rng, &[1, 2, 4, 8, 16]);
         // A large batch of long rows would take minutes.
         let most = match size {
-            "1m" => 3000,
-            "5m" => 1200,
-            _ => 400,
+            "1m" => 2400,
+            "5m" => 800,
+            _ => 200,
         };
         let words = one_of(&mut rng, &[10, 40, 120, 300]).min(most / batch);
         let mut values = BTreeMap::new();
