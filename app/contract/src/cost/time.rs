@@ -16,14 +16,17 @@ const REACHED: f64 = 0.85;
 const TIMED: f64 = 576.0;
 /// Width at which products reach half of the speed they reach in wide models.
 const HALF: f64 = 768.0;
+/// Passes that a way back takes where the weights learn: one for what flows back, and less for their gradients, whose
+/// products are wide.
+const WEIGHTS: f64 = 1.7;
 /// Share of the speed which drawing answers token by token reaches.
 const DRAWN: f64 = 0.15;
 /// Operations in whose time a batch's way through a map reads one of its weights, however few tokens there are.
-const READ: f64 = 200.0;
-/// Operations in whose time one number that learns is updated.
+const READ: f64 = 50.0;
+/// Operations in whose time one number that learns is updated, bound by memory whatever the width.
 const UPDATE: f64 = 1200.0;
 /// Bytes a second that a checkpoint is written, hashed and read back with.
-const WRITTEN: f64 = 2e8;
+const WRITTEN: f64 = 3e8;
 /// Seconds before the first step and after the last.
 const AROUND: f64 = 0.25;
 
@@ -73,11 +76,11 @@ pub fn seconds(plan: &Planned, speed: Speed) -> Option<f64> {
     let head = if stage == Stage::Rm { 0.0 } else { learned * one.head };
     let back = match tuning {
         Tuning::Lora => mean * (one.maps + 2.0 * one.adapters + 2.5 * one.attention) + head,
-        Tuning::Full => mean * (2.0 * one.maps + 2.5 * one.attention) + 2.0 * head,
+        Tuning::Full => mean * (WEIGHTS * one.maps + 2.5 * one.attention) + 2.0 * head,
         Tuning::Freeze => {
             let learns = hyper.num_layer_trainable.unsigned_abs().min(facts.layers) as f64;
             let depth = if hyper.num_layer_trainable < 0 { 1.0 } else { learns / facts.layers.max(1) as f64 };
-            depth * mean * (2.0 * one.maps + 2.5 * one.attention) + head
+            depth * mean * (WEIGHTS * one.maps + 2.5 * one.attention) + head
         }
     };
     let again = if hyper.gradient_checkpointing { forth } else { 0.0 };
@@ -96,10 +99,9 @@ pub fn seconds(plan: &Planned, speed: Speed) -> Option<f64> {
     let trainable = plan.cost()?.trainable() as f64;
     let updates = if stage == Stage::Ppo { epochs } else { 1.0 };
     let reached = speed * reached(facts.hidden_size as f64);
-    let step =
-        (examples * operations + batches * passes * READ * one.maps / 2.0 + updates * UPDATE * trainable)
-            / reached
-            + examples * drawn / (DRAWN * speed);
+    let step = (examples * operations + batches * passes * READ * one.maps / 2.0) / reached
+        + updates * UPDATE * trainable / speed
+        + examples * drawn / (DRAWN * speed);
     let measuring = measuring(plan) * (forth + head) / reached;
     Some(AROUND + steps as f64 * step + measuring + saving(plan, steps, trainable))
 }
