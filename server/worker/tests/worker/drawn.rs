@@ -71,7 +71,7 @@ pub(crate) fn draw(seed: u64, count: usize) -> Vec<Setting> {
         let most = match size {
             "1m" => 2400,
             "5m" => 800,
-            _ => 200,
+            _ => 100,
         };
         let words = one_of(&mut rng, &[10, 40, 120, 300]).min(most / batch);
         let mut values = BTreeMap::new();
