@@ -2,9 +2,9 @@
 // browser. The network comes first, always: nothing kept is shown while the server answers.
 "use strict";
 const STORE = "burnish-pages";
-const NEEDED = ["/playground", "/settings", "/pkg/burnish.js", "/pkg/burnish_bg.wasm", "/pkg/burnish.css", "/pkg/engine.js", "/pkg/engine_bg.wasm", "/engine/core.js", "/engine/worker.js"];
+const NEEDED = ["/playground", "/settings", "/pkg/burnish.js", "/pkg/burnish_bg.wasm", "/pkg/burnish.css", "/pkg/engine.js", "/pkg/engine_bg.wasm", "/engine/core.js", "/engine/worker.js", "/stopped.js"];
 const PAGES = ["/playground", "/settings"];
-const FILES = /^\/(pkg|engine|fonts)\/|^\/[^/]+\.(svg|png|ico|webmanifest)$/;
+const FILES = /^\/(pkg|engine|fonts)\/|^\/[^/]+\.(svg|png|ico|webmanifest|js)$/;
 
 async function fetchAll() {
   const store = await caches.open(STORE);

@@ -5,6 +5,8 @@ pub(crate) mod cookies;
 pub(crate) mod engine;
 mod handles;
 pub(crate) mod socket;
+#[cfg(feature = "hydrate")]
+pub(crate) mod stopped;
 pub(crate) mod upload;
 
 use wasm_bindgen::JsCast;

@@ -9,6 +9,8 @@ pub(crate) mod log_view;
 pub(crate) mod meter;
 pub(crate) mod nav;
 pub(crate) mod notice;
+pub(crate) mod part;
 pub(crate) mod run_table;
 pub(crate) mod safe_textarea;
+pub(crate) mod stopped;
 pub(crate) mod transcript;

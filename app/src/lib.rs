@@ -33,6 +33,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="preload" href="/fonts/inter-latin-wght-normal.woff2" r#as="font" type="font/woff2" crossorigin="anonymous"/>
                 <link rel="stylesheet" href="/pkg/burnish.css"/>
+                <components::stopped::Stopped lang=prefs.lang/>
                 <HydrationScripts options/>
                 <MetaTags/>
             </head>
@@ -67,6 +68,7 @@ pub fn App() -> impl IntoView {
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    console_error_panic_hook::set_once();
+    browser::stopped::watch();
     leptos::mount::hydrate_body(App);
+    browser::stopped::hydrated();
 }

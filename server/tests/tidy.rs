@@ -173,3 +173,18 @@ fn no_source_file_grows_beyond_six_hundred_lines_and_no_lint_is_waved_through() 
         assert!(!waved, "{path}: #[expect(…, reason)] instead of allow");
     }
 }
+
+#[test]
+fn what_comes_and_goes_on_a_page_is_made_in_one_place() {
+    let bare = ["<Show ", "<Show>", "<Suspense", "<Transition", "Suspend::new"];
+    let pages = files().into_iter().filter(|path| path.starts_with("app/src/") && path.ends_with(".rs"));
+    for path in pages.filter(|path| path != "app/src/components/part.rs") {
+        let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let found: Vec<&str> = code.filter(|line| bare.iter().any(|name| line.contains(name))).collect();
+        assert!(
+            found.is_empty(),
+            "{path}: Part, part, loaded or settled of components/part.rs instead of {found:?}"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::part::Part;
 use crate::words::words;
 
 /// The worker's lines; keeps its place unless a person scrolls.
@@ -25,9 +26,9 @@ pub(crate) fn LogView(#[prop(into)] lines: Signal<Vec<(String, String)>>) -> imp
     view! {
         <div class="log mono" tabindex="0" role="region" aria-label=w.log>
             {rows}
-            <Show when=move || lines.with(Vec::is_empty)>
+            <Part when=move || lines.with(Vec::is_empty)>
                 <div class="log-info">{w.log_empty}</div>
-            </Show>
+            </Part>
         </div>
     }
     .into_any()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use contract::system::SystemView;
 use leptos::prelude::*;
 
+use super::part::loaded;
 use crate::ports::read_system;
 use crate::words::amounts::size;
 use crate::words::{fill, words};
@@ -26,9 +27,7 @@ pub(crate) fn MachineMeter() -> impl IntoView {
     });
     view! {
         <section class="machine" aria-label=words().studio.machine>
-            <Transition>
-                {move || Suspend::new(async move { system.await.ok().map(|system| view! { <Bars system/> }) })}
-            </Transition>
+            {loaded(system, |system| system.ok().map(|system| view! { <Bars system/> }))}
         </section>
     }
     .into_any()

@@ -7,20 +7,21 @@ use leptos::prelude::*;
 use super::state::{Form, shown};
 use crate::browser::{checked_of, value_of};
 use crate::components::field::{Field, described_by};
+use crate::components::part::{Part, part};
 use crate::words::{field_text, fill, words};
 
 /// Every field of a section that plays a part.
 #[component]
 pub(crate) fn Section(form: Form, groups: &'static [Group]) -> impl IntoView {
     let kind = Memo::new(move |_| (form.stage(), form.tuning()));
-    move || {
+    part(move || {
         let (stage, tuning) = kind.get();
         PARAMS
             .iter()
             .filter(|param| groups.contains(&param.group) && (param.applies)(stage, tuning))
             .map(|param| view! { <ParamField form param/> })
             .collect_view()
-    }
+    })
 }
 
 #[component]
@@ -46,11 +47,11 @@ fn ParamField(form: Form, param: &'static Param) -> impl IntoView {
             <Field id=key label=w.lang.of(param.label) unit=w.lang.of(param.unit) help=w.lang.of(param.help) error=error>
                 {control}
             </Field>
-            <Show when=changed>
+            <Part when=changed>
                 <button type="button" class="tiny link reset" on:click=move |_| form.change(|draft| { draft.values.remove(key); })>
                     {move || fill(w.runs.default_is, &[default.get()])}
                 </button>
-            </Show>
+            </Part>
         </div>
     }
     .into_any()

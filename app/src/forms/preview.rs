@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::state::Form;
 use crate::components::icon::{Glyph, Icon};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::ports::preview_row;
 use crate::words::amounts::num;
 use crate::words::{fill, words};
@@ -55,14 +55,10 @@ pub(crate) fn RowPreview(wanted: Callback<u64, Option<PreviewRequest>>, row: RwS
     );
     view! {
         <section class="card preview" aria-labelledby="preview">
-            <Transition fallback=Waiting>
-                {move || Suspend::new(async move {
-                    settle(preview.await, |preview| match preview {
-                        Some(preview) => view! { <Shown preview row/> }.into_any(),
-                        None => view! { <div class="pad"><h2 id="preview">{w.preview}</h2><p class="small">{w.preview_none}</p></div> }.into_any(),
-                    })
-                })}
-            </Transition>
+            {settled(preview, move |preview| match preview {
+                Some(preview) => view! { <Shown preview row/> }.into_any(),
+                None => view! { <div class="pad"><h2 id="preview">{w.preview}</h2><p class="small">{w.preview_none}</p></div> }.into_any(),
+            })}
         </section>
     }
     .into_any()

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use crate::browser::value_of;
 use crate::components::field::described_by;
+use crate::components::part::loaded;
 use crate::ports::list_templates;
 use crate::words::{fill, words};
 
@@ -20,15 +21,10 @@ pub(crate) fn TemplateSelect(
     on_choose: Callback<String>,
 ) -> impl IntoView {
     let saved = Resource::new(|| (), |()| list_templates());
-    view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                let own: Vec<UserTemplate> = saved.await.unwrap_or_default().into_iter().map(|one| one.template).collect();
-                view! { <Choice id value on_choose own/> }
-            })}
-        </Transition>
-    }
-    .into_any()
+    loaded(saved, move |saved| {
+        let own: Vec<UserTemplate> = saved.unwrap_or_default().into_iter().map(|one| one.template).collect();
+        view! { <Choice id value on_choose own/> }
+    })
 }
 
 #[component]

@@ -12,6 +12,7 @@ use self::transfers::Transfers;
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::components::notice::ProblemList;
+use crate::components::part::part;
 use crate::ports::{Problems, hub_search, look_into_hub};
 use crate::words::amounts::num;
 use crate::words::{fill, words};
@@ -102,11 +103,11 @@ pub(crate) fn FromHub(kind: HubKind, landed: RwSignal<u32>) -> impl IntoView {
             </form>
             <div role="status" class="small">{move || card.busy.get().then_some(w.searching)}</div>
             <ProblemList problems=card.problems/>
-            {move || match card.shown.get() {
+            {part(move || match card.shown.get() {
                 Shown::Nothing => ().into_any(),
                 Shown::Hits(hits) => view! { <Hits hits card/> }.into_any(),
                 Shown::Repo(repo) => view! { <Inside repo card/> }.into_any(),
-            }}
+            })}
             <Transfers kind began=card.began landed/>
         </section>
     }

@@ -9,7 +9,8 @@ use leptos::prelude::*;
 
 use self::add::AddModel;
 use crate::components::confirm::ConfirmDelete;
-use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::components::notice::ProblemList;
+use crate::components::part::settled;
 use crate::pages::Head;
 use crate::ports::{delete_model, list_datasets, list_models};
 use crate::words::amounts::{num, weights};
@@ -39,15 +40,9 @@ pub(crate) fn Models() -> impl IntoView {
     });
     view! {
         <Head title=w.title text=w.text/>
-        <Transition fallback=Waiting>
-            {move || Suspend::new(async move { settle(models.await, move |models| table(models, version)) })}
-        </Transition>
+        {settled(models, move |models| table(models, version))}
         <h2 class="section-title">{w.add}</h2>
-        <Suspense fallback=Waiting>
-            {move || Suspend::new(async move {
-                settle(datasets.await, move |datasets| view! { <AddModel datasets version/> }.into_any())
-            })}
-        </Suspense>
+        {settled(datasets, move |datasets| view! { <AddModel datasets version/> }.into_any())}
     }
     .into_any()
 }

@@ -12,7 +12,7 @@ use leptos_router::hooks::use_query_map;
 use self::pane::{Pane, PaneView};
 use self::settings::SettingsDialog;
 use crate::components::icon::{Glyph, Icon};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::{part, settled};
 use crate::components::safe_textarea::SafeTextarea;
 use crate::pages::Head;
 use crate::ports::list_voices;
@@ -26,9 +26,7 @@ pub(crate) fn Playground() -> impl IntoView {
     view! {
         <div class="playground">
             <Head title=w.title text=w.text/>
-            <Suspense fallback=Waiting>
-                {move || Suspend::new(async move { settle(voices.await, talk) })}
-            </Suspense>
+            {settled(voices, talk)}
         </div>
     }
     .into_any()
@@ -116,7 +114,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
     view! {
         <div class="panes" class:one=move || !two.get()>
             <PaneView pane=panes[0] voices index=1/>
-            {move || two.get().then(|| view! { <PaneView pane=panes[1] voices index=2/> })}
+            {part(move || two.get().then(|| view! { <PaneView pane=panes[1] voices index=2/> }))}
         </div>
         <Suggestion suggestion panes=panes ask=Callback::new(ask)/>
         <div class="card composer">

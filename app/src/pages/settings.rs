@@ -9,7 +9,7 @@ use self::kept::KeptModels;
 use super::Head;
 use crate::browser::cookies::{self, LANG, Prefs, THEME};
 use crate::browser::{reload, value_of};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::ports::read_system;
 use crate::words::amounts::{num, size};
 use crate::words::{Lang, words};
@@ -25,9 +25,7 @@ pub(crate) fn Settings() -> impl IntoView {
             <section class="card pad grid"><ThemeChoice/><LangChoice/></section>
             <section class="card pad">
                 <h2 id="machine">{w.machine}</h2>
-                <Suspense fallback=Waiting>
-                    {move || Suspend::new(async move { settle(system.await, |s| view! { <Facts system=s/> }.into_any()) })}
-                </Suspense>
+                {settled(system, |system| view! { <Facts system/> }.into_any())}
             </section>
             <section class="card pad"><KeptModels/></section>
         </div>

@@ -6,7 +6,8 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_navigate;
 
-use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::components::notice::ProblemList;
+use crate::components::part::{loaded, settled};
 use crate::components::run_table::RunTable;
 use crate::ports::{read_system, start_tour};
 use crate::words::words;
@@ -25,9 +26,7 @@ pub(crate) fn Start() -> impl IntoView {
         <div class="grid two start-grid">
             <section class="card" aria-labelledby="start-runs">
                 <div class="pad card-head"><h2 id="start-runs">{w.start_runs}</h2><a class="small" href="/runs">{w.start_all_runs}</a></div>
-                <Transition fallback=Waiting>
-                    {move || Suspend::new(async move { settle(runs.await, latest) })}
-                </Transition>
+                {settled(runs, latest)}
             </section>
             <How/>
         </div>
@@ -73,12 +72,10 @@ fn Hero() -> impl IntoView {
                     {move || if pending.get() { w.try_starting } else { w.try_now }}
                 </button>
                 <a class="btn" href="/datasets">{w.own_data}</a>
-                <Suspense>
-                    {move || Suspend::new(async move {
-                        let starter = system.await.is_ok_and(|system| system.starter);
-                        view! { <span class="small">{if starter { w.try_note_starter } else { w.try_note_scratch }}</span> }
-                    })}
-                </Suspense>
+                {loaded(system, move |system| {
+                    let starter = system.is_ok_and(|system| system.starter);
+                    view! { <span class="small">{if starter { w.try_note_starter } else { w.try_note_scratch }}</span> }
+                })}
             </div>
             <ProblemList problems/>
         </section>

@@ -10,7 +10,8 @@ use leptos::prelude::*;
 
 use self::form::{Draft, Form, Preview};
 use crate::components::confirm::ConfirmDelete;
-use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::components::notice::ProblemList;
+use crate::components::part::settled;
 use crate::pages::Head;
 use crate::ports::{Problems, delete_template, list_datasets, list_models, list_templates};
 use crate::words::{fill, words};
@@ -30,14 +31,10 @@ pub(crate) fn Templates() -> impl IntoView {
         <Head title=w.title text=w.text/>
         <div class="new-run">
             <div class="health-left">
-                <Transition fallback=Waiting>
-                    {move || Suspend::new(async move { settle(saved.await, |all| view! { <List all draft version/> }.into_any()) })}
-                </Transition>
+                {settled(saved, move |all| view! { <List all draft version/> }.into_any())}
                 <Form draft version/>
             </div>
-            <Suspense fallback=Waiting>
-                {move || Suspend::new(async move { settle(both.await, move |(models, datasets)| beside(models, datasets, draft)) })}
-            </Suspense>
+            {settled(both, move |(models, datasets)| beside(models, datasets, draft))}
         </div>
     }
     .into_any()

@@ -63,5 +63,7 @@ super::table!(Studio {
     kept_none: "None. Load one in the playground.", "暂无。可在“对话”中载入。";
     kept_delete: "Delete {0} from this browser", "从本浏览器中删除 {0}";
 
+    stopped: "This page stopped working. What you typed is kept.", "这个页面停止工作了。填写的内容已保留。";
+    stopped_reload: "Reload", "重新加载";
     connection_lost: "The connection is lost. Trying again.", "连接断开,正在重连。";
 });

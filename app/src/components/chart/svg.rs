@@ -7,6 +7,7 @@ use leptos::prelude::*;
 
 use super::scale::{Scale, label};
 use super::smooth::{smooth, thin};
+use crate::components::part::Part;
 use crate::feed::{Feed, Point};
 use crate::words::amounts::{loss as loss_text, num};
 use crate::words::{fill, words};
@@ -150,9 +151,9 @@ pub(crate) fn LossChart(#[prop(into)] feed: Signal<Feed>) -> impl IntoView {
                     {move || dots(&drawing.get(), &feed.get())}
                     {move || crosshair(&drawing.get(), &feed.get(), cursor.get(), width.get())}
                 </svg>
-                <Show when=move || feed.with(|feed| feed.train.is_empty() && feed.eval.is_empty())>
+                <Part when=move || feed.with(|feed| feed.train.is_empty() && feed.eval.is_empty())>
                     <p class="chart-empty small">{w.chart_empty}</p>
-                </Show>
+                </Part>
             </div>
             <p class="visually-hidden" id="chart-summary">{move || summary(&feed.get())}" "{w.chart_keys}</p>
             <p class="visually-hidden" aria-live="polite">{move || spoken(&drawing.get(), &feed.get(), cursor.get())}</p>

@@ -8,6 +8,7 @@ use leptos_router::hooks::use_navigate;
 
 use crate::components::field::Field;
 use crate::components::notice::ProblemList;
+use crate::components::part::part;
 use crate::components::safe_textarea::SafeTextarea;
 use crate::ports::{dataset_row, edit_row};
 use crate::words::amounts::num;
@@ -38,7 +39,7 @@ pub(crate) fn Editor(id: DatasetId, editing: RwSignal<Option<u64>>) -> impl Into
         <dialog class="dialog editor" node_ref=dialog aria-labelledby="editor" on:close=move |_| editing.set(None)>
             <h2 id="editor">{move || fill(words().data.edit_row, &[&num(editing.get().unwrap_or_default())])}</h2>
             <ProblemList problems/>
-            {move || row.get().map(|row| view! { <Form row dataset=dataset.get_value() dialog problems/> })}
+            {part(move || row.get().map(|row| view! { <Form row dataset=dataset.get_value() dialog problems/> }))}
         </dialog>
     }
     .into_any()

@@ -18,7 +18,8 @@ use leptos_router::hooks::use_params_map;
 use self::findings::{Findings, Totals};
 use self::lengths::Lengths;
 use self::setup::{Setup, SetupForm};
-use crate::components::notice::{Broken, Waiting, settle};
+use crate::components::notice::Broken;
+use crate::components::part::{loaded, settled};
 use crate::forms::preview::RowPreview;
 use crate::ports::{Problems, check_health, get_dataset, list_models};
 use crate::words::amounts::{num, rows};
@@ -35,12 +36,7 @@ pub(crate) fn Health() -> impl IntoView {
         move || DatasetId(params.read().get("id").unwrap_or_default()),
         |id| async move { Ok::<_, Problems>((get_dataset(id).await?, list_models().await?)) },
     );
-    view! {
-        <Transition fallback=Waiting>
-            {move || Suspend::new(async move { settle(both.await, |(dataset, models)| choose(dataset, models)) })}
-        </Transition>
-    }
-    .into_any()
+    settled(both, |(dataset, models)| choose(dataset, models))
 }
 
 /// The checkup, or the step that comes before it.
@@ -113,33 +109,15 @@ fn Page(dataset: DatasetView, setup: Setup) -> impl IntoView {
             );
         }
     });
-    let said = move || {
-        view! {
-            <Transition>
-                {move || Suspend::new(async move { verdict(checkup.await.ok().flatten().as_ref()) })}
-            </Transition>
-        }
-        .into_any()
-    };
+    let said = loaded(checkup, |checkup| verdict(checkup.ok().flatten().as_ref()));
     let id = dataset.id.clone();
     let wanted = Callback::new(move |row| setup.asked.get().map(|asked| asked.preview(row)));
     view! {
-        {head(&dataset, said(), w.health.text)}
+        {head(&dataset, said, w.health.text)}
         <div class="new-run health">
             <div class="health-left">
                 <SetupForm setup/>
-                <Transition fallback=Waiting>
-                    {move || {
-                        let id = id.clone();
-                        Suspend::new(async move {
-                            match checkup.await {
-                                Ok(Some(checkup)) => shown(checkup, &id, setup, row),
-                                Ok(None) => ().into_any(),
-                                Err(problems) => view! { <Broken problems/> }.into_any(),
-                            }
-                        })
-                    }}
-                </Transition>
+                {settled(checkup, move |checkup| checkup.map_or_else(|| ().into_any(), |checkup| shown(checkup, &id, setup, row)))}
             </div>
             <RowPreview wanted row/>
         </div>

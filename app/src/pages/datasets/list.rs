@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::register::Register;
 use super::upload::{Samples, Upload};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::pages::Head;
 use crate::pages::hub::FromHub;
 use crate::ports::list_datasets;
@@ -22,9 +22,7 @@ pub(crate) fn Datasets() -> impl IntoView {
     view! {
         <Head title=w.title text=w.text/>
         <div class="grid two upload-grid"><Upload/><Samples/></div>
-        <Transition fallback=Waiting>
-            {move || Suspend::new(async move { settle(datasets.await, table) })}
-        </Transition>
+        {settled(datasets, table)}
         <div class="hub-block"><Register landed/></div>
         <div class="hub-block"><FromHub kind=HubKind::Dataset landed/></div>
     }

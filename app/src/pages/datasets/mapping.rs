@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use crate::browser::value_of;
 use crate::components::field::Field;
 use crate::components::notice::ProblemList;
+use crate::components::part::part;
 use crate::ports::remap_dataset;
 use crate::words::words;
 
@@ -83,7 +84,7 @@ pub(crate) fn MappingForm(id: DatasetId, inspection: Inspection, version: RwSign
                         }).into_iter().collect_view()}
                     </select>
                 </Field>
-                {move || parts(format.get()).into_iter().map(|part| view! { <Column part mapping columns/> }).collect_view()}
+                {part(move || parts(format.get()).into_iter().map(|part| view! { <Column part mapping columns/> }).collect_view())}
             </div>
             <ProblemList problems/>
             <button type="button" class="btn" disabled=move || pending.get() || !changed() on:click=move |_| {

@@ -8,7 +8,7 @@ use leptos_router::hooks::use_query_map;
 use super::editor::Editor;
 use crate::browser::{checked_of, value_of};
 use crate::components::icon::{Glyph, Icon};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::ports::dataset_rows;
 use crate::words::amounts::num;
 use crate::words::{fill, words};
@@ -57,11 +57,7 @@ pub(crate) fn Rows(id: DatasetId, version: RwSignal<u32>, may_edit: bool) -> imp
         <section class="card rows-card" aria-labelledby="rows">
             <h2 class="pad" id="rows">{w.rows_title}</h2>
             <Search asked/>
-            <Transition fallback=Waiting>
-                {move || Suspend::new(async move {
-                    settle(page.await, |page| view! { <Page page asked editing=may_edit.then_some(editing) marked/> }.into_any())
-                })}
-            </Transition>
+            {settled(page, move |page| view! { <Page page asked editing=may_edit.then_some(editing) marked/> }.into_any())}
         </section>
         {may_edit.then(|| view! { <Editor id editing/> })}
     }

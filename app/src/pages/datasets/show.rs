@@ -11,7 +11,8 @@ use super::register::Badges;
 use super::rows::Rows;
 use super::versions::Versions;
 use crate::components::confirm::ConfirmDelete;
-use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::components::notice::ProblemList;
+use crate::components::part::settled;
 use crate::ports::{delete_dataset, get_dataset};
 use crate::words::amounts::{num, rows, size};
 use crate::words::{Words, fill, words};
@@ -25,14 +26,7 @@ pub(crate) fn Dataset() -> impl IntoView {
         move || (DatasetId(params.read().get("id").unwrap_or_default()), version.get()),
         |(id, _)| get_dataset(id),
     );
-    view! {
-        <Transition fallback=Waiting>
-            {move || Suspend::new(async move {
-                settle(dataset.await, |dataset| view! { <Found dataset version/> }.into_any())
-            })}
-        </Transition>
-    }
-    .into_any()
+    settled(dataset, move |dataset| view! { <Found dataset version/> }.into_any())
 }
 
 /// The heading and the sentence below it.

@@ -4,7 +4,7 @@ use contract::DatasetId;
 use contract::dataset::{Change, DatasetVersion};
 use leptos::prelude::*;
 
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::ports::dataset_versions;
 use crate::words::amounts::{ago, now_ms, num, rows};
 use crate::words::{fill, words};
@@ -14,17 +14,7 @@ use crate::words::{fill, words};
 pub(crate) fn Versions(id: DatasetId, newest: bool, number: u32) -> impl IntoView {
     let here = id.clone();
     let versions = Resource::new(move || id.clone(), dataset_versions);
-    view! {
-        <Transition fallback=Waiting>
-            {move || {
-                let here = here.clone();
-                Suspend::new(async move {
-                    settle(versions.await, move |all| if all.len() > 1 { card(all, here, newest, number) } else { ().into_any() })
-                })
-            }}
-        </Transition>
-    }
-    .into_any()
+    settled(versions, move |all| if all.len() > 1 { card(all, &here, newest, number) } else { ().into_any() })
 }
 
 /// What made a version, in words.
@@ -37,7 +27,7 @@ fn reason(change: Option<&Change>) -> String {
     }
 }
 
-fn card(all: Vec<DatasetVersion>, here: DatasetId, newest: bool, number: u32) -> AnyView {
+fn card(all: Vec<DatasetVersion>, here: &DatasetId, newest: bool, number: u32) -> AnyView {
     let w = words();
     let top = all.first().map(|version| format!("/datasets/{}", version.id)).unwrap_or_default();
     let old = (!newest).then(|| {
@@ -46,7 +36,7 @@ fn card(all: Vec<DatasetVersion>, here: DatasetId, newest: bool, number: u32) ->
     let lines = all
         .into_iter()
         .map(|version| {
-            let shown = version.id == here;
+            let shown = version.id == *here;
             let mut about = vec![reason(version.change.as_ref()), rows(w.lang, version.rows)];
             if version.runs > 0 {
                 about.push(fill(w.data.version_runs, &[&num(version.runs)]));

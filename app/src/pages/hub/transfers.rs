@@ -5,6 +5,7 @@ use std::time::Duration;
 use contract::hub::{HubKind, NewTransfer, TransferState, TransferView};
 use leptos::prelude::*;
 
+use crate::components::part::loaded;
 use crate::ports::{hub_cancel, hub_start, hub_transfers};
 use crate::words::amounts::size;
 use crate::words::{fill, problem_text, words};
@@ -34,15 +35,10 @@ pub(super) fn Transfers(kind: HubKind, began: RwSignal<u32>, landed: RwSignal<u3
             );
         }
     });
-    view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                let all = list.await.unwrap_or_default();
-                (!all.is_empty()).then(|| view! { <List all began/> })
-            })}
-        </Transition>
-    }
-    .into_any()
+    loaded(list, move |all| {
+        let all = all.unwrap_or_default();
+        (!all.is_empty()).then(|| view! { <List all began/> })
+    })
 }
 
 #[component]

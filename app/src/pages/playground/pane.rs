@@ -8,6 +8,7 @@ use super::key;
 use super::place::{Place, PlaceSwitch};
 use crate::browser::value_of;
 use crate::chat::{Phase, Talk};
+use crate::components::part::Part;
 use crate::components::transcript::Transcript;
 use crate::words::{fill, voice_name, words};
 
@@ -80,7 +81,7 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
             </div>
             <PlaceSwitch place=pane.place voice=pane.voice/>
             <div class="pane-talk" aria-live="polite" aria-busy=move || pane.talk.busy().to_string() tabindex="0" role="log" aria-label=w.answer>
-                <Show when=move || pane.talk.current.with(Option::is_none)><p class="small">{w.no_question}</p></Show>
+                <Part when=move || pane.talk.current.with(Option::is_none)><p class="small">{w.no_question}</p></Part>
                 <Transcript talk=pane.talk/>
             </div>
             <div class="pane-foot"><span>{digest}</span><span class="num">{speed}</span></div>

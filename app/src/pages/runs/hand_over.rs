@@ -11,7 +11,7 @@ use leptos_router::hooks::use_params_map;
 use super::show::method;
 use crate::browser::{checked_of, encode, value_of};
 use crate::components::field::{Field, described_by};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::components::safe_textarea::SafeTextarea;
 use crate::ports::{Problems, describe_weights, get_run, list_voices};
 use crate::words::amounts::{num, size};
@@ -29,14 +29,9 @@ struct Begun {
 pub(crate) fn HandOver() -> impl IntoView {
     let params = use_params_map();
     let begun = Resource::new(move || RunId(params.read().get("id").unwrap_or_default()), begin);
-    view! {
-        <Suspense fallback=Waiting>
-            {move || Suspend::new(async move {
-                settle(begun.await, |(run, parcel, suggestion)| view! { <Found begun=Begun { run, parcel, suggestion }/> }.into_any())
-            })}
-        </Suspense>
-    }
-    .into_any()
+    settled(begun, |(run, parcel, suggestion)| {
+        view! { <Found begun=Begun { run, parcel, suggestion }/> }.into_any()
+    })
 }
 
 async fn begin(id: RunId) -> Result<(RunView, Parcel, Option<String>), Problems> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use contract::run::RunSummary;
 use leptos::prelude::*;
 
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::settled;
 use crate::components::run_table::RunTable;
 use crate::pages::Head;
 use crate::ports::{Problems, list_runs};
@@ -38,9 +38,7 @@ pub(crate) fn Runs() -> impl IntoView {
     let runs = polled_runs();
     view! {
         <Head title=w.title text=w.text><a class="btn primary" href="/runs/new">{w.new}</a></Head>
-        <Transition fallback=Waiting>
-            {move || Suspend::new(async move { settle(runs.await, show) })}
-        </Transition>
+        {settled(runs, show)}
     }
     .into_any()
 }

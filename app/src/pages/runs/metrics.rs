@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::components::chart::spark::Spark;
+use crate::components::part::part;
 use crate::feed::{Feed, Point, Sample};
 use crate::words::amounts::{measure, num};
 use crate::words::{fill, problem_text, words};
@@ -12,7 +13,7 @@ use crate::words::{fill, problem_text, words};
 pub(crate) fn Metrics(feed: RwSignal<Feed>) -> impl IntoView {
     let w = &words().runs;
     let names = Memo::new(move |_| feed.with(|feed| feed.metrics.keys().cloned().collect::<Vec<_>>()));
-    move || {
+    part(move || {
         let names = names.get();
         if names.is_empty() {
             return ().into_any();
@@ -25,7 +26,7 @@ pub(crate) fn Metrics(feed: RwSignal<Feed>) -> impl IntoView {
             </section>
         }
         .into_any()
-    }
+    })
 }
 
 #[component]

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::browser::checked_of;
+use crate::components::part::Part;
 use crate::forms::state::{Form, fits};
 use crate::words::amounts::rows;
 use crate::words::{field_text, words};
@@ -46,14 +47,14 @@ pub(super) fn MoreDatasets(form: Form) -> impl IntoView {
         others.get().into_iter().map(one).collect_view()
     };
     view! {
-        <Show when=move || others.with(|others| !others.is_empty())>
+        <Part when=move || others.with(|others| !others.is_empty())>
             <fieldset class="field names" id="more_datasets">
                 <legend>{w.runs.more_datasets}</legend>
                 <div class="checks">{boxes}</div>
                 <p class="error" role="status">{move || error().unwrap_or_default()}</p>
                 <p class="small">{w.runs.more_datasets_help}</p>
             </fieldset>
-        </Show>
+        </Part>
     }
     .into_any()
 }

@@ -14,7 +14,7 @@ use super::more_datasets::{MoreDatasets, without};
 use super::start_from::{RewardModel, StartFrom};
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
-use crate::components::notice::{Waiting, settle};
+use crate::components::part::{Part, settled};
 use crate::components::safe_textarea::SafeTextarea;
 use crate::forms::foresight::foresee;
 use crate::forms::param_field::Section;
@@ -38,9 +38,7 @@ pub(crate) fn NewRun() -> impl IntoView {
     );
     view! {
         <Head title=w.new_title text=w.new_text/>
-        <Suspense fallback=Waiting>
-            {move || Suspend::new(async move { settle(all.await, |(models, datasets, voices)| choose(models, datasets, voices)) })}
-        </Suspense>
+        {settled(all, |(models, datasets, voices)| choose(models, datasets, voices))}
     }
     .into_any()
 }
@@ -118,10 +116,10 @@ fn Goal(form: Form) -> impl IntoView {
                 </select>
             </Field>
             <StartFrom form/>
-            <Show when=move || form.stage() == Stage::Ppo><RewardModel form/></Show>
+            <Part when=move || form.stage() == Stage::Ppo><RewardModel form/></Part>
             <fieldset class="choices" disabled=move || form.stage().wants_lora()>
                 <legend>{w.tuning}</legend>{tunings.into_iter().collect_view()}
-                <Show when=move || form.stage().wants_lora()><p class="small">{w.goal_lora_only}</p></Show>
+                <Part when=move || form.stage().wants_lora()><p class="small">{w.goal_lora_only}</p></Part>
             </fieldset>
         </section>
     }
@@ -184,8 +182,8 @@ fn Data(form: Form) -> impl IntoView {
                     });
                 }>{options}</select>
             </Field>
-            <Show when=move || none.get()><p class="notice warn">{w.runs.dataset_none}" "<a class="link" href="/datasets">{w.runs.need_data_go}</a></p></Show>
-            <Show when=move || stage.get() != Stage::Pt><Template form/></Show>
+            <Part when=move || none.get()><p class="notice warn">{w.runs.dataset_none}" "<a class="link" href="/datasets">{w.runs.need_data_go}</a></p></Part>
+            <Part when=move || stage.get() != Stage::Pt><Template form/></Part>
             <Section form groups=&[Group::Data]/>
         </section>
     }

@@ -8,6 +8,7 @@ use contract::{RunId, Stage};
 use leptos::prelude::*;
 
 use crate::components::log_view::LogView;
+use crate::components::part::Part;
 use crate::feed::Feed;
 use crate::ports::run_log;
 use crate::words::amounts::{loss, num, rate, size, weights};
@@ -70,7 +71,7 @@ pub(crate) fn Checkpoints(feed: RwSignal<Feed>, run: RunId) -> impl IntoView {
         <section class="card pad" aria-labelledby="checkpoints">
             <h2 id="checkpoints">{w.checkpoints}</h2>
             <ul class="plain checkpoints">{rows}</ul>
-            <Show when=move || checkpoints.with(Vec::is_empty)><p class="small">{w.checkpoints_empty}</p></Show>
+            <Part when=move || checkpoints.with(Vec::is_empty)><p class="small">{w.checkpoints_empty}</p></Part>
         </section>
     }
     .into_any()

@@ -12,7 +12,8 @@ use super::parts::{Checkpoints, Facts, Lineage, LogPane, Settings};
 use super::tour::Tour;
 use crate::components::chart::LossChart;
 use crate::components::confirm::ConfirmDelete;
-use crate::components::notice::{ProblemList, Waiting, settle};
+use crate::components::notice::ProblemList;
+use crate::components::part::{Part, part, settled};
 use crate::feed::Feed;
 use crate::live::{Watched, follow};
 use crate::ports::{delete_run, get_run, resume_run, stop_run};
@@ -24,12 +25,7 @@ use crate::words::{Standing, Words, fill, problem_text, run_status, words};
 pub(crate) fn Run() -> impl IntoView {
     let params = use_params_map();
     let run = Resource::new(move || RunId(params.read().get("id").unwrap_or_default()), get_run);
-    view! {
-        <Transition fallback=Waiting>
-            {move || Suspend::new(async move { settle(run.await, |run| view! { <Found run/> }.into_any()) })}
-        </Transition>
-    }
-    .into_any()
+    settled(run, |run| view! { <Found run/> }.into_any())
 }
 
 /// What the page shows of a run: the server's first reading, then what comes in.
@@ -116,7 +112,7 @@ fn Found(run: RunView) -> impl IntoView {
             <Actions run=run.clone() watched/>
         </div>
         <progress class="bar-line run-progress" max="1" value=share aria-label=w.runs.progress></progress>
-        <Show when=move || !connected.get()><p class="notice warn" role="status">{w.studio.connection_lost}</p></Show>
+        <Part when=move || !connected.get()><p class="notice warn" role="status">{w.studio.connection_lost}</p></Part>
         {move || problem.get().filter(|_| state.get() == RunState::Failed).map(|problem| view! {
             <section class="card pad failure" role="alert">
                 <h2>{w.runs.failed_title}</h2><p>{problem_text(w.lang, &problem)}</p>
@@ -175,17 +171,17 @@ fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     view! {
         <div class="actions">
             <div class="row">
-                {move || ended.get().then(|| view! { <ConfirmDelete title=w.runs.delete_title text=text() on_confirm=confirm/> })}
-                <Show when=move || matches!(state.get(), RunState::Queued | RunState::Preparing | RunState::Running | RunState::Stopping)>
+                {part(move || ended.get().then(|| view! { <ConfirmDelete title=w.runs.delete_title text=text() on_confirm=confirm/> }))}
+                <Part when=move || matches!(state.get(), RunState::Queued | RunState::Preparing | RunState::Running | RunState::Stopping)>
                     <button type="button" class="btn" disabled=move || state.get() == RunState::Stopping || stop.pending().get()
                         on:click=move |_| { stop.dispatch(()); }>
                         {move || if state.get() == RunState::Stopping { w.runs.stopping } else { w.runs.stop }}
                     </button>
-                </Show>
-                <Show when=move || matches!(state.get(), RunState::Stopped | RunState::Failed)>
+                </Part>
+                <Part when=move || matches!(state.get(), RunState::Stopped | RunState::Failed)>
                     <button type="button" class="btn" disabled=move || resume.pending().get()
                         on:click=move |_| { resume.dispatch(()); }>{w.runs.resume}</button>
-                </Show>
+                </Part>
                 {move || go_on.get().map(|href| view! { <a class="btn" href=href>{w.runs.go_on}</a> })}
                 {move || (ended.get() && saved.get() > 0 && speaks).then(|| view! { <a class="btn" href=page.clone()>{w.runs.hand_over}</a> })}
                 {move || (saved.get() > 0 && speaks).then(|| view! { <a class="btn primary" href=ask.clone()>{w.runs.ask}</a> })}

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
+use crate::components::part::part;
 use crate::forms::state::Form;
 use crate::words::{field_text, voice_name, words};
 
@@ -36,7 +37,7 @@ pub(crate) fn StartFrom(form: Form) -> impl IntoView {
     let error = Signal::derive(move || form.problem_of("adapters").map(|p| field_text(w.lang, &p)));
     let chosen = Memo::new(move |_| form.draft.with(|draft| draft.adapters.clone()));
     let choose = move |event| form.change(|draft| draft.adapters = value_of(&event));
-    move || {
+    part(move || {
         let options = found.get();
         (!options.is_empty()).then(|| {
             view! {
@@ -49,7 +50,7 @@ pub(crate) fn StartFrom(form: Form) -> impl IntoView {
                 </Field>
             }
         })
-    }
+    })
 }
 
 /// The reward model of a ppo run.
@@ -63,7 +64,7 @@ pub(crate) fn RewardModel(form: Form) -> impl IntoView {
     let error = Signal::derive(move || form.problem_of("reward_model").map(|p| field_text(w.lang, &p)));
     let chosen = Memo::new(move |_| form.draft.with(|draft| draft.reward_model.clone()));
     let choose = move |event| form.change(|draft| draft.reward_model = value_of(&event));
-    move || {
+    part(move || {
         let options = found.get();
         if options.is_empty() {
             return view! { <p class="notice warn">{w.runs.judge_missing}</p> }.into_any();
@@ -78,7 +79,7 @@ pub(crate) fn RewardModel(form: Form) -> impl IntoView {
             </Field>
         }
         .into_any()
-    }
+    })
 }
 
 #[component]

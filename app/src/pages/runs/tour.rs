@@ -9,6 +9,7 @@ use leptos::prelude::*;
 
 use crate::browser::encode;
 use crate::chat::Talk;
+use crate::components::part::{Part, loaded};
 use crate::components::transcript::Transcript;
 use crate::live::Watched;
 use crate::ports::get_tour;
@@ -23,15 +24,9 @@ pub(crate) fn Tour(run: RunView, watched: Watched) -> impl IntoView {
     let id = run.summary.id.clone();
     let tour = Resource::new(|| (), move |()| get_tour(id.clone()));
     let run = StoredValue::new(run);
-    view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                let tour = tour.await.ok().flatten();
-                tour.map(|tour| view! { <Banner tour run=run.get_value() watched/> })
-            })}
-        </Suspense>
-    }
-    .into_any()
+    loaded(tour, move |tour| {
+        tour.ok().flatten().map(|tour| view! { <Banner tour run=run.get_value() watched/> })
+    })
 }
 
 #[component]
@@ -82,9 +77,9 @@ fn Before(tour: TourView, run: RunView, state: RwSignal<RunState>) -> impl IntoV
     view! {
         <div class="before">
             <p class="tiny">{w.runs.tour_before}</p>
-            <Show when=move || talk.current.with(Option::is_none)>
+            <Part when=move || talk.current.with(Option::is_none)>
                 <p class="small">{w.runs.tour_later}</p>
-            </Show>
+            </Part>
             <Transcript talk/>
         </div>
     }

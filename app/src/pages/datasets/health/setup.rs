@@ -11,6 +11,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
+use crate::components::part::Part;
 use crate::forms::state::{fits, template_for};
 use crate::forms::template_select::TemplateSelect;
 use crate::words::words;
@@ -144,11 +145,11 @@ pub(super) fn SetupForm(setup: Setup) -> impl IntoView {
                     setup.model.set(model);
                 }>{models.collect_view()}</select>
             </Field>
-            <Show when=move || setup.stage.get() != Stage::Pt><Template setup/></Show>
+            <Part when=move || setup.stage.get() != Stage::Pt><Template setup/></Part>
             <Limit id="source-limit" label=w.health.source_limit text=setup.source/>
-            <Show when=move || setup.stage.get() != Stage::Pt>
+            <Part when=move || setup.stage.get() != Stage::Pt>
                 <Limit id="target-limit" label=words().health.target_limit text=setup.target/>
-            </Show>
+            </Part>
         </section>
     }
     .into_any()
