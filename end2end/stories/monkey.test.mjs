@@ -11,7 +11,7 @@ import { Server } from "../support/server.mjs";
 const SEED = Number(process.env.BURNISH_MONKEY_SEED ?? 15);
 const LATE = 120; // ms
 
-let server, browser, pages;
+let server, browser, pages, textId;
 before(async () => {
   [server, browser] = await Promise.all([Server.start(), launch()]);
   const rows = (count, row) => Buffer.from(Array.from({ length: count }, (_, index) => JSON.stringify(row(index))).join("\n"));
@@ -25,6 +25,7 @@ before(async () => {
   await server.call("save_template", { template: { name: "Plain", prefix: "", system: "", prompt: "Q: {query}\nA: ", sep: "\n", use_history: true, stop_words: [] } });
   const run = await acts.launch(server, { data: talk, model, name: "Cups", values: { max_steps: "4", dev_ratio: "0.1", eval_steps: "2", save_steps: "2", max_source_length: "32", max_target_length: "32" } });
   await server.reaches(run, ["finished"]);
+  textId = text.id;
   pages = {
     "/": ["/"],
     "/datasets": ["/datasets"],
@@ -79,3 +80,19 @@ for (const [language, late] of [["en", 0], ["zh", LATE]]) {
     await page.context().close();
   });
 }
+
+test("to pre-training and back: the template goes and returns, and so does what was typed", { timeout: 60_000 }, async () => {
+  const page = await open(browser, server, "/runs/new");
+  await page.locator("#system").fill("You pour tea.");
+  await page.locator("input[name=stage][value=pt]").check();
+  await page.locator("#template").waitFor({ state: "detached" });
+  assert.equal(await page.locator("#dataset").inputValue(), textId, "a text to read is chosen");
+  await page.locator("input[name=stage][value=ppo]").check();
+  await page.locator("input[name=stage][value=sft]").check();
+  await page.locator("#template").waitFor();
+  assert.equal(await page.locator("#system").inputValue(), "You pour tea.");
+  await page.locator("#num_train_epochs").fill("two");
+  await page.locator(".bar .error").waitFor();
+  noFaults(page);
+  await page.context().close();
+});

@@ -1,9 +1,9 @@
 //! Parts of a page that come and go: there while something holds, or until a resource answers anew.
 //!
 //! Leptos frees what a closure's view owns (signals, memos, callbacks) before it runs the closure again. But effects
-//! that lie deeper in that view end only some microtasks later, and in a `Transition` the whole view stays on the page
-//! until the next one is there. What reads a freed value meanwhile panics, and a panic ends the page. Also, what plain
-//! functions read while they draw an answer would make the page draw itself anew.
+//! that lie deeper in that view end only some microtasks later: one that the same change has woken reads a freed value
+//! and panics, and a panic ends the page. The same happens when a page draws itself anew because a plain function read
+//! a signal while it drew an answer: within a `Suspend` such reads count as the whole view's.
 //!
 //! So there is one rule: **what a part owns lives until nothing of the part is left, and its effects stop before that.**
 //! Every part whose components hold state is made here: [`part`] where a closure would stand, [`Part`] instead of
