@@ -1,8 +1,9 @@
 // A page whose code has stopped says so in the visitor's language, and what was typed is there again after a reload.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import * as acts from "../support/acts.mjs";
 import { bothThemes, goto, launch, noFaults, open, overflow } from "../support/browser.mjs";
-import { Server } from "../support/server.mjs";
+import { Server, until } from "../support/server.mjs";
 
 let server, browser;
 before(async () => { [server, browser] = await Promise.all([Server.start(), launch()]); }, { timeout: 60_000 });
@@ -93,6 +94,40 @@ test("a page that stops at what is put back does not stop for ever", { timeout: 
   }
   await page.waitForFunction(() => document.querySelector("#template-name").value === "Ours");
   assert.equal(await page.locator("#history").isChecked(), true, "the box is as it was at first");
+  assert.equal(await bar(page).count(), 0);
+  await page.context().close();
+});
+
+test("a long form is there again as it was left", { timeout: 120_000 }, async () => {
+  const rows = Array.from({ length: 30 }, (_, i) => JSON.stringify({ prompt: `Where is cup ${i}?`, response: `On shelf ${i % 7}.` }));
+  await acts.scratchModel(server, await acts.dataset(server, "cups.jsonl", Buffer.from(rows.join("\n"))));
+  const page = await open(browser, server, "/runs/new");
+  await page.locator("input[name=tuning][value=lora]").check();
+  await page.locator("#template").selectOption("vicuna");
+  await page.locator("#system").fill("You pour tea.");
+  await page.locator("#name").fill("Cups");
+  await page.locator("#learning_rate").fill("3e-4");
+  await page.locator(".expert summary").click();
+  await page.locator("#lr_scheduler_type").selectOption("linear");
+  await page.locator(".names .check").filter({ hasText: "q_proj" }).getByRole("checkbox").check();
+  const form = () => page.evaluate(() => JSON.stringify([...document.querySelectorAll("main input, main select, main textarea, main details")].map((one) => [one.id, one.open, one.checked, one.value])));
+  const left = await form();
+  await trap(page);
+  await bar(page).getByRole("button").click();
+  await hydrated(page);
+  await until("the form to be as it was left", async () => (await form()) === left, 15_000);
+  assert.deepEqual(page.faults.filter((fault) => !/unreachable/.test(fault)), []);
+  await page.context().close();
+});
+
+test("the bar is within reach when a dialog is open", { timeout: 60_000 }, async () => {
+  await server.call("save_template", { template: { name: "Plain", prefix: "", system: "", prompt: "Q: {query}\nA: ", sep: "\n", use_history: true, stop_words: [] } });
+  const page = await open(browser, server, "/templates");
+  await page.getByRole("button", { name: "Delete Plain" }).click();
+  await page.locator("dialog:modal").waitFor();
+  await trap(page);
+  await bar(page).getByRole("button").click();
+  await hydrated(page);
   assert.equal(await bar(page).count(), 0);
   await page.context().close();
 });
