@@ -222,6 +222,11 @@ fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
         "Measuring by answering needs held-out rows.",
     );
     need(
+        !hyper.eval_all_at_end || holds_out(hyper.dev_ratio),
+        "eval_all_at_end",
+        "Measuring all held-out rows needs held-out rows.",
+    );
+    need(
         tuning != Some(Tuning::Freeze) || hyper.num_layer_trainable != 0,
         "num_layer_trainable",
         "At least one block must learn.",
@@ -338,6 +343,7 @@ mod tests {
             (&[("lr_scheduler_type", "polynomial"), ("lr_end", "0.5")][..], "lr_end"),
             (&[("early_stopping_patience", "2"), ("dev_ratio", "0")][..], "early_stopping_patience"),
             (&[("predict_with_generate", "true"), ("dev_ratio", "0")][..], "predict_with_generate"),
+            (&[("eval_all_at_end", "true"), ("dev_ratio", "0")][..], "eval_all_at_end"),
         ] {
             let problems = check(&with(pairs)).expect_err(key);
             assert_eq!(problems.iter().filter_map(Problem::form_key).collect::<Vec<_>>(), [key]);

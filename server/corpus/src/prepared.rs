@@ -228,6 +228,23 @@ impl Prepared {
         }
     }
 
+    /// Waits no longer than `patience` until example `index` (from 0) is there or the data end before it; `false` when
+    /// neither has come.
+    ///
+    /// # Errors
+    /// What preparation found.
+    pub fn wait_within(&self, index: u64, patience: Duration) -> Result<bool, Problem> {
+        let standing = self.shared.lock();
+        let open = |standing: &mut Standing| standing.ready <= index && standing.end.is_none();
+        let waited = self.shared.changed.wait_timeout_while(standing, patience, open);
+        let standing = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match &standing.end {
+            Some(Err(problem)) if standing.ready <= index => Err(problem.clone()),
+            Some(_) => Ok(true),
+            None => Ok(standing.ready > index),
+        }
+    }
+
     /// Example `index` (from 0), waiting until it is prepared; `None` past the end.
     ///
     /// # Errors

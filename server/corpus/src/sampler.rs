@@ -25,6 +25,16 @@ pub fn split(rows: u32, dev_ratio: f64, seed: u64) -> (Vec<u32>, Vec<u32>) {
     (ascending(train), ascending(eval))
 }
 
+/// A fixed draw of at most `most` of these rows, ascending: the same seed gives the same rows, whatever they are read
+/// for, and a smaller draw is part of a larger one.
+pub fn draw(rows: &[u32], most: usize, seed: u64) -> Vec<u32> {
+    let order = order(u32::try_from(rows.len()).unwrap_or(u32::MAX), seed, u64::MAX - 1);
+    let mut drawn: Vec<u32> =
+        order.into_iter().take(most).filter_map(|at| rows.get(at as usize).copied()).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
 /// The order of an epoch that needs no row far ahead of those already read: rows are shuffled within windows of
 /// `window` rows, and the windows stay in order. With it training may begin while later rows are still prepared.
 pub fn windowed_order(rows: u32, window: u32, seed: u64, epoch: u64) -> Vec<u32> {
@@ -117,6 +127,19 @@ mod tests {
         assert!(eval.iter().all(|row| !train.contains(row)));
         assert_eq!(split(10, 1e-6, 7).1, Vec::<u32>::new());
         assert_eq!(split(2, 0.99, 7).0.len(), 1, "one row stays for training");
+    }
+
+    #[test]
+    fn a_draw_is_fixed_by_its_seed_and_a_smaller_one_is_part_of_it() {
+        let rows: Vec<u32> = (0..1000).map(|row| 3 * row).collect();
+        let drawn = draw(&rows, 256, 42);
+        assert_eq!(drawn.len(), 256);
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn.iter().all(|row| rows.contains(row)));
+        assert_eq!(drawn, draw(&rows, 256, 42));
+        assert_ne!(drawn, draw(&rows, 256, 43));
+        assert!(draw(&rows, 64, 42).iter().all(|row| drawn.contains(row)));
+        assert!(drawn.iter().filter(|row| **row < 1500).count() > 90, "from everywhere");
+        assert_eq!((draw(&rows, 5000, 42), draw(&[], 8, 42)), (rows, vec![]));
     }
 
     #[test]

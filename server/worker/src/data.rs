@@ -91,13 +91,13 @@ impl<T: TrainRow> TrainData<T> {
         })
     }
 
-    /// Held-out rows, so many at a time.
-    pub fn held_out(&self, batch: usize) -> impl Iterator<Item = Result<Vec<T>, Problem>> + '_ {
-        let batches = self.split.eval.chunks(batch.max(1)).map(|places| {
-            let rows = places.iter().filter_map(|place| self.read(*place).transpose());
-            rows.collect::<Result<Vec<T>, Problem>>()
-        });
-        batches.filter(|rows| !matches!(rows, Ok(rows) if rows.is_empty()))
+    /// Rows by their places among the prepared ones; waits for those that are still prepared. A place behind the last
+    /// row, of which a template refused some, has none.
+    ///
+    /// # Errors
+    /// What preparation found.
+    pub fn at(&self, places: &[u32]) -> Result<Vec<T>, Problem> {
+        places.iter().filter_map(|place| self.read(*place).transpose()).collect()
     }
 
     fn read(&self, place: u32) -> Result<Option<T>, Problem> {

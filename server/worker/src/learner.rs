@@ -225,20 +225,14 @@ impl<B: Kernels> Learner<B> {
         Ok(made)
     }
 
-    /// Mean loss over all counted tokens of the batches.
+    /// Adds the loss over all counted tokens of a batch to a measurement.
     ///
     /// # Errors
-    /// When a batch cannot be read, or a row holds a token the model does not know.
-    pub fn evaluate(
-        &self,
-        batches: impl Iterator<Item = Result<Batch, Problem>>,
-    ) -> Result<Measured, Problem> {
-        let mut measured = Measured::default();
-        for batch in batches {
-            let (sum, counted) = self.trainer.eval_loss(&batch?).map_err(of_model)?;
-            measured.add(sum / counted.max(1) as f64, &BTreeMap::new(), counted);
-        }
-        Ok(measured)
+    /// When a row holds a token the model does not know.
+    pub fn measure(&self, batch: &Batch, measured: &mut Measured) -> Result<(), Problem> {
+        let (sum, counted) = self.trainer.eval_loss(batch).map_err(of_model)?;
+        measured.add(sum / counted.max(1) as f64, &BTreeMap::new(), counted);
+        Ok(())
     }
 
     /// Writes weights and optimizer moments into a checkpoint; gives the name of the weights' file and what they were

@@ -7,6 +7,7 @@ pub mod create;
 pub mod data;
 pub mod device;
 pub mod facts;
+pub mod forecast;
 pub mod generate;
 pub mod gpu_check;
 pub mod import;

@@ -3,20 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use contract::event::Kind;
+use contract::event::{Kind, Measure};
 use rundir::{Error, EventWriter};
 
+use crate::forecast::{Forecast, Left};
 use crate::memory;
-
-/// Weight of the newest step in the running mean of step times.
-const NEWEST: f64 = 0.1;
 
 /// Writes events of one attempt and remembers what the ending needs.
 #[derive(Debug)]
 pub struct Reporter {
     events: EventWriter,
     began: Instant,
-    mean_seconds: Option<f64>,
+    forecast: Option<Forecast>,
     /// Last step made, over all attempts.
     pub step: u64,
 }
@@ -26,8 +24,6 @@ pub struct Reporter {
 pub struct StepReport {
     /// Step, from 1.
     pub step: u64,
-    /// Steps of the whole run.
-    pub total: u64,
     /// Mean loss.
     pub loss: f64,
     /// Learning rate it was made with.
@@ -47,12 +43,34 @@ pub struct StepReport {
 impl Reporter {
     /// Begins an attempt's report.
     pub fn new(events: EventWriter) -> Self {
-        Self { events, began: Instant::now(), mean_seconds: None, step: 0 }
+        Self { events, began: Instant::now(), forecast: None, step: 0 }
     }
 
     /// Seconds since the attempt began.
     pub fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
+    }
+
+    /// Reckons the time left from now on.
+    pub fn set_forecast(&mut self, forecast: Forecast) {
+        self.forecast = Some(forecast);
+    }
+
+    /// Takes note of rows that were measured one after the other, in so many seconds.
+    pub fn measured(&mut self, by: Measure, rows: u64, seconds: f64) {
+        if let Some(forecast) = &mut self.forecast {
+            forecast.measured(by, rows, seconds);
+        }
+    }
+
+    /// What is left of the run once `step` is made and nothing is measured after it yet.
+    pub fn left_after(&self, step: u64) -> Left {
+        self.forecast.map(|forecast| forecast.after_step(step)).unwrap_or_default()
+    }
+
+    /// Seconds that takes; `None` before anything was seen.
+    pub fn seconds_for(&self, left: Left) -> Option<f64> {
+        self.forecast.and_then(|forecast| forecast.seconds(left)).and_then(finite)
     }
 
     /// Appends any event.
@@ -79,15 +97,16 @@ impl Reporter {
         self.event(Kind::Preparing { phase: phase.to_owned() })
     }
 
-    /// Appends a step with speed and time left; returns the seconds left.
+    /// Appends a step with speed and time left, measuring included; returns the seconds left, if they are known.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn step(&mut self, made: &StepReport) -> Result<f64, Error> {
-        let mean = self.mean_seconds.map_or(made.seconds, |mean| mean + NEWEST * (made.seconds - mean));
-        self.mean_seconds = Some(mean);
+    pub fn step(&mut self, made: &StepReport) -> Result<Option<f64>, Error> {
+        if let Some(forecast) = &mut self.forecast {
+            forecast.stepped(made.seconds);
+        }
         self.step = made.step;
-        let left = made.total.saturating_sub(made.step) as f64 * mean;
+        let remaining_s = self.seconds_for(self.left_after(made.step));
         self.event(Kind::Step {
             step: made.step,
             loss: finite(made.loss),
@@ -96,10 +115,10 @@ impl Reporter {
             epoch: made.epoch,
             tokens_per_second: made.tokens as f64 / made.seconds.max(1e-6),
             memory_bytes: memory::resident(),
-            remaining_s: finite(left),
+            remaining_s,
             metrics: finite_only(&made.metrics),
         })?;
-        Ok(left)
+        Ok(remaining_s)
     }
 }
 

@@ -2,19 +2,23 @@
 
 mod answers;
 mod dpo;
+mod measure;
 mod pairs;
 mod ppo;
 mod predict;
+mod questions;
 mod rm;
 mod source;
 mod text;
 mod training;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
+use contract::measuring::{Measuring, Rows};
 use contract::problem::Problem;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
@@ -22,6 +26,7 @@ use model::kernels::Kernels;
 use rundir::RunDir;
 
 use crate::data::TrainData;
+use crate::forecast::Forecast;
 use crate::learner::{self, Learner, Made, Measured};
 use crate::report::Reporter;
 use crate::signals::Signals;
@@ -29,6 +34,7 @@ use crate::trainer_files::TrainerLog;
 use crate::{checkpoint, device, facts};
 use source::Source;
 use training::Loop;
+use watch::Ears;
 
 pub use predict::FILE as PREDICTIONS;
 pub use source::LARGE;
@@ -70,6 +76,7 @@ struct Finish<'a> {
     run: &'a RunDir,
     spec: &'a RunSpec,
     report: &'a mut Reporter,
+    ears: &'a Ears,
     step: u64,
 }
 
@@ -83,19 +90,19 @@ trait Recipe<B: Kernels> {
     /// Makes optimizer step `step` (from 1) over micro-batches of row numbers.
     fn step(&mut self, learner: &mut Learner<B>, step: u64, micro: &[Vec<u32>]) -> Result<Made, Problem>;
 
-    /// Measures the held-out rows.
-    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem>;
+    /// Measures a batch of rows, by their places among the prepared ones, and adds them up.
+    fn measure(&self, learner: &Learner<B>, places: &[u32], measured: &mut Measured) -> Result<(), Problem>;
 
     /// Adds numbers that follow from the measured loss.
     fn extend(&self, _loss: Option<f64>, _metrics: &mut BTreeMap<String, f64>) {}
 
-    /// What is measured once, after the last step.
+    /// What is measured once, after the last step; `None` when a stop was asked for first.
     fn finish(
         &mut self,
         _learner: &Learner<B>,
         _end: &mut Finish<'_>,
-    ) -> Result<BTreeMap<String, f64>, Problem> {
-        Ok(BTreeMap::new())
+    ) -> Result<Option<BTreeMap<String, f64>>, Problem> {
+        Ok(Some(BTreeMap::new()))
     }
 
     /// Puts what a checkpoint has to keep into its loop state.
@@ -142,10 +149,12 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     let digests = check_datasets(spec, &mut state)?;
     let folder = source::folder(spec, run.path());
     let source = source::open(spec, &folder, &digests, &mut |line| Ok(report.log("info", line)?))?;
-    let mut recipe = recipe::<B>(spec, &source)?;
     let rows = source.facts;
+    let measuring = measuring(spec, rows);
+    measure::forget_other_rows(&mut state, &measuring, newest.is_some(), rows.eval as u64);
+    let mut recipe = recipe::<B>(spec, &source, measuring.answers);
     learner::check_memory(spec, &source.sizes()?, rows.train as u64)?;
-    let total = spec.hyper.total_steps(rows.train as u64);
+    let total = measuring.total_steps;
 
     report.preparing("loading_model")?;
     let mut learner = Learner::<B>::load(spec, total, device)?;
@@ -175,11 +184,36 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     if let Some(warning) = quantised_measuring(spec, rows.eval) {
         report.log("warn", warning)?;
     }
+    if let Some(line) = measure::plan_line(&measuring, &spec.hyper, rows.eval as u64) {
+        report.log("info", line)?;
+    }
+    report.set_forecast(Forecast::new(measuring));
+    let held_out = source.held_out(measuring.rows, spec.hyper.seed);
+    let ears = Ears::new(run.control(), signals.clone());
     let log = TrainerLog::open(run.path(), from_step, total)?;
     let elapsed_before = state.elapsed_s;
     let preparation = source.watch();
-    Loop { run, spec, signals, report, recipe, learner, state, log, rows, preparation, total, elapsed_before }
-        .go(from_step)
+    let training = Loop {
+        run,
+        spec,
+        ears,
+        report,
+        recipe,
+        learner,
+        state,
+        log,
+        rows,
+        measuring,
+        held_out,
+        preparation,
+        elapsed_before,
+    };
+    training.go(from_step)
+}
+
+fn measuring(spec: &RunSpec, rows: Facts) -> Measuring {
+    let rows = Rows { train: rows.train as u64, eval: rows.eval as u64, streamed: rows.window.is_some() };
+    Measuring::plan(&spec.hyper, spec.stage, spec.tuning, rows)
 }
 
 /// How many weights learn, in the original's words (S-107).
@@ -232,13 +266,13 @@ fn changed(dataset: &DatasetRef) -> Problem {
     .hint("Put the former file back, or launch a new run on the new one.")
 }
 
-fn recipe<B: Kernels>(spec: &RunSpec, source: &Source) -> Result<Box<dyn Recipe<B>>, Problem> {
-    Ok(match spec.stage {
-        Stage::Pt | Stage::Sft => Box::new(text::Text::new(spec, source)?),
-        Stage::Rm => Box::new(rm::Rm::new(spec, source)),
+fn recipe<B: Kernels>(spec: &RunSpec, source: &Source, answers: u64) -> Box<dyn Recipe<B>> {
+    match spec.stage {
+        Stage::Pt | Stage::Sft => Box::new(text::Text::new(spec, source, answers)),
+        Stage::Rm => Box::new(rm::Rm::new(source)),
         Stage::Dpo => Box::new(dpo::DpoRun::new(spec, source)),
         Stage::Ppo => Box::new(ppo::Ppo::new(spec, source)),
-    })
+    }
 }
 
 /// Rows of pt or sft as the trainer sees them, prepared in `folder`, in the order of the file.

@@ -171,7 +171,6 @@ mod tests {
     fn made(step: u64) -> StepReport {
         StepReport {
             step,
-            total: 3,
             loss: 1.5,
             learning_rate: 1e-4,
             grad_norm: f64::NAN,

@@ -41,13 +41,15 @@ impl Stop {
     }
 }
 
-/// Draws answers side by side; the stop token or the tokens of the stop word, if one came, are the last of each.
+/// Draws answers side by side; the stop token or the tokens of the stop word, if one came, are the last of each. They
+/// break off where they are as soon as `cancelled` says so.
 pub(super) fn draw<B: Kernels>(
     model: &CausalLm<B>,
     tokenizer: &ModelTokenizer,
     asked: &[Asked],
     config: &SamplingConfig,
     stop: &Stop,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<Vec<Generated>, Problem> {
     let part = |asked: &[Asked]| {
         let fresh = || (tokenizer.stream(true), StopFilter::new(&stop.words));
@@ -59,7 +61,7 @@ pub(super) fn draw<B: Kernels>(
             {
                 words.push(&piece);
             }
-            if words.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if words.stopped() || cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         drawn.map_err(of_model)
     };

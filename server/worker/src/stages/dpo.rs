@@ -14,7 +14,6 @@ use crate::problems::of_model;
 
 pub(super) struct DpoRun {
     data: TrainData<EncodedPair>,
-    batch: usize,
     loss: Dpo,
 }
 
@@ -27,7 +26,7 @@ impl DpoRun {
             _ => DpoKind::Sigmoid,
         };
         let loss = Dpo { kind, beta: hyper.dpo_beta, label_smoothing: hyper.dpo_label_smoothing };
-        Self { data: source.data(), batch: hyper.per_device_train_batch_size, loss }
+        Self { data: source.data(), loss }
     }
 }
 
@@ -40,16 +39,15 @@ impl<B: Kernels> Recipe<B> for DpoRun {
         })
     }
 
-    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
-        let mut measured = Measured::default();
-        for pairs in self.data.held_out(self.batch) {
-            let pairs = pairs?;
-            let count = pairs.len();
+    fn measure(&self, learner: &Learner<B>, places: &[u32], measured: &mut Measured) -> Result<(), Problem> {
+        let pairs = self.data.at(places)?;
+        let count = pairs.len();
+        if count > 0 {
             let batch = pairs::batch(pairs, self.data.pad_id);
             let rows = |without| learner.trainer_ref().outputs(&batch, WANTS, without).map_err(of_model);
             let judged = self.loss.judge(&rows(false)?, &rows(true)?);
             measured.add(judged.loss, &judged.metrics, count);
         }
-        Ok(measured)
+        Ok(())
     }
 }

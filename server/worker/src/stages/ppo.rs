@@ -107,7 +107,7 @@ impl<B: Kernels> Ppo<B> {
             .map(|(at, prompt)| Asked { prompt: &prompt.input_ids, seed: splitmix(seed ^ (at as u64 + 1)) });
         let asked: Vec<_> = asked.collect();
         let tokenizer = &self.encoder.tokenizer;
-        let drawn = answers::draw(learner.model(), tokenizer, &asked, &config, &self.stop)?;
+        let drawn = answers::draw(learner.model(), tokenizer, &asked, &config, &self.stop, &|| false)?;
         let one = |row: Generated| row.finish.map(|_| self.cleaned(row.tokens)).map_err(of_model);
         drawn.into_iter().map(one).collect()
     }
@@ -258,8 +258,14 @@ impl<B: Kernels> Recipe<B> for Ppo<B> {
         Ok(Made { loss, grad_norm, learning_rate, tokens: learner::tokens(&read), metrics, samples })
     }
 
-    fn evaluate(&self, _learner: &Learner<B>) -> Result<Measured, Problem> {
-        Ok(Measured::default())
+    /// Nothing is held out.
+    fn measure(
+        &self,
+        _learner: &Learner<B>,
+        _places: &[u32],
+        _measured: &mut Measured,
+    ) -> Result<(), Problem> {
+        Ok(())
     }
 
     fn state(&self, state: &mut LoopState) {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use contract::event::Kind;
+use contract::event::{Kind, Measure};
 use contract::problem::Problem;
-use corpus::Encoder;
 use model::CausalLm;
 use model::decode::Asked;
 use model::kernels::Kernels;
@@ -13,6 +12,9 @@ use serde_json::json;
 
 use super::Finish;
 use super::answers::{self, Stop};
+use super::questions::{Question, Questions};
+use super::watch::{Task, Watch};
+use crate::forecast::Left;
 use crate::problems::of_model;
 use crate::scores;
 
@@ -21,20 +23,18 @@ pub const FILE: &str = "generated_predictions.jsonl";
 /// Answers shown as samples.
 const SHOWN: usize = 8;
 
-/// A held-out question.
-#[derive(Clone, Debug)]
-pub(super) struct Question {
-    pub(super) prompt: Vec<u32>,
-    pub(super) answer: String,
-}
-
-/// Answers every question, writes the file and returns the mean scores.
+/// Answers every question, writes the file and returns the mean scores; `None` when a stop was asked for first.
 pub(super) fn run<B: Kernels>(
     model: &CausalLm<B>,
-    encoder: &Encoder,
-    questions: &[Question],
+    asked: &Questions,
     end: &mut Finish<'_>,
-) -> Result<BTreeMap<String, f64>, Problem> {
+) -> Result<Option<BTreeMap<String, f64>>, Problem> {
+    let of = asked.count() as u64;
+    let task = Task { step: end.step, by: Measure::Answers, of, then: Left::default() };
+    let mut watch = Watch::begin(&mut *end.report, end.ears, task)?;
+    let stopped = || end.ears.stop_asked();
+    let Some(questions) = asked.read(&stopped)? else { return Ok(None) };
+    let encoder = asked.encoder();
     let hyper = &end.spec.hyper;
     let greedy = hyper.predict_temperature < 0.01;
     let config = SamplingConfig {
@@ -54,7 +54,10 @@ pub(super) fn run<B: Kernels>(
             seed: hyper.seed.wrapping_add(number),
         });
         let asked: Vec<_> = asked.collect();
-        let drawn = answers::draw(model, tokenizer, &asked, &config, &stop)?;
+        let drawn = answers::draw(model, tokenizer, &asked, &config, &stop, &stopped)?;
+        if watch.stop_asked() {
+            return Ok(None);
+        }
         for (question, drawn) in portion.iter().zip(drawn) {
             let prompt = tokenizer.decode(&question.prompt, false);
             let answer = drawn.finish.map(|_| stop.cut(&tokenizer.decode(&drawn.tokens, true)));
@@ -63,9 +66,10 @@ pub(super) fn run<B: Kernels>(
             failed += u64::from(row.problem.is_some());
             all.push(row.scores.clone());
             if all.len() <= SHOWN {
-                end.report.event(row.sample(end.step))?;
+                watch.report.event(row.sample(end.step))?;
             }
         }
+        watch.count(portion.len())?;
     }
     rundir::write_atomically(&end.run.path().join(FILE), lines.as_bytes())?;
     let mut means = scores::means(&all);
@@ -74,7 +78,7 @@ pub(super) fn run<B: Kernels>(
         end.report.log("warn", text)?;
         means.insert("unanswered".to_owned(), failed as f64);
     }
-    Ok(means)
+    Ok(Some(means))
 }
 
 /// A question and what became of it. One that could not be answered scores 0 and says why; the others go on (S-191).

@@ -1,7 +1,6 @@
 //! Reward model: the better answer of a pair is to score higher (S-168, S-186, S-187).
 
 use contract::problem::Problem;
-use contract::spec::RunSpec;
 use corpus::EncodedPair;
 use model::train::losses::reward::{WANTS, judge};
 
@@ -14,12 +13,11 @@ use crate::problems::of_model;
 
 pub(super) struct Rm {
     data: TrainData<EncodedPair>,
-    batch: usize,
 }
 
 impl Rm {
-    pub(super) fn new(spec: &RunSpec, source: &Source) -> Self {
-        Self { data: source.data(), batch: spec.hyper.per_device_train_batch_size }
+    pub(super) fn new(source: &Source) -> Self {
+        Self { data: source.data() }
     }
 }
 
@@ -28,16 +26,15 @@ impl<B: Kernels> Recipe<B> for Rm {
         learner.judged_step(step, &pairs::micro(&self.data, micro)?, WANTS, |_, _| Ok(judge))
     }
 
-    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
-        let mut measured = Measured::default();
-        for pairs in self.data.held_out(self.batch) {
-            let pairs = pairs?;
-            let count = pairs.len();
+    fn measure(&self, learner: &Learner<B>, places: &[u32], measured: &mut Measured) -> Result<(), Problem> {
+        let pairs = self.data.at(places)?;
+        let count = pairs.len();
+        if count > 0 {
             let batch = pairs::batch(pairs, self.data.pad_id);
             let rows = learner.trainer_ref().outputs(&batch, WANTS, false).map_err(of_model)?;
             let judged = judge(&rows);
             measured.add(judged.loss, &judged.metrics, count);
         }
-        Ok(measured)
+        Ok(())
     }
 }

@@ -16,15 +16,14 @@ use contract::problem::Problem;
 use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
-use corpus::encode::Taken;
-use corpus::health::is_refusal;
 use corpus::job::Job;
-use corpus::mix::{Part, mixed};
+use corpus::mix::Part;
 use corpus::prepared::{Prepared, Summary};
+use corpus::sampler::draw;
 use corpus::source::folder::Files;
 use corpus::{Encoder, ModelTokenizer, Template};
 
-use super::predict::Question;
+use super::questions::{Questions, wait};
 use super::{Facts, no_usable_rows};
 use crate::data::{Split, TrainData, TrainRow};
 
@@ -136,38 +135,57 @@ impl Source {
         Ok(sizes)
     }
 
-    /// The first `most` held-out rows as questions with their answers (S-143): read once more, for the prepared ones
-    /// hold no text.
-    pub(super) fn questions(&self, most: usize) -> Result<Vec<Question>, Problem> {
-        let (job, encoder) = (&self.job, &self.job.encoder);
-        let mut wanted = self.split.eval.iter().take(most).map(|place| u64::from(*place)).peekable();
-        let (mut questions, mut place) = (Vec::new(), 0);
-        for mixed in mixed(&job.parts, job.mixing, job.max_samples, job.seed)? {
-            if wanted.peek().is_none() {
-                break;
-            }
-            let mixed = mixed?;
-            let part = &job.parts[mixed.part];
-            let taken = Taken::from_row(&mixed.row, &part.mapping, encoder.stage, encoder.behaviour);
-            let Ok(taken) = taken.map(|taken| taken.with_prefix(part.prefix.as_deref())) else { continue };
-            match encoder.encode_taken(&taken) {
-                Err(problem) if is_refusal(&problem) => continue,
-                encoded => drop(encoded?),
-            }
-            if let (Taken::Talk(talk), Some(_)) = (&taken, wanted.next_if_eq(&place)) {
-                let prompt = encoder.encode_prompt(talk)?.input_ids;
-                let answer = talk.turns.last().map(|turn| turn.1.clone()).unwrap_or_default();
-                questions.push(Question { prompt, answer });
-            }
-            place += 1;
+    /// A fixed draw of at most `most` held-out rows, by their places among the prepared ones.
+    pub(super) fn draw(&self, most: usize, seed: u64) -> Vec<u32> {
+        draw(&self.split.eval, most, seed)
+    }
+
+    /// Held-out rows as questions with their answers.
+    pub(super) fn questions(&self, places: Vec<u32>) -> Questions {
+        Questions::new(self.job.clone(), Arc::clone(&self.store), places)
+    }
+
+    /// What is measured: a draw of at most `most` rows, and all of them.
+    pub(super) fn held_out(&self, most: u64, seed: u64) -> HeldOut {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        HeldOut {
+            store: Arc::clone(&self.store),
+            split: Arc::clone(&self.split),
+            draw: self.draw(most, seed),
         }
-        Ok(questions)
     }
 
     /// What is to be told about preparation while training goes on.
     pub(super) fn watch(&self) -> Preparation {
         let store = (!self.told).then(|| Arc::clone(&self.store));
         Preparation { store, told: Instant::now() }
+    }
+}
+
+/// Held-out rows, by their places among the prepared ones.
+pub(super) struct HeldOut {
+    store: Arc<Prepared>,
+    split: Arc<Split>,
+    draw: Vec<u32>,
+}
+
+impl HeldOut {
+    /// Those of the draw.
+    pub(super) fn draw(&self) -> &[u32] {
+        &self.draw
+    }
+
+    /// All.
+    pub(super) fn all(&self) -> &[u32] {
+        &self.split.eval
+    }
+
+    /// Waits until these rows are prepared; `false` when `stopped` says so first.
+    pub(super) fn wait_for(&self, places: &[u32], stopped: &dyn Fn() -> bool) -> Result<bool, Problem> {
+        match places.iter().max() {
+            Some(last) => wait(&self.store, u64::from(*last), stopped),
+            None => Ok(true),
+        }
     }
 }
 

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::Stage;
-use corpus::Encoder;
 use model::kernels::Kernels;
 use model::train::losses::perplexity;
 
-use super::predict::{self, Question};
-use super::{Finish, Recipe, Source};
+use super::questions::Questions;
+use super::{Finish, Recipe, Source, predict};
 use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
 
@@ -18,23 +17,18 @@ use crate::learner::{self, Learner, Made, Measured};
 pub(super) struct Text {
     stage: Stage,
     data: TrainData,
-    batch: usize,
-    questions: Vec<Question>,
-    encoder: Encoder,
+    questions: Questions,
 }
 
 impl Text {
-    /// What a specification asks of these rows.
-    pub(super) fn new(spec: &RunSpec, source: &Source) -> Result<Self, Problem> {
-        let hyper = &spec.hyper;
-        let asked = spec.stage == Stage::Sft && hyper.predict_with_generate;
-        Ok(Self {
+    /// What a specification asks of these rows; so many held-out questions are answered at the end.
+    pub(super) fn new(spec: &RunSpec, source: &Source, answers: u64) -> Self {
+        let most = usize::try_from(answers).unwrap_or(usize::MAX);
+        Self {
             stage: spec.stage,
             data: source.data(),
-            batch: hyper.per_device_train_batch_size,
-            questions: if asked { source.questions(hyper.predict_samples)? } else { Vec::new() },
-            encoder: source.encoder().clone(),
-        })
+            questions: source.questions(source.draw(most, spec.hyper.seed)),
+        }
     }
 }
 
@@ -44,9 +38,12 @@ impl<B: Kernels> Recipe<B> for Text {
         learner.step(step, &micro.iter().map(batch).collect::<Result<Vec<_>, Problem>>()?)
     }
 
-    fn evaluate(&self, learner: &Learner<B>) -> Result<Measured, Problem> {
-        let batches = self.data.held_out(self.batch);
-        learner.evaluate(batches.map(|rows| Ok(learner::batch(&rows?, self.data.pad_id))))
+    fn measure(&self, learner: &Learner<B>, places: &[u32], measured: &mut Measured) -> Result<(), Problem> {
+        let rows = self.data.at(places)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        learner.measure(&learner::batch(&rows, self.data.pad_id), measured)
     }
 
     fn extend(&self, loss: Option<f64>, metrics: &mut BTreeMap<String, f64>) {
@@ -59,10 +56,10 @@ impl<B: Kernels> Recipe<B> for Text {
         &mut self,
         learner: &Learner<B>,
         end: &mut Finish<'_>,
-    ) -> Result<BTreeMap<String, f64>, Problem> {
-        if self.questions.is_empty() {
-            return Ok(BTreeMap::new());
+    ) -> Result<Option<BTreeMap<String, f64>>, Problem> {
+        if self.questions.count() == 0 {
+            return Ok(Some(BTreeMap::new()));
         }
-        predict::run(learner.model(), &self.encoder, &self.questions, end)
+        predict::run(learner.model(), &self.questions, end)
     }
 }

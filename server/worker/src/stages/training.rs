@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
+use contract::measuring::Measuring;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use model::kernels::Kernels;
-use rundir::{Request, RunDir};
+use rundir::RunDir;
 
-use super::source::Preparation;
+use super::source::{HeldOut, Preparation};
+use super::watch::Ears;
 use super::{Ending, Facts, Finish, Recipe};
 use crate::checkpoint::{self, Saving};
 use crate::data::Plan;
 use crate::learner::Learner;
-use crate::report::{Reporter, StepReport, finite, finite_only};
-use crate::signals::Signals;
+use crate::report::{Reporter, StepReport, finite_only};
 use crate::trainer_files::{self, TrainerLog};
 
 /// Steps in a row that may be left out before a run ends.
@@ -25,63 +26,58 @@ const MOST_SKIPPED: u64 = 10;
 pub(super) struct Loop<'a, B: Kernels> {
     pub(super) run: &'a RunDir,
     pub(super) spec: &'a RunSpec,
-    pub(super) signals: &'a Signals,
+    pub(super) ears: Ears,
     pub(super) report: &'a mut Reporter,
     pub(super) recipe: Box<dyn Recipe<B>>,
     pub(super) learner: Learner<B>,
     pub(super) state: LoopState,
     pub(super) log: TrainerLog,
     pub(super) rows: Facts,
+    pub(super) measuring: Measuring,
+    pub(super) held_out: HeldOut,
     pub(super) preparation: Preparation,
-    pub(super) total: u64,
     pub(super) elapsed_before: f64,
 }
 
 impl<B: Kernels> Loop<'_, B> {
     pub(super) fn go(mut self, from_step: u64) -> Result<Ending, Problem> {
-        let hyper = &self.spec.hyper;
-        let (eval_every, save_every) = (hyper.eval_every(self.total), hyper.save_every(self.total));
-        let control = self.run.control();
-        let mut plan = Plan::new(self.rows.train, self.rows.window, hyper);
-        // The held-out rows of a large set are still prepared, and measuring them would keep the first step waiting.
-        if from_step == 0 && self.rows.window.is_none() {
-            self.evaluate(0)?;
-        }
-        if self.stop_asked()? {
+        let (total, save_every) =
+            (self.measuring.total_steps, self.spec.hyper.save_every(self.measuring.total_steps));
+        let mut plan = Plan::new(self.rows.train, self.rows.window, &self.spec.hyper);
+        self.catch_up(from_step, &plan)?;
+        if self.ears.stop_asked() && (from_step < total || self.state.owes_measuring) {
             if self.run.checkpoint(from_step)?.is_none() {
                 self.save(from_step, None, &plan)?;
             }
-            return Ok(Ending::Stopped);
+            return self.stopped();
         }
-        let mut final_step = from_step;
-        for step in from_step + 1..=self.total {
+        let mut step = from_step;
+        while step < total && !self.progress_is_over() {
+            step += 1;
             self.step(step, &mut plan)?;
-            final_step = step;
-            let stop = self.stop_asked()?;
-            let wished = control.take(Request::Checkpoint)?;
-            let mut last = step == self.total;
-            let save = last || stop || wished || step.is_multiple_of(save_every);
-            // A checkpoint is worth measuring, but somebody who asked for a stop is not kept waiting.
-            let measure = last || step.is_multiple_of(eval_every) || (save && !stop);
-            let eval_loss = if measure { self.evaluate(step)? } else { None };
-            if measure && !last && self.progress_is_over(eval_loss) {
-                let text = format!("The eval loss no longer falls; the run ends early at step {step}.");
-                self.report.log("info", text)?;
-                last = true;
-            }
-            if save || last {
+            self.state.owes_measuring = self.measuring.at(step);
+            let eval_loss = self.evaluate_if_due(step)?;
+            let (wished, stop) = (self.ears.take_checkpoint()?, self.ears.stop_asked());
+            let last = step == total || self.progress_is_over();
+            if last || stop || wished || step.is_multiple_of(save_every) {
                 self.save(step, eval_loss, &plan)?;
             }
-            if last {
-                break;
-            }
-            if stop {
-                return Ok(Ending::Stopped);
+            if stop && (!last || self.state.owes_measuring) {
+                return self.stopped();
             }
         }
-        self.take_best(final_step)?;
-        self.finish(final_step)?;
-        Ok(Ending::Finished)
+        if step < total {
+            let text = format!("The eval loss no longer falls; the run ends early at step {step}.");
+            self.report.log("info", text)?;
+        }
+        self.take_best(step)?;
+        if self.finish(step)? { Ok(Ending::Finished) } else { self.stopped() }
+    }
+
+    /// Ends as it was asked to; everything is saved.
+    fn stopped(&self) -> Result<Ending, Problem> {
+        self.ears.take_stop()?;
+        Ok(Ending::Stopped)
     }
 
     /// Goes back to the best checkpoint, so that what is measured at the end is what stands for the run (S-182).
@@ -97,25 +93,11 @@ impl<B: Kernels> Loop<'_, B> {
         Ok(())
     }
 
-    /// Counts measurements without progress.
-    fn progress_is_over(&mut self, eval_loss: Option<f64>) -> bool {
-        let Some(loss) = eval_loss else { return false };
-        if self.state.lowest_eval_loss.is_none_or(|lowest| loss < lowest) {
-            self.state.lowest_eval_loss = Some(loss);
-            self.state.without_progress = 0;
-        } else {
-            self.state.without_progress += 1;
-        }
-        let patience = self.spec.hyper.early_stopping_patience;
-        patience > 0 && self.state.without_progress >= patience
-    }
-
     fn step(&mut self, step: u64, plan: &mut Plan) -> Result<(), Problem> {
         let began = Instant::now();
         let made = self.recipe.step(&mut self.learner, step, &plan.micro_batches(step))?;
         let done = StepReport {
             step,
-            total: self.total,
             loss: made.loss,
             learning_rate: made.learning_rate,
             grad_norm: made.grad_norm,
@@ -125,7 +107,7 @@ impl<B: Kernels> Loop<'_, B> {
             metrics: made.metrics,
         };
         let left = self.report.step(&done)?;
-        self.log.step(&done, self.elapsed_before + self.report.seconds(), left)?;
+        self.log.step(&done, self.elapsed_before + self.report.seconds(), left.unwrap_or_default())?;
         for sample in made.samples {
             self.report.event(sample)?;
         }
@@ -155,21 +137,7 @@ impl<B: Kernels> Loop<'_, B> {
         .hint("Lower the learning rate or clip gradients, and launch again; the last checkpoint is kept."))
     }
 
-    /// Measures the held-out rows, if there are any, and reports.
-    fn evaluate(&mut self, step: u64) -> Result<Option<f64>, Problem> {
-        if self.rows.eval == 0 {
-            return Ok(None);
-        }
-        let measured = self.recipe.evaluate(&self.learner)?;
-        let eval_loss = measured.loss().and_then(finite);
-        let mut metrics = measured.metrics();
-        self.recipe.extend(eval_loss, &mut metrics);
-        self.log.eval(step, eval_loss, &metrics)?;
-        self.report.event(Kind::Eval { step, eval_loss, metrics: finite_only(&metrics) })?;
-        Ok(eval_loss)
-    }
-
-    fn save(&mut self, step: u64, eval_loss: Option<f64>, plan: &Plan) -> Result<(), Problem> {
+    pub(super) fn save(&mut self, step: u64, eval_loss: Option<f64>, plan: &Plan) -> Result<(), Problem> {
         self.state.micro_batches = plan.micro_batches_after(step);
         self.state.elapsed_s = self.elapsed_before + self.report.seconds();
         self.state.updates = Some(self.learner.updates());
@@ -185,13 +153,17 @@ impl<B: Kernels> Loop<'_, B> {
         checkpoint::save(&saving, &mut self.state, self.report)
     }
 
-    /// Measures what is measured once, and writes the results.
-    fn finish(&mut self, step: u64) -> Result<(), Problem> {
-        let mut end = Finish { run: self.run, spec: self.spec, report: self.report, step };
-        let measured = self.recipe.finish(&self.learner, &mut end)?;
+    /// Measures what is measured once, and writes the results. `false`: a stop was asked for first.
+    fn finish(&mut self, step: u64) -> Result<bool, Problem> {
+        let Some(mut measured) = self.measure_all(step)? else { return Ok(false) };
+        let mut end = Finish { run: self.run, spec: self.spec, report: self.report, ears: &self.ears, step };
+        let Some(answered) = self.recipe.finish(&self.learner, &mut end)? else { return Ok(false) };
+        if !answered.is_empty() {
+            self.report.event(Kind::Eval { step, eval_loss: None, metrics: finite_only(&answered) })?;
+        }
+        measured.extend(answered);
         if !measured.is_empty() {
             self.log.eval(step, None, &measured)?;
-            self.report.event(Kind::Eval { step, eval_loss: None, metrics: finite_only(&measured) })?;
         }
         let mut results: BTreeMap<String, f64> = measured;
         results.insert("train_runtime".to_owned(), self.elapsed_before + self.report.seconds());
@@ -199,10 +171,7 @@ impl<B: Kernels> Loop<'_, B> {
         if let Some(loss) = self.state.best_eval_loss {
             results.insert("best_eval_loss".to_owned(), loss);
         }
-        trainer_files::results(self.run.path(), &results)
-    }
-
-    fn stop_asked(&self) -> Result<bool, Problem> {
-        Ok(self.run.control().take(Request::Stop)? || self.signals.stop_asked())
+        trainer_files::results(self.run.path(), &results)?;
+        Ok(true)
     }
 }

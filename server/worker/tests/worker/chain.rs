@@ -350,6 +350,7 @@ fn s_182_the_best_checkpoint_is_what_is_measured_at_the_end() {
             ("max_grad_norm", "0"),
             ("save_steps", "1"),
             ("eval_steps", "1"),
+            ("eval_share", "0"),
             ("max_steps", "8"),
             ("load_best_model_at_end", best),
         ];

@@ -7,6 +7,7 @@ mod data;
 mod drawn;
 mod generate;
 mod import;
+mod measuring;
 mod peaks;
 mod reference;
 mod resume;
