@@ -4,6 +4,7 @@ mod bar;
 mod cost;
 pub(crate) mod hand_over;
 pub(crate) mod list;
+mod measuring;
 mod metrics;
 mod more_datasets;
 pub(crate) mod new;

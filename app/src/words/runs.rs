@@ -142,6 +142,8 @@ super::table!(Runs {
     stop: "Stop and save", "停止并保存";
     stopping: "Stopping", "正在停止";
     resume: "Resume", "继续";
+    measuring_rows: "Measuring: {0} of {1} rows.", "正在评估:{0} / {1} 行。";
+    measuring_answers: "Answering: {0} of {1} held-out questions.", "正在回答:{0} / {1} 个留出的问题。";
     loss: "Loss", "损失";
     train_smoothed: "train, smoothed", "训练(平滑)";
     eval: "eval", "评估";

@@ -16,6 +16,8 @@ pub(crate) struct Standing {
     pub(crate) remaining_s: Option<f64>,
     /// What the worker does before its first step.
     pub(crate) phase: Option<String>,
+    /// Whether held-out rows are being measured.
+    pub(crate) measuring: bool,
     /// Seconds the last attempt took, once finished.
     pub(crate) seconds: Option<f64>,
 }
@@ -48,6 +50,9 @@ pub(crate) fn run_status(lang: Lang, state: RunState, at: &Standing) -> String {
     match (state, lang) {
         (RunState::Queued, _) => lang.pick("Waiting for its turn.", "排队等待中。").to_owned(),
         (RunState::Preparing, _) => phase_text(lang, at.phase.as_deref()).to_owned(),
+        (RunState::Running, _) if at.step == 0 && at.measuring => {
+            lang.pick("Measuring the model before its first step.", "第一步之前先评估模型。").to_owned()
+        }
         (RunState::Running, _) if at.step == 0 => {
             lang.pick("Learning. The first step is being made.", "学习中,正在走第一步。").to_owned()
         }
@@ -117,6 +122,13 @@ mod tests {
         for state in [RunState::Stopped, RunState::Failed, RunState::Running] {
             assert!(!run_status(Lang::En, state, &at(0, None)).contains("step 0"), "{state:?}");
         }
+    }
+
+    #[test]
+    fn before_the_first_step_a_run_says_what_it_does() {
+        let said =
+            |measuring| run_status(Lang::En, RunState::Running, &Standing { measuring, ..at(0, None) });
+        assert_ne!(said(true), said(false));
     }
 
     #[test]

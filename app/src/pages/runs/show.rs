@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
+use super::measuring::MeasuringNow;
 use super::metrics::{Metrics, Samples};
 use super::parts::{Checkpoints, Facts, Lineage, LogPane, Settings};
 use super::tour::Tour;
@@ -49,6 +50,7 @@ fn heading(w: &Words, state: RunState, feed: &Feed) -> String {
         total: feed.total_steps,
         remaining_s: latest.and_then(|latest| latest.remaining_s),
         phase: feed.phase.clone(),
+        measuring: feed.measuring.is_some(),
         seconds: feed.seconds,
     };
     run_status(w.lang, state, &standing)
@@ -112,6 +114,7 @@ fn Found(run: RunView) -> impl IntoView {
             <Actions run=run.clone() watched/>
         </div>
         <progress class="bar-line run-progress" max="1" value=share aria-label=w.runs.progress></progress>
+        <MeasuringNow watched/>
         <Part when=move || !connected.get()><p class="notice warn" role="status">{w.studio.connection_lost}</p></Part>
         {move || problem.get().filter(|_| state.get() == RunState::Failed).map(|problem| view! {
             <section class="card pad failure" role="alert">
