@@ -165,7 +165,7 @@ super::table!(Runs {
     memory: "Memory", "内存";
     device: "Device", "设备";
     rows_train: "Rows to learn", "学习行数";
-    rows_eval: "Rows held out", "评估行数";
+    rows_eval: "Rows held out", "留出行数";
     trainable: "Weights that learn", "学习的权重";
     checkpoints: "Checkpoints", "检查点";
     checkpoints_empty: "The first is saved on the way.", "途中会保存第一个。";

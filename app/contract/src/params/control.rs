@@ -57,8 +57,8 @@ pub(super) const ALL: [Param; 17] = [
         label: Words { en: "Measure every", zh: "评估间隔" },
         unit: STEPS,
         help: Words {
-            en: "Steps between two measurements of the eval loss; 0: ten times in a run.",
-            zh: "两次评估之间的步数;0 表示一次运行评估十次。",
+            en: "Steps between two measurements of the eval loss, at least; 0: ten times in a run at most.",
+            zh: "两次评估之间至少间隔的步数;0 表示一次运行最多评估十次。",
         },
         kind: Kind::Int { min: 0, max: 10_000_000 },
         group: Group::Expert,
