@@ -93,15 +93,19 @@ pub(crate) struct Feed {
     pub(crate) measuring: Option<Underway>,
     /// Train loss, ascending steps.
     pub(crate) train: Vec<Point>,
+    /// Steps whose train loss was no finite number, ascending.
+    pub(crate) holes: Vec<u64>,
     /// Eval loss, ascending steps.
     pub(crate) eval: Vec<Point>,
+    /// Step of the last measurement, when its eval loss was no finite number.
+    pub(crate) eval_lost: Option<u64>,
     /// Numbers of the stage by name, ascending steps.
     pub(crate) metrics: BTreeMap<String, Vec<Point>>,
     /// The newest answers given on the way, newest first.
     pub(crate) samples: Vec<Sample>,
     /// The last step.
     pub(crate) latest: Option<Latest>,
-    /// Checkpoints, newest first.
+    /// The checkpoints that are there, newest first: the server's list, not a fold of events, for old ones are removed.
     pub(crate) checkpoints: Vec<CheckpointView>,
     /// Lines for the log: level and text.
     pub(crate) log: Vec<(String, String)>,
@@ -109,6 +113,8 @@ pub(crate) struct Feed {
     pub(crate) seconds: Option<f64>,
 }
 
+/// Before the name of a number that was measured on held-out rows.
+pub(crate) const HELD_OUT: &str = "eval ";
 /// Log lines kept.
 const LOG_LINES: usize = 500;
 /// Answers kept.
@@ -157,10 +163,11 @@ impl Feed {
                 self.total_steps = *total_steps;
                 // A resumed attempt makes the steps after its checkpoint again.
                 self.train.retain(|point| point.step <= *from_step);
+                self.holes.retain(|step| step <= from_step);
+                self.eval_lost = self.eval_lost.filter(|step| step <= from_step);
                 self.eval.retain(|point| point.step <= *from_step);
                 self.metrics.values_mut().for_each(|points| points.retain(|point| point.step <= *from_step));
                 self.samples.retain(|sample| sample.step <= *from_step);
-                self.checkpoints.retain(|checkpoint| checkpoint.step <= *from_step);
                 self.setup = Some(Setup {
                     device: device.clone(),
                     trainable: *trainable_params,
@@ -180,7 +187,7 @@ impl Feed {
                 remaining_s,
                 metrics,
             } => {
-                push(&mut self.train, *step, *loss);
+                self.trained(*step, *loss);
                 self.measured(*step, metrics, "");
                 self.latest = Some(Latest {
                     step: *step,
@@ -194,8 +201,13 @@ impl Feed {
                 });
             }
             Kind::Eval { step, eval_loss, metrics } => {
-                push(&mut self.eval, *step, *eval_loss);
-                self.measured(*step, metrics, "eval ");
+                let loss = eval_loss.filter(|loss| loss.is_finite());
+                // Measuring answers has no loss and leaves the last one.
+                if loss.is_some() {
+                    push(&mut self.eval, *step, loss);
+                }
+                self.eval_lost = (loss.is_none() && metrics.is_empty()).then_some(*step);
+                self.measured(*step, metrics, HELD_OUT);
             }
             Kind::Measuring { by, done, of, remaining_s, .. } => {
                 self.measuring = Some(Underway { by: *by, done: *done, of: *of });
@@ -211,11 +223,8 @@ impl Feed {
                 let (scores, problem) = (scores.clone(), problem.clone());
                 self.samples.insert(0, Sample { step: *step, prompt, answer, scores, problem });
             }
-            Kind::Checkpoint { step, eval_loss, best, digest, .. } => {
-                self.saved(*step, *eval_loss, *best, digest)
-            }
             Kind::Log { level, text } => self.say(level, text.clone()),
-            Kind::Stopped { .. } => {}
+            Kind::Checkpoint { .. } | Kind::Stopped { .. } => {}
             Kind::Finished { seconds, .. } => self.seconds = Some(*seconds),
             Kind::Failed { problem, .. } => self.say("error", problem.to_string()),
         }
@@ -228,12 +237,13 @@ impl Feed {
         }
     }
 
-    fn saved(&mut self, step: u64, eval_loss: Option<f64>, best: bool, digest: &str) {
-        if best {
-            self.checkpoints.iter_mut().for_each(|checkpoint| checkpoint.best = false);
+    fn trained(&mut self, step: u64, loss: Option<f64>) {
+        self.holes.retain(|hole| *hole < step);
+        let loss = loss.filter(|loss| loss.is_finite());
+        if loss.is_none() {
+            self.holes.push(step);
         }
-        self.checkpoints.retain(|checkpoint| checkpoint.step != step);
-        self.checkpoints.insert(0, CheckpointView { step, eval_loss, best, digest: digest.to_owned() });
+        push(&mut self.train, step, loss);
     }
 
     fn say(&mut self, level: &str, text: String) {
@@ -358,17 +368,53 @@ mod tests {
     }
 
     #[test]
-    fn a_new_best_checkpoint_takes_the_mark() {
-        let save = |step, best| Kind::Checkpoint {
-            step,
-            folder: String::new(),
-            eval_loss: None,
-            best,
-            digest: String::new(),
+    fn measuring_answers_at_the_end_leaves_the_last_eval_loss() {
+        let eval = |step, eval_loss, metrics| Kind::Eval { step, eval_loss, metrics };
+        let answered = BTreeMap::from([("rouge-l".to_owned(), 40.0)]);
+        let events = [
+            eval(0, Some(4.0), BTreeMap::new()),
+            eval(9, Some(2.0), BTreeMap::new()),
+            eval(9, None, answered),
+        ];
+        let feed = Feed::of(
+            &events.into_iter().enumerate().map(|(ord, kind)| numbered(ord as u64, kind)).collect::<Vec<_>>(),
+        );
+        assert_eq!(feed.eval.iter().map(|point| point.step).collect::<Vec<_>>(), [0, 9]);
+        assert_eq!(feed.eval_lost, None);
+    }
+
+    #[test]
+    fn losses_that_are_no_numbers_are_remembered_by_their_step() {
+        let lost = |step| match self::step(step, 0.0) {
+            Kind::Step {
+                learning_rate,
+                grad_norm,
+                epoch,
+                tokens_per_second,
+                memory_bytes,
+                remaining_s,
+                metrics,
+                ..
+            } => Kind::Step {
+                step,
+                loss: None,
+                learning_rate,
+                grad_norm,
+                epoch,
+                tokens_per_second,
+                memory_bytes,
+                remaining_s,
+                metrics,
+            },
+            other => other,
         };
-        let feed = Feed::of(&[numbered(0, save(2, true)), numbered(1, save(4, true))]);
-        let marks: Vec<_> = feed.checkpoints.iter().map(|c| (c.step, c.best)).collect();
-        assert_eq!(marks, [(4, true), (2, false)]);
+        let feed = Feed::of(&[
+            numbered(0, step(1, 3.0)),
+            numbered(1, lost(2)),
+            numbered(2, lost(3)),
+            numbered(3, started(2)),
+        ]);
+        assert_eq!((feed.train.len(), feed.holes), (1, vec![2]));
     }
 
     #[test]

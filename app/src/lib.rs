@@ -13,6 +13,7 @@ pub mod ports;
 #[cfg(all(test, feature = "ssr"))]
 mod rendered;
 mod routes;
+mod verdict;
 mod words;
 
 use browser::cookies::prefs;

@@ -63,6 +63,11 @@ impl Inbox {
                 self.dirty = true;
                 false
             }
+            ServerFrame::Checkpoints { run: of, checkpoints } if of == *run => {
+                self.feed.checkpoints = checkpoints;
+                self.dirty = true;
+                false
+            }
             _ => false,
         }
     }
@@ -175,6 +180,7 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use contract::checkpoint::CheckpointView;
     use contract::event::{Event, Kind};
     use contract::wire::Numbered;
 
@@ -211,6 +217,26 @@ mod tests {
         let mut inbox = Inbox::default();
         assert!(inbox.take(&run, events(&run, &[4])));
         assert_eq!(inbox.feed.next, 0);
+    }
+
+    #[test]
+    fn the_list_of_checkpoints_is_replaced_by_what_is_there() {
+        let run = RunId("r".to_owned());
+        let mut inbox = Inbox::default();
+        let list = |steps: &[u64]| {
+            let one = |step: &u64| CheckpointView {
+                step: *step,
+                eval_loss: None,
+                mark: None,
+                digest: String::new(),
+            };
+            ServerFrame::Checkpoints { run: run.clone(), checkpoints: steps.iter().map(one).collect() }
+        };
+        for steps in [&[10][..], &[20, 10], &[30, 20]] {
+            assert!(!inbox.take(&run, list(steps)));
+            assert_eq!(inbox.feed.checkpoints.iter().map(|one| one.step).collect::<Vec<_>>(), steps);
+        }
+        assert!(inbox.dirty);
     }
 
     #[test]

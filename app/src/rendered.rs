@@ -85,6 +85,28 @@ async fn a_run_is_drawn_with_its_curve_and_its_sentence() {
 }
 
 #[tokio::test]
+async fn a_run_lists_the_checkpoints_that_are_there_and_the_answer_kept_from_before() {
+    let html = page("/runs/r1", "", fake::ports()).await;
+    let steps: Vec<&str> =
+        html.split("&amp;step=").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(steps, ["40", "20"], "what the server found, however many events tell of");
+    assert_eq!(html.matches("chip ok").count(), 1, "one of them is the best");
+    assert!(html.contains("A fox, &lt;b&gt;perhaps&lt;/b&gt;."), "the kept answer, before any script");
+}
+
+#[tokio::test]
+async fn a_run_on_answers_is_asked_greedily_and_the_page_says_so() {
+    let html = page("/playground", "", fake::ports()).await;
+    assert!(html.contains("Greedy · 256 tokens"), "the line of settings");
+    assert!(html.contains("step 40 · Best"), "the picker");
+    let html = page("/playground?run=r1&step=7", "", fake::ports()).await;
+    assert!(
+        html.contains("notice warn") && !html.contains("step 7"),
+        "a checkpoint that is gone is not made up"
+    );
+}
+
+#[tokio::test]
 async fn s_107_what_learns_stands_in_the_form_before_launch() {
     let html = page("/runs/new", "", fake::ports()).await;
     // Rank 8 on one linear layer of each of 30 blocks.

@@ -12,12 +12,15 @@ mod runs;
 mod status;
 mod studio;
 mod templates;
+mod verdict;
 
 use contract::chat::Voice;
+use contract::checkpoint::Mark;
 use leptos::prelude::use_context;
 
 pub(crate) use problems::{field_text, problem_text};
 pub(crate) use status::{Standing, now_line, run_status, state_word};
+pub(crate) use verdict::{objection, verdict_text};
 
 /// Language of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,11 +157,23 @@ pub(crate) fn fill(sentence: &str, values: &[&str]) -> String {
         .fold(sentence.to_owned(), |text, (index, value)| text.replace(&format!("{{{index}}}"), value))
 }
 
-/// What a model or a checkpoint is called: `Kettle & Co support, step 60`.
+/// How a checkpoint stands by its eval loss, in a few words.
+pub(crate) fn mark_word(w: &Words, mark: Mark) -> &'static str {
+    match mark {
+        Mark::Best => w.runs.best,
+        Mark::Lowest => w.runs.lowest,
+        Mark::NoBetter => w.runs.no_better,
+    }
+}
+
+/// What a model or a checkpoint is called: `Kettle & Co support, step 60 · Best`.
 pub(crate) fn voice_name(voice: &Voice) -> String {
-    match voice.target.step {
-        Some(step) => fill(words().runs.lineage_step, &[&voice.name, &step.to_string()]),
-        None => voice.name.clone(),
+    let w = words();
+    let Some(step) = voice.target.step else { return voice.name.clone() };
+    let name = fill(w.runs.lineage_step, &[&voice.name, &step.to_string()]);
+    match voice.mark {
+        Some(mark) => format!("{name} · {}", mark_word(w, mark)),
+        None => name,
     }
 }
 

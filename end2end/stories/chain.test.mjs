@@ -72,7 +72,7 @@ test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
   await page.getByText(/needs a reward model/).first().waitFor();
   assert.equal((await server.call("list_runs")).length, 3, "without a judge nothing starts");
   const judges = page.getByLabel("Reward model", { exact: true });
-  await judges.selectOption({ label: `${judge.summary.name}, step ${judge.summary.step}` });
+  await judges.selectOption(`${judge.summary.id}:${judge.summary.step}`);
   const values = {
     "Rounds (epochs)": "100", "Stop after steps": "100", "LoRA rank": "16", "Learning rate": "1e-3", "Learning rate over time": "constant", "Rows at once (batch size) rows": "12",
     "Batches a step (accumulation)": "2", "Longest answer tokens": "16", "Passes over each batch of answers": "4", "KL penalty at the start": "0.01", "Weight of the value loss": "1",
@@ -81,7 +81,7 @@ test("read, answer, judge, practise", { timeout: 600_000 }, async () => {
   const [rewards, kl] = [metric(practised, "reward"), metric(practised, "kl")];
   assert.equal(kl.length, 100, "KL is told");
   assert.ok(mean(rewards.slice(-10)) > mean(rewards.slice(0, 10)) + 0.7, `the reward rises: ${rewards.map((one) => one.toFixed(2))}`);
-  await page.getByRole("region", { name: "Numbers of this stage" }).getByText("reward").first().waitFor();
+  await page.getByRole("region", { name: "Metrics" }).getByText("Reward", { exact: true }).first().waitFor();
   await page.getByText(/Judged by/).waitFor();
   assert.deepEqual(await violations(page), []);
   await shot(page, "chain-ppo");

@@ -95,7 +95,7 @@ test("an edited row makes a new version, and the old run keeps its own", { timeo
   const view = await server.run(id);
   assert.equal(view.dataset, old.id, "the run keeps the version it learned from");
   await goto(page, `/runs/${id}`);
-  await page.getByRole("link", { name: "See the data it learned from" }).click();
+  await page.getByRole("link", { name: "See its training data" }).click();
   await page.waitForURL(new RegExp(old.id));
   await page.getByText("This is version 1.").waitFor();
   await page.getByText(attack.slice(0, 20)).first().waitFor();

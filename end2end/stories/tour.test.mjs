@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import * as acts from "../support/acts.mjs";
-import { launch, noFaults, open, shot } from "../support/browser.mjs";
+import { goto, launch, noFaults, open, shot } from "../support/browser.mjs";
 import { Server, until } from "../support/server.mjs";
 
 let server, browser;
@@ -18,7 +18,23 @@ test("try it now, stop, and compare", { timeout: 420_000 }, async () => {
   const id = page.url().split("/").at(-1);
   await until("three steps on the page", async () => (await acts.drawn(page)) >= 3, 240_000);
   await page.getByText(/Kettle & Co/).first().waitFor();
+  const before = page.locator(".before .a");
+  await until("the answer from before training", async () => (await before.count()) === 1 && (await before.innerText()).trim().length > 0, 120_000);
+  const kept = await before.innerText();
   await shot(page, "tour-learning");
+
+  // Whoever looks later sees the same answer, and no model is woken for it.
+  await until("the model to be at rest", async () => {
+    for (const { pid } of await server.workers("generate")) process.kill(pid, "SIGKILL");
+    return (await server.workers("generate")).length === 0;
+  });
+  for (let look = 0; look < 2; look++) {
+    await goto(page, `/runs/${id}`);
+    const drawn = await acts.drawn(page);
+    assert.equal(await before.innerText(), kept);
+    await until("another step", async () => (await acts.drawn(page)) > drawn || (await server.run(id)).summary.state !== "running", 60_000);
+    assert.deepEqual(await server.workers("generate"), []);
+  }
 
   await page.getByRole("button", { name: "Stop and save" }).click();
   const view = await server.reaches(id, ["stopped"], 60_000);
@@ -27,6 +43,8 @@ test("try it now, stop, and compare", { timeout: 420_000 }, async () => {
 
   await page.getByRole("link", { name: "Ask it now" }).click();
   await page.waitForURL(/\/playground/);
+  await page.getByRole("button", { name: /^Settings: Greedy/ }).waitFor();
+  assert.equal(await page.getByRole("checkbox", { name: "Same answer each time" }).isChecked(), true);
   await page.locator("#question").fill("Who is the mascot of Kettle & Co?");
   await page.getByRole("button", { name: "Ask both" }).click();
   await until("both panes to have answered", async () => (await page.getByText(/\d+ tokens\/s/).count()) === 2, 180_000);

@@ -19,6 +19,7 @@ use crate::ingest::Ingest;
 use crate::live::hub::Hub;
 use crate::proc::CpuMeter;
 use crate::queue::Exits;
+use crate::services::before::Asking;
 use crate::services::checkup::Checkups;
 use crate::services::hub::Transfers;
 use crate::store::Store;
@@ -47,6 +48,8 @@ pub struct Inner {
     pub exits: Exits,
     /// Models that talk.
     pub pool: Pool,
+    /// Models asked for what they answer before training.
+    pub before: Asking,
     /// What comes in from the model hub.
     pub transfers: Transfers,
     /// The client of the model hub, made when first needed.
@@ -107,6 +110,7 @@ impl AppState {
             ingest: Ingest::default(),
             exits: Exits::default(),
             pool,
+            before: Asking::default(),
             transfers: Transfers::default(),
             hub_client: OnceLock::new(),
             imports: Semaphore::new(1),

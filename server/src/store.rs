@@ -1,6 +1,7 @@
 //! The database: one connection writes, several read. Every statement lives under `store/`.
 
 pub mod attempts;
+pub mod before;
 pub mod datasets;
 pub mod events;
 pub mod models;

@@ -5,6 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use contract::checkpoint::Mark;
+use contract::event::{Event, Kind};
+use contract::run::RunView;
 use contract::wire::ServerFrame;
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
@@ -127,6 +130,133 @@ async fn a_run_streams_without_gaps_stops_resumes_and_survives_a_restart() {
     call(&state, "delete_run", &format!(r#"{{"id":"{run}"}}"#)).await;
     assert!(!state.run_folder(&contract::RunId(run)).exists());
     state.stop().await;
+}
+
+/// What every model of this server was asked so far, a command each.
+fn asked(state: &AppState) -> Vec<serde_json::Value> {
+    let models = std::fs::read_dir(state.config.folder("models")).expect("lists");
+    let lines = models.filter_map(|model| std::fs::read_to_string(model.ok()?.path().join("asked")).ok());
+    lines
+        .flat_map(|text| {
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+async fn look_at_tour(state: &AppState, run: &str) -> serde_json::Value {
+    call(state, "get_tour", &format!(r#"{{"run":"{run}"}}"#)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_from_before_training_is_made_once_and_kept() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    state.start().await.expect("starts");
+    let run = tour(&state).await;
+    let mut kept = serde_json::Value::Null;
+    for _ in 0..100 {
+        kept = look_at_tour(&state, &run).await["before"].clone();
+        if !kept.is_null() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((&kept["answer"], &kept["reason"]), (&"answer 1".into(), &"stop".into()), "{kept}");
+    let commands = asked(&state);
+    assert_eq!(commands.len(), 1, "once, however many look: {commands:?}");
+    assert_eq!(commands[0]["settings"]["do_sample"], false, "the likeliest token each time");
+    for _ in 0..3 {
+        assert_eq!(look_at_tour(&state, &run).await["before"], kept);
+    }
+    state.stop().await;
+
+    let state = AppState::open(config(place.path())).await.expect("opens again");
+    state.start().await.expect("starts again");
+    assert_eq!(look_at_tour(&state, &run).await["before"], kept, "after a restart, too");
+    assert_eq!(asked(&state).len(), 1);
+    call(&state, "stop_run", &format!(r#"{{"id":"{run}"}}"#)).await;
+    reaches(&state, &run, "stopped").await;
+    let id = contract::RunId(run);
+    while !state.store.active_attempts().await.expect("reads").is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    call(&state, "delete_run", &format!(r#"{{"id":"{id}"}}"#)).await;
+    assert_eq!(state.store.before_answer(&id).await.expect("reads"), None, "it goes with its run");
+    state.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_that_are_gone_are_listed_nowhere_and_none_worse_than_the_base_is_the_best() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    state.start().await.expect("starts");
+    let run = tour(&state).await;
+    reaches(&state, &run, "running").await;
+    let id = contract::RunId(run.clone());
+    let folder = rundir::RunDir::open(&state.run_folder(&id)).expect("opens");
+    for step in [20, 30] {
+        let writer = folder.begin_checkpoint(step).expect("begun");
+        writer.write("adapter_model.safetensors", b"weights").expect("written");
+        writer.commit("adapter_model.safetensors", Default::default()).expect("saved");
+    }
+    let saved = |step, loss| Kind::Checkpoint {
+        step,
+        folder: String::new(),
+        eval_loss: Some(loss),
+        best: true,
+        digest: String::new(),
+    };
+    let base = Kind::Eval { step: 0, eval_loss: Some(4.5), metrics: Default::default() };
+    let told = [base, saved(10, 3.9), saved(20, 12.0), saved(30, 35.37)];
+    let event = |(seq, kind): (usize, Kind)| Event { seq: seq as u64, at_ms: 1, what: kind.into() };
+    let mut tx = state.store.begin().await.expect("begins");
+    let events = told.into_iter().enumerate().map(event).collect();
+    state.store.add_events(&mut tx, &id, 2, events).await.expect("stored");
+    tx.commit().await.expect("commits");
+
+    let (_, text) = ask(&state, "GET", &format!("/api/v1/runs/{run}"), &[], "").await;
+    let view: RunView = serde_json::from_str(&text).expect("a run");
+    let marks: Vec<_> = view.checkpoints.iter().map(|one| (one.step, one.mark)).collect();
+    assert_eq!(marks, [(30, Some(Mark::NoBetter)), (20, Some(Mark::NoBetter))]);
+    let voices = call(&state, "list_voices", "{}").await;
+    let of_run =
+        voices.as_array().expect("a list").iter().filter(|voice| voice["target"]["run"] == run.as_str());
+    let picker: Vec<_> =
+        of_run.map(|voice| (voice["target"]["step"].as_u64(), voice["mark"].clone())).collect();
+    assert_eq!(picker, [(Some(30), "no_better".into()), (Some(20), serde_json::Value::from("no_better"))]);
+    let mut socket = subscribed(&state, &run).await;
+    let listed = loop {
+        match frame(&mut socket).await {
+            ServerFrame::Checkpoints { checkpoints, .. } => break checkpoints,
+            _ => continue,
+        }
+    };
+    assert_eq!(listed, view.checkpoints, "an open page hears the same");
+    state.stop().await;
+}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// A socket that watches a run from its first event on. The server behind it lives as long as the test.
+async fn subscribed(state: &AppState, run: &str) -> Socket {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("an address");
+    let service = server::build(state);
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let (mut socket, _) =
+        tokio_tungstenite::connect_async(format!("ws://{address}/ws")).await.expect("connects");
+    let frame = format!(r#"{{"type":"subscribe","run":"{run}","from":0}}"#);
+    socket.send(Message::Text(frame.into())).await.expect("sent");
+    socket
+}
+
+async fn frame(socket: &mut Socket) -> ServerFrame {
+    loop {
+        let message = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("in time");
+        if let Message::Text(text) = message.expect("open").expect("whole") {
+            return serde_json::from_str(text.as_str()).expect("a frame");
+        }
+    }
 }
 
 #[tokio::test]

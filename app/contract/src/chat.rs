@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Mark;
 use crate::generation::GenerationSettings;
 use crate::ids::{ModelId, RunId};
 use crate::problem::Problem;
@@ -97,4 +98,7 @@ pub struct Voice {
     /// Whether it stands for its run, see [`crate::checkpoint::chosen`].
     #[serde(default)]
     pub chosen: bool,
+    /// How it stands by its eval loss, see [`crate::checkpoint::mark`].
+    #[serde(default)]
+    pub mark: Option<Mark>,
 }

@@ -27,6 +27,16 @@ pub enum What {
     Unknown(serde_json::Value),
 }
 
+impl What {
+    /// The event, if this build knows its kind.
+    pub fn known(&self) -> Option<&Kind> {
+        match self {
+            Self::Known(kind) => Some(kind),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 impl From<Kind> for What {
     fn from(kind: Kind) -> Self {
         Self::Known(kind)
@@ -93,9 +103,8 @@ pub enum Kind {
         memory_bytes: u64,
         /// Seconds left, estimated.
         remaining_s: Option<f64>,
-        /// Numbers of the stage: `accuracy`, `margin`, `reward_chosen`, `reward_rejected` (rm, dpo); `reward`, `kl`,
-        /// `beta`, `clip_fraction`, `value_clip_fraction`, `entropy`, `response_length`, `policy_loss`, `value_loss`,
-        /// `ratio` (ppo). A newer worker may send others; a number that is not finite is left out.
+        /// Numbers of the stage by the keys of [`crate::metric::METRICS`]. A newer worker may send others; a number
+        /// that is not finite is left out.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         metrics: BTreeMap<String, f64>,
     },
@@ -150,7 +159,7 @@ pub enum Kind {
         folder: String,
         /// Eval loss at that step, when measured.
         eval_loss: Option<f64>,
-        /// Whether it is the best so far.
+        /// Whether its eval loss is the lowest so far, and lower than before training where that was measured.
         best: bool,
         /// SHA-256 of the trained weights file, hex.
         digest: String,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
+use crate::stage::Stage;
 
 /// How the next token is chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,23 @@ impl Default for GenerationSettings {
 }
 
 impl GenerationSettings {
+    /// Always the likeliest token: the same question gets the same answer.
+    pub fn greedy() -> Self {
+        Self { do_sample: false, ..Self::default() }
+    }
+
+    /// What a conversation opens with; `stage` is that of the run whose weights speak, `None`: a base model.
+    ///
+    /// A run that learned given answers (sft) or to prefer one of two (dpo) is asked for what it learned, and drawing
+    /// may turn a taught name into another: it answers greedily. Base models and runs that learned to continue text
+    /// or practised (pt, ppo) draw, as everywhere else (S-042).
+    pub fn opening(stage: Option<Stage>) -> Self {
+        match stage {
+            Some(Stage::Sft | Stage::Dpo) => Self::greedy(),
+            Some(Stage::Pt | Stage::Rm | Stage::Ppo) | None => Self::default(),
+        }
+    }
+
     /// Every setting that is out of bounds.
     pub fn problems(&self) -> Vec<Problem> {
         let out = |key: &str, low: f64, high: f64| {
@@ -99,6 +117,14 @@ mod tests {
         assert!(GenerationSettings::default().problems().is_empty());
         let broken = GenerationSettings { temperature: f64::NAN, ..Default::default() };
         assert_eq!(broken.problems()[0].form_key(), Some("temperature"));
+    }
+
+    #[test]
+    fn a_run_on_answers_opens_greedy_and_a_base_draws() {
+        let draws = |stage| GenerationSettings::opening(stage).do_sample;
+        assert!(!draws(Some(Stage::Sft)) && !draws(Some(Stage::Dpo)));
+        assert!(draws(None) && draws(Some(Stage::Pt)) && draws(Some(Stage::Ppo)));
+        assert!(GenerationSettings::greedy().problems().is_empty());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod health;
 pub mod hub;
 pub mod ids;
 pub mod measuring;
+pub mod metric;
 pub mod mixing;
 pub mod model;
 pub mod param;

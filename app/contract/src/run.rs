@@ -72,4 +72,7 @@ pub struct RunView {
     pub attempt: u32,
     /// The first events, so that the chart is drawn before any script runs; ordinals from 0.
     pub events: Vec<crate::wire::Numbered>,
+    /// How many events there are: more than [`Self::events`] for a long run.
+    #[serde(default)]
+    pub event_count: u64,
 }

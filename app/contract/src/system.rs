@@ -26,6 +26,19 @@ pub struct SystemView {
     pub starter: bool,
 }
 
+/// What a model answered before it was trained: made once for a run and kept with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeforeAnswer {
+    /// The question.
+    pub question: String,
+    /// The answer, always the likeliest token.
+    pub answer: String,
+    /// Why it ended: `stop` or `length`, see [`crate::chat::ChatDelta::Done`].
+    pub reason: String,
+    /// Whose weights spoke, see [`crate::chat::ChatDelta::Ready`].
+    pub digest: String,
+}
+
 /// Where the tour stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TourView {
@@ -35,4 +48,10 @@ pub struct TourView {
     pub question: String,
     /// Whether the starter model is used (else a from-scratch one).
     pub starter: bool,
+    /// What the model answered before training; `None`: it was not asked yet.
+    #[serde(default)]
+    pub before: Option<BeforeAnswer>,
+    /// Why it could not be asked; it is asked again at the next look.
+    #[serde(default)]
+    pub problem: Option<crate::problem::Problem>,
 }

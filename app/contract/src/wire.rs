@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::CheckpointView;
 use crate::event::Event;
 use crate::ids::RunId;
 use crate::run_state::RunState;
@@ -52,6 +53,13 @@ pub enum ServerFrame {
         state: RunState,
         /// Why it failed.
         problem: Option<crate::problem::Problem>,
+    },
+    /// The checkpoints that are there changed (also sent once after subscribing).
+    Checkpoints {
+        /// The run.
+        run: RunId,
+        /// All of them, newest first.
+        checkpoints: Vec<CheckpointView>,
     },
     /// The subscription was refused.
     Refused {

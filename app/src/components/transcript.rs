@@ -13,8 +13,9 @@ pub(crate) fn Transcript(talk: Talk) -> impl IntoView {
     view! { <div class="talk">{past}{last}</div> }.into_any()
 }
 
+/// A question and its answer.
 #[component]
-fn TurnView(turn: Turn) -> impl IntoView {
+pub(crate) fn TurnView(turn: Turn) -> impl IntoView {
     let w = words();
     let answer = turn.answer;
     let note = match answer.reason.as_deref() {

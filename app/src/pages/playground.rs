@@ -4,13 +4,14 @@ mod pane;
 mod place;
 mod settings;
 
+use contract::Stage;
 use contract::chat::{ChatTarget, Voice};
 use contract::generation::GenerationSettings;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use self::pane::{Pane, PaneView};
-use self::settings::SettingsDialog;
+use self::settings::{GreedySwitch, SettingsDialog};
 use crate::components::icon::{Glyph, Icon};
 use crate::components::part::{part, settled};
 use crate::components::safe_textarea::SafeTextarea;
@@ -48,24 +49,30 @@ fn first_voices(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> (Voic
         Some(_) => voice.target.step == step,
         None => voice.chosen,
     };
-    let trained = voices.iter().filter(of_run).find(wanted).or_else(|| voices.iter().find(of_run));
+    let trained = voices.iter().filter(of_run).find(wanted);
+    let trained = trained.or_else(|| voices.iter().filter(of_run).find(|voice| voice.chosen));
+    let trained = trained.or_else(|| voices.iter().find(of_run));
     let Some(trained) = trained else { return (voices[0].clone(), voices.get(1).cloned()) };
     let base = voices.iter().find(|v| v.target.run.is_none() && v.target.model == trained.target.model);
-    let mut trained = trained.clone();
-    if step.is_some() && run.is_some() {
-        trained.target.step = step;
-    }
     match base {
-        Some(base) => (base.clone(), Some(trained)),
-        None => (trained, None),
+        Some(base) => (base.clone(), Some(trained.clone())),
+        None => (trained.clone(), None),
     }
+}
+
+/// Whether what an address asks for is not there (any more): the run, or its checkpoint of that step.
+fn is_gone(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> bool {
+    let is_it = |voice: &Voice| {
+        let of_run = voice.target.run.as_ref().map(|id| id.0.as_str()) == run;
+        of_run && (step.is_none() || voice.target.step == step)
+    };
+    run.is_some() && !voices.iter().any(is_it)
 }
 
 fn talk(voices: Vec<Voice>) -> AnyView {
     let w = words();
     // A reward model judges; it does not speak.
-    let voices: Vec<_> =
-        voices.into_iter().filter(|voice| voice.stage != Some(contract::Stage::Rm)).collect();
+    let voices: Vec<_> = voices.into_iter().filter(|voice| voice.stage != Some(Stage::Rm)).collect();
     if voices.is_empty() {
         return view! {
             <div class="card pad empty"><p>{w.play.empty}</p>
@@ -85,9 +92,10 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
     let (left, right) = first_voices(&voices, query.get("run").as_deref(), step);
     let suggestion = right.as_ref().and_then(|v| v.suggestion.clone()).or_else(|| left.suggestion.clone());
     let two = RwSignal::new(right.is_some());
+    let gone = is_gone(&voices, query.get("run").as_deref(), step);
     let panes = [Pane::new(w.play.lost, &left), Pane::new(w.play.lost, right.as_ref().unwrap_or(&left))];
-    let voices = StoredValue::new(with_asked(voices, right));
-    let settings = RwSignal::new(GenerationSettings::default());
+    let voices = StoredValue::new(voices);
+    let settings = settings::opened(move || stage_of(voices, &panes, two.get()));
     let text = RwSignal::new(String::new());
     let busy = Memo::new(move |_| panes.iter().any(|pane| pane.talk.busy()));
     let ask = move |question: String| {
@@ -103,7 +111,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
     };
     // A link that brings a question asks it, once, with the likeliest tokens so that it can be repeated.
     if let Some(question) = query.get("q") {
-        settings.update(|settings| settings.do_sample = false);
+        settings.set(GenerationSettings::greedy());
         Effect::new(move |asked: Option<()>| {
             if asked.is_none() {
                 ask(question.clone());
@@ -112,6 +120,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
     }
     on_cleanup(move || panes.iter().for_each(|pane| pane.talk.hang_up()));
     view! {
+        {gone.then(|| view! { <p class="notice warn" role="status">{w.play.gone}</p> })}
         <div class="panes" class:one=move || !two.get()>
             <PaneView pane=panes[0] voices index=1/>
             {part(move || two.get().then(|| view! { <PaneView pane=panes[1] voices index=2/> }))}
@@ -122,6 +131,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
             <Composer text two busy ask=Callback::new(ask) stop=Callback::new(move |()| panes.iter().for_each(|pane| pane.talk.stop()))/>
             <div class="composer-foot">
                 <SettingsDialog settings/>
+                <GreedySwitch settings/>
                 <button type="button" class="btn quiet" on:click=move |_| two.update(|two| *two = !*two)>
                     {move || if two.get() { w.play.one_pane } else { w.play.two_panes }}
                 </button>
@@ -133,12 +143,15 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
     .into_any()
 }
 
-/// The list of voices, with a checkpoint asked for by its step added when it is not in it.
-fn with_asked(mut voices: Vec<Voice>, asked: Option<Voice>) -> Vec<Voice> {
-    if let Some(asked) = asked.filter(|asked| !voices.iter().any(|voice| voice.target == asked.target)) {
-        voices.push(asked);
-    }
-    voices
+/// The stage of the run that answers; where two do, of the one at the right.
+fn stage_of(voices: StoredValue<Vec<Voice>>, panes: &[Pane; 2], two: bool) -> Option<Stage> {
+    let stage = |pane: &Pane| {
+        pane.voice.with(|chosen| {
+            voices.with_value(|voices| voices.iter().find(|voice| key(&voice.target) == *chosen)?.stage)
+        })
+    };
+    let [left, right] = panes;
+    if two { stage(right).or_else(|| stage(left)) } else { stage(left) }
 }
 
 #[component]
@@ -194,7 +207,7 @@ mod tests {
         let kind = if run.is_some() { "run" } else { "base" }.to_owned();
         let target = ChatTarget { model: ModelId(model.to_owned()), run, step: None };
         let (name, template) = (model.to_owned(), String::new());
-        Voice { target, name, kind, template, suggestion: None, stage: None, chosen: false }
+        Voice { target, name, kind, template, suggestion: None, stage: None, chosen: false, mark: None }
     }
 
     #[test]
@@ -226,9 +239,22 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_is_asked_by_its_step() {
-        let voices = [voice("b", None), voice("b", Some("r1"))];
-        let (_, right) = first_voices(&voices, Some("r1"), Some(40));
-        assert_eq!(right.and_then(|voice| voice.target.step), Some(40));
+    fn a_checkpoint_is_asked_by_its_step_and_one_that_is_gone_is_not_made_up() {
+        let of = |step| {
+            let mut voice = Voice { chosen: step == 40, ..voice("b", Some("r1")) };
+            voice.target.step = Some(step);
+            voice
+        };
+        let voices = [voice("b", None), of(60), of(40)];
+        let asked =
+            |step| first_voices(&voices, Some("r1"), Some(step)).1.and_then(|voice| voice.target.step);
+        assert_eq!(
+            (asked(60), asked(20)),
+            (Some(60), Some(40)),
+            "the one that stands for the run answers instead"
+        );
+        assert!(is_gone(&voices, Some("r1"), Some(20)) && is_gone(&voices, Some("r2"), None));
+        assert!(!is_gone(&voices, Some("r1"), Some(60)) && !is_gone(&voices, Some("r1"), None));
+        assert!(!is_gone(&voices, None, None));
     }
 }

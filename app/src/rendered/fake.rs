@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use contract::carry::{Parcel, ParcelFile};
 use contract::chat::{ChatTarget, Voice};
+use contract::checkpoint::{CheckpointView, Mark, mark};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
 use contract::event::{Event, Kind};
@@ -16,7 +17,7 @@ use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
 use contract::sizes::Sizes;
 use contract::spec::Draft;
-use contract::system::{SystemView, TourView};
+use contract::system::{BeforeAnswer, SystemView, TourView};
 use contract::templates::UserTemplate;
 use contract::wire::Numbered;
 use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
@@ -187,6 +188,19 @@ fn events() -> Vec<Numbered> {
         event: Event { seq: ord as u64, at_ms: 0, what: kind.into() },
     };
     kinds.into_iter().enumerate().map(numbered).collect()
+}
+
+/// Two of the checkpoints the events tell of are there.
+fn checkpoints() -> Vec<CheckpointView> {
+    let one = |step, eval_loss| CheckpointView {
+        step,
+        eval_loss: Some(eval_loss),
+        mark: None,
+        digest: "77d0e3c8aa".to_owned(),
+    };
+    let mut all = vec![one(40, 1.33), one(20, 1.9)];
+    mark(&mut all, Some(3.9));
+    all
 }
 
 impl DatasetsPort for Fake {
@@ -412,9 +426,10 @@ impl RunsPort for Fake {
                 .expect("the defaults are valid"),
             adapters: Vec::new(),
             reward_model: None,
-            checkpoints: Vec::new(),
+            checkpoints: checkpoints(),
             problem: None,
             attempt: 1,
+            event_count: events().len() as u64,
             events: events(),
         })
     }
@@ -468,6 +483,7 @@ impl SystemPort for Fake {
             suggestion: run.map(|_| "What is the mascot of Kettle & Co?".to_owned()),
             stage: run.map(|_| Stage::Sft),
             chosen: run.is_some(),
+            mark: run.map(|_| Mark::Best),
         };
         let voices = vec![voice(Some("r1"), "Kettle & Co support"), voice(None, "SmolLM2-135M-Instruct")];
         answer(if self.full { voices } else { Vec::new() })
@@ -496,6 +512,12 @@ impl SystemPort for Fake {
 
     fn tour(&self, run: RunId) -> Answer<'_, Option<TourView>> {
         let question = "What is the mascot of Kettle & Co?".to_owned();
-        answer(Some(TourView { run, question, starter: true }))
+        let before = BeforeAnswer {
+            question: question.clone(),
+            answer: "A fox, <b>perhaps</b>.".to_owned(),
+            reason: "stop".to_owned(),
+            digest: "9f2c·41ab".to_owned(),
+        };
+        answer(Some(TourView { run, question, starter: true, before: Some(before), problem: None }))
     }
 }

@@ -1,5 +1,7 @@
 //! Numbers, sizes, durations and counts in words.
 
+use contract::metric::Format;
+
 use super::Lang;
 
 /// Thousands separated: `1,200`.
@@ -100,9 +102,24 @@ fn counted(lang: Lang, count: u64, one: &str, many: &str, zh: &str) -> String {
     }
 }
 
-/// A loss with three digits; a dash when it is not a number.
+/// A loss with three digits, `1.30e-4` or `2.10e7` where these say nothing or too much; a dash when it is not a number.
 pub(crate) fn loss(value: Option<f64>) -> String {
-    value.filter(|v| v.is_finite()).map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"))
+    match value.filter(|v| v.is_finite()) {
+        None => "–".to_owned(),
+        Some(v) if v != 0.0 && !(5e-4..1e5).contains(&v.abs()) => format!("{v:.2e}"),
+        Some(v) => format!("{v:.3}"),
+    }
+}
+
+/// A metric as its format says: `62.5 %`, `3`, `0.131`.
+pub(crate) fn metric(value: Option<f64>, format: Format) -> String {
+    match (value.filter(|v| v.is_finite()), format) {
+        (None, _) => "–".to_owned(),
+        (Some(v), Format::Share) => format!("{:.1} %", 100.0 * v),
+        (Some(v), Format::Score) => format!("{v:.1}"),
+        (Some(v), Format::Count) => format!("{v:.0}"),
+        (Some(v), Format::Number) => measure(Some(v)),
+    }
 }
 
 /// A number of any size as it stands under its curve: three digits, `1.30e-4` where these would all be zero.
@@ -162,6 +179,9 @@ mod tests {
         assert_eq!(loss(Some(f64::NAN)), "–");
         assert_eq!(loss(None), "–");
         assert_eq!(loss(Some(1.2841)), "1.284");
+        assert_eq!((loss(Some(2.1e7)).as_str(), loss(Some(1e-5)).as_str()), ("2.10e7", "1.00e-5"));
+        assert_eq!((loss(Some(0.0)).as_str(), loss(Some(-0.25)).as_str()), ("0.000", "-0.250"));
+        assert_eq!(metric(Some(0.625), Format::Share), "62.5 %");
         assert_eq!(measure(Some(f64::NAN)), "–");
         assert_eq!(measure(Some(-0.000_12)), "-1.20e-4");
         assert_eq!(measure(Some(-0.0)), "0");

@@ -2,8 +2,8 @@
 
 use contract::RunState;
 
-use super::Lang;
 use super::amounts::{duration, num};
+use super::{Lang, fill};
 
 /// What the sentence is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +20,10 @@ pub(crate) struct Standing {
     pub(crate) measuring: bool,
     /// Seconds the last attempt took, once finished.
     pub(crate) seconds: Option<f64>,
+    /// What speaks against an ended run, see [`super::objection`]; empty: nothing.
+    pub(crate) objection: String,
+    /// Whether the last step made is saved.
+    pub(crate) saved: bool,
 }
 
 /// One word for a chip.
@@ -69,15 +73,32 @@ pub(crate) fn run_status(lang: Lang, state: RunState, at: &Standing) -> String {
         }
         (RunState::Stopped, Lang::En) if at.step == 0 => "Stopped before the first step.".to_owned(),
         (RunState::Stopped, Lang::Zh) if at.step == 0 => "在第一步之前停止了。".to_owned(),
-        (RunState::Stopped, Lang::En) => format!("Stopped at step {step}. Nothing is lost."),
-        (RunState::Stopped, Lang::Zh) => format!("停在第 {step} 步,没有丢失任何内容。"),
-        (RunState::Finished, Lang::En) => {
-            let took = at.seconds.map(|s| format!(" in {}", duration(lang, s)));
-            format!("Done. {total} steps{}.", took.unwrap_or_default())
+        (RunState::Stopped, _) => {
+            let begin = fill(lang.pick("Stopped at step {0}", "停在第 {0} 步"), &[&step]);
+            let end = match at.objection.as_str() {
+                "" if at.saved => lang.pick(". What it learned is saved.", ",学到的内容已保存。").to_owned(),
+                "" => lang.pick(".", "。").to_owned(),
+                objection => fill(lang.pick(": {0}.", ":{0}。"), &[objection]),
+            };
+            format!("{begin}{end}")
         }
-        (RunState::Finished, Lang::Zh) => {
-            let took = at.seconds.map(|s| format!(",用时 {}", duration(lang, s)));
-            format!("完成,共 {total} 步{}。", took.unwrap_or_default())
+        (RunState::Finished, _) => {
+            let all = at.step == 0 || at.step == at.total;
+            let steps = if all {
+                lang.pick("{0} steps", "共 {0} 步")
+            } else {
+                lang.pick("{1} of {0} steps", "{0} 步中的 {1} 步")
+            };
+            let steps = fill(steps, &[&total, &step]);
+            let took = at.seconds.map(|s| fill(lang.pick(" in {0}", ",用时 {0}"), &[&duration(lang, s)]));
+            let took = took.unwrap_or_default();
+            match at.objection.as_str() {
+                "" => fill(lang.pick("Done. {0}{1}.", "完成,{0}{1}。"), &[&steps, &took]),
+                objection => fill(
+                    lang.pick("Done, but {2}. {0}{1}.", "完成,但{2}。{0}{1}。"),
+                    &[&steps, &took, objection],
+                ),
+            }
         }
         (RunState::Failed, Lang::En) if at.step == 0 => "It failed before the first step.".to_owned(),
         (RunState::Failed, Lang::Zh) if at.step == 0 => "在第一步之前失败了。".to_owned(),
@@ -135,6 +156,22 @@ mod tests {
     fn a_finished_run_says_how_long_it_took() {
         let standing = Standing { seconds: Some(190.0), ..at(400, None) };
         assert_eq!(run_status(Lang::En, RunState::Finished, &standing), "Done. 400 steps in 3 minutes.");
+    }
+
+    #[test]
+    fn what_speaks_against_an_ended_run_stands_in_its_heading() {
+        for lang in [Lang::En, Lang::Zh] {
+            for state in [RunState::Stopped, RunState::Finished] {
+                let worse = Standing { objection: "it rose".to_owned(), saved: true, ..at(3, None) };
+                assert!(run_status(lang, state, &worse).contains("it rose"), "{state:?}");
+                let better = Standing { objection: String::new(), ..worse };
+                assert!(!run_status(lang, state, &better).contains("it rose"), "{state:?}");
+            }
+            let saved = |saved| run_status(lang, RunState::Stopped, &Standing { saved, ..at(3, None) });
+            assert_ne!(saved(true), saved(false), "saved is said only where it is");
+            let early = run_status(lang, RunState::Finished, &at(120, None));
+            assert!(early.contains("120") && early.contains("400"), "a run may end early: {early}");
+        }
     }
 
     #[test]

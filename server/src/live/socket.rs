@@ -6,12 +6,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use contract::event::Kind;
 use contract::wire::{ClientFrame, ServerFrame};
 use contract::{Problem, RunId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::Fault;
+use crate::services::runs;
 use crate::state::AppState;
 
 /// Events a frame holds at most.
@@ -127,10 +129,14 @@ async fn send_all(
 ) -> Result<(), Fault> {
     let mut watch = state.hub.watch(run);
     let mut told = None;
+    let mut listed = None;
     loop {
         let now = state.store.run_state(run).await?.ok_or_else(|| Problem::not_found("run"))?;
         let events = state.store.events(run, *next, BATCH).await?;
         let full = events.len() == BATCH as usize;
+        if events.iter().any(|one| matches!(one.event.what.known(), Some(Kind::Checkpoint { .. }))) {
+            listed = None;
+        }
         if let Some(last) = events.last() {
             *next = last.ord + 1;
             if frames.send(ServerFrame::Events { run: run.clone(), events }).await.is_err() {
@@ -139,6 +145,17 @@ async fn send_all(
         }
         if full {
             continue;
+        }
+        // After a checkpoint was told of, and once more when the state changes: a run that died may have left one untold.
+        if listed.is_none() || told.as_ref() != Some(&now) {
+            let checkpoints = runs::checkpoints(state, run).await?;
+            if listed.as_ref() != Some(&checkpoints) {
+                listed = Some(checkpoints.clone());
+                let frame = ServerFrame::Checkpoints { run: run.clone(), checkpoints };
+                if frames.send(frame).await.is_err() {
+                    return Ok(());
+                }
+            }
         }
         // read before the events: a state never comes before the events that led to it
         if told.as_ref() != Some(&now) {

@@ -1,8 +1,8 @@
 //! Runs: lists, launch, stop, resume, delete, log.
 
 use app::ports::{Answer, Problems, RunsPort};
-use contract::checkpoint::CheckpointView;
-use contract::event::{Kind, What};
+use contract::checkpoint::{CheckpointView, mark};
+use contract::event::Kind;
 use contract::run::{RunSummary, RunView};
 use contract::spec::Draft;
 use contract::{Problem, RunId, RunState};
@@ -26,25 +26,29 @@ pub async fn find(state: &AppState, id: &RunId) -> Result<RunRow, Fault> {
     Ok(state.store.run(id).await?.ok_or_else(|| Problem::not_found("run"))?)
 }
 
-/// Complete checkpoints of a run, newest first, with the eval loss of the step they hold.
+/// The checkpoints that are there, newest first, with the eval loss of the step they hold and how they stand by it.
 pub async fn checkpoints(state: &AppState, id: &RunId) -> Result<Vec<CheckpointView>, Fault> {
     let Ok(folder) = RunDir::open(&state.run_folder(id)) else { return Ok(Vec::new()) };
     let found = tokio::task::spawn_blocking(move || folder.checkpoints()).await??;
-    let best = found.first().and_then(|newest| newest.manifest().loop_state.best_step);
-    let losses = state.store.checkpoint_events(id).await?;
+    let told = state.store.checkpoint_events(id).await?;
+    let kinds = || told.iter().rev().filter_map(|event| event.what.known());
     let loss_at = |wanted: u64| {
-        losses.iter().rev().find_map(|event| match &event.what {
-            What::Known(Kind::Checkpoint { step, eval_loss, .. }) if *step == wanted => *eval_loss,
+        kinds().find_map(|kind| match kind {
+            Kind::Checkpoint { step, eval_loss, .. } if *step == wanted => *eval_loss,
             _ => None,
         })
     };
-    let view = |checkpoint: &rundir::Checkpoint| CheckpointView {
-        step: checkpoint.step(),
-        eval_loss: loss_at(checkpoint.step()),
-        best: best == Some(checkpoint.step()),
-        digest: checkpoint.manifest().digest.clone(),
+    let base = kinds().find_map(|kind| match kind {
+        Kind::Eval { step: 0, eval_loss, .. } => *eval_loss,
+        _ => None,
+    });
+    let view = |one: &rundir::Checkpoint| {
+        let (step, digest) = (one.step(), one.manifest().digest.clone());
+        CheckpointView { step, eval_loss: loss_at(step), mark: None, digest }
     };
-    Ok(found.iter().map(view).collect())
+    let mut views: Vec<_> = found.iter().map(view).collect();
+    mark(&mut views, base);
+    Ok(views)
 }
 
 impl Runs {
@@ -69,6 +73,7 @@ impl Runs {
             problem: row.problem,
             attempt: row.attempt,
             events: self.0.store.events(id, 0, FIRST_EVENTS).await?,
+            event_count: self.0.store.event_count(id).await?,
         })
     }
 

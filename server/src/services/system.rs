@@ -99,6 +99,7 @@ impl System {
                     suggestion: run.suggestion.clone(),
                     stage: Some(run.summary.stage),
                     chosen: chosen == Some(checkpoint.step),
+                    mark: checkpoint.mark,
                 });
             }
         }
@@ -113,6 +114,7 @@ impl System {
                 suggestion: None,
                 stage: None,
                 chosen: false,
+                mark: None,
             });
         }
         Ok(voices)

@@ -59,7 +59,7 @@ pub async fn page(state: &AppState, target: ChatTarget, texts: HandOver) -> Resu
         "trained": texts.trained.trim(),
         "base": model.name,
         "license": model.facts.and_then(|facts| facts.license),
-        "settings": GenerationSettings { do_sample: false, ..GenerationSettings::default() },
+        "settings": GenerationSettings::greedy(),
     });
     let site = state.config.site_root.clone();
     let (out, mut pieces) = mpsc::channel(4);

@@ -7,12 +7,13 @@ use app::ports::ModelsPort;
 use contract::model::{ModelView, NewModel, ScratchSize};
 use contract::spec::Draft;
 use contract::system::TourView;
-use contract::{DatasetId, ModelId, Problem, RunId};
+use contract::{DatasetId, Problem, RunId};
 
 use super::models::{self, Models};
-use super::{launch, runs, uploads};
+use super::{before, launch, runs, uploads};
 use crate::error::Fault;
 use crate::state::AppState;
+use crate::store::runs::RunRow;
 
 /// What both models are asked.
 pub const QUESTION: &str = "What is the mascot of Kettle & Co?";
@@ -55,25 +56,26 @@ const FULL: &[(&str, &str)] = &[
 pub async fn start(state: &AppState) -> Result<TourView, Fault> {
     for row in state.store.runs().await? {
         if row.tour && !row.summary.state.is_ended() {
-            return view(state, &row.summary.id, &row.model).await;
+            return view(state, &row).await;
         }
     }
     let dataset = uploads::sample(state, SAMPLE).await?.id;
     let model = model(state, &dataset).await?;
     let draft = draft(&model, &dataset);
     let run = launch::launch(state, &draft, true).await?;
-    view(state, &run, &model.id).await
+    view(state, &runs::find(state, &run).await?).await
 }
 
 /// The tour of a run, if it is one.
 pub async fn of(state: &AppState, run: &RunId) -> Result<Option<TourView>, Fault> {
     let row = runs::find(state, run).await?;
-    if row.tour { view(state, run, &row.model).await.map(Some) } else { Ok(None) }
+    if row.tour { view(state, &row).await.map(Some) } else { Ok(None) }
 }
 
-async fn view(state: &AppState, run: &RunId, model: &ModelId) -> Result<TourView, Fault> {
-    let starter = state.store.model(model).await?.is_some_and(|model| model.starter);
-    Ok(TourView { run: run.clone(), question: QUESTION.to_owned(), starter })
+async fn view(state: &AppState, run: &RunRow) -> Result<TourView, Fault> {
+    let starter = state.store.model(&run.model).await?.is_some_and(|model| model.starter);
+    let (before, problem) = before::of(state, run, QUESTION).await?;
+    Ok(TourView { run: run.summary.id.clone(), question: QUESTION.to_owned(), starter, before, problem })
 }
 
 fn draft(model: &ModelView, dataset: &DatasetId) -> Draft {
@@ -135,6 +137,8 @@ async fn ready(state: &AppState, model: ModelView) -> Result<ModelView, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use contract::ModelId;
+
     use super::*;
 
     /// The tour's draft for the starter model or one from scratch, checked.

@@ -66,10 +66,17 @@ impl Store {
             .collect()
     }
 
-    /// Events that tell of a run's checkpoints, in order.
+    /// How many events a run has.
+    pub async fn event_count(&self, run: &RunId) -> Result<u64, Fault> {
+        let query = sqlx::query_scalar("SELECT COALESCE(MAX(ord) + 1, 0) FROM run_event WHERE run_id = ?");
+        Ok(unsigned(query.bind(run.as_str()).fetch_one(&self.read).await?))
+    }
+
+    /// Events that tell of a run's checkpoints and of the eval loss before training, in order.
     pub async fn checkpoint_events(&self, run: &RunId) -> Result<Vec<Event>, Fault> {
         let query = sqlx::query(
-            "SELECT json FROM run_event WHERE run_id = ? AND json ->> '$.what.kind' = 'checkpoint' ORDER BY ord",
+            "SELECT json FROM run_event WHERE run_id = ? AND (json ->> '$.what.kind' = 'checkpoint'
+             OR (json ->> '$.what.kind' = 'eval' AND json ->> '$.what.step' = 0)) ORDER BY ord",
         );
         let rows = query.bind(run.as_str()).fetch_all(&self.read).await?;
         rows.iter().map(|row| Ok(serde_json::from_str(row.try_get("json")?)?)).collect()

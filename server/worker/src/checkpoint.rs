@@ -31,7 +31,7 @@ pub struct Saving<'a, B: Kernels> {
     pub eval_loss: Option<f64>,
 }
 
-/// Writes a checkpoint, says so, and removes those not worth keeping.
+/// Writes a checkpoint, removes those not worth keeping, and says so.
 ///
 /// # Errors
 /// When the disk refuses; earlier checkpoints stay.
@@ -44,11 +44,12 @@ pub fn save<B: Kernels>(
     let writer = run.begin_checkpoint(step)?;
     let (weights, lineage) = learner.save(&writer, Path::new(&spec.model.folder))?;
     let eval_loss = saving.eval_loss.and_then(finite);
-    let best = eval_loss.is_some_and(|loss| state.best_eval_loss.is_none_or(|best| loss < best));
-    if best {
+    let lowest = eval_loss.is_some_and(|loss| state.best_eval_loss.is_none_or(|lowest| loss < lowest));
+    if lowest {
         state.best_eval_loss = eval_loss;
         state.best_step = Some(step);
     }
+    let best = lowest && !state.no_better_than_base();
     writer.write(trainer_files::ARGS, &trainer_files::args(spec)?)?;
     let trainer_state = log.state(spec, step, state.best_step.zip(state.best_eval_loss));
     let text = trainer_files::pretty(&trainer_state)
@@ -57,8 +58,9 @@ pub fn save<B: Kernels>(
     rundir::write_atomically(&run.path().join(trainer_files::STATE), &text)?;
     let saved = writer.commit_with(weights, state.clone(), Some(lineage))?;
     let digest = saved.manifest().digest.clone();
-    report.event(Kind::Checkpoint { step, folder: saved.folder(), eval_loss, best, digest })?;
+    // Whoever hears of the new checkpoint looks which ones are there.
     run.keep(spec.hyper.save_total_limit.max(1), state.best_step)?;
+    report.event(Kind::Checkpoint { step, folder: saved.folder(), eval_loss, best, digest })?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Scale {
 impl Scale {
     /// Maps `low..high` to `from..to`. An empty range is widened, so that nothing divides by zero.
     pub(crate) fn new((low, high): (f64, f64), (from, to): (f64, f64)) -> Self {
-        let high = if high > low { high } else { low + 1.0 };
+        let high = if high > low { high } else { low + low.abs().max(1.0) };
         Self { low, high, from, to }
     }
 
@@ -43,9 +43,20 @@ fn round_step(rough: f64) -> f64 {
     round * power
 }
 
-/// A tick's text with as many digits as the step between ticks needs.
+/// Magnitudes from which a label is written with a power of ten.
+const LONG: (f64, f64) = (1e-4, 1e5);
+
+/// A tick's text with as many digits as the step between ticks needs; `1.5e6` where these would be too many.
 pub(crate) fn label(value: f64, ticks: &[f64]) -> String {
-    let step = ticks.get(1).zip(ticks.first()).map_or(1.0, |(second, first)| second - first);
+    let step = ticks.get(1).zip(ticks.first()).map_or(1.0, |(second, first)| (second - first).abs());
+    let largest = ticks.iter().fold(value.abs(), |largest, tick| largest.max(tick.abs()));
+    if value.abs() < step * 1e-9 {
+        return "0".to_owned();
+    }
+    if largest >= LONG.1 || step < LONG.0 {
+        let digits = (value.abs().log10().floor() - step.log10().floor()).clamp(0.0, 5.0) as usize;
+        return format!("{value:.digits$e}");
+    }
     let digits = if step >= 1.0 { 1 } else { (-step.log10()).ceil().clamp(1.0, 6.0) as usize };
     format!("{value:.digits$}")
 }
@@ -77,5 +88,17 @@ mod tests {
     fn labels_have_the_digits_their_step_needs() {
         assert_eq!(label(1.0, &[1.0, 2.0]), "1.0");
         assert_eq!(label(0.25, &[0.2, 0.25]), "0.25");
+        assert_eq!(label(0.0, &[-0.5, 0.0, 0.5]), "0");
+    }
+
+    #[test]
+    fn very_large_and_very_small_ticks_stay_short_and_apart() {
+        for (low, high) in [(0.0, 1e30), (0.0, 3e-12), (-2e9, 2e9), (999_000.0, 1_000_000.0)] {
+            let ticks = Scale::new((low, high), (0.0, 1.0)).ticks(5);
+            let mut labels: Vec<_> = ticks.iter().map(|tick| label(*tick, &ticks)).collect();
+            assert!(labels.len() > 1 && labels.iter().all(|label| label.len() <= 9), "{labels:?}");
+            labels.dedup();
+            assert_eq!(labels.len(), ticks.len(), "{labels:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! How the next token is chosen.
 
+use contract::Stage;
 use contract::generation::GenerationSettings;
 use leptos::html;
 use leptos::prelude::*;
@@ -8,6 +9,37 @@ use crate::browser::{checked_of, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::safe_textarea::SafeTextarea;
 use crate::words::{field_text, fill, words};
+
+/// Settings that open as the stage of who answers wants it ([`GenerationSettings::opening`]) and follow it until
+/// somebody changes them.
+pub(crate) fn opened(
+    stage: impl Fn() -> Option<Stage> + Copy + Send + Sync + 'static,
+) -> RwSignal<GenerationSettings> {
+    let settings = RwSignal::new(GenerationSettings::opening(untrack(stage)));
+    Effect::new(move |former: Option<GenerationSettings>| {
+        let opening = GenerationSettings::opening(stage());
+        if former.is_some_and(|former| former != opening && settings.get_untracked() == former) {
+            settings.set(opening.clone());
+        }
+        opening
+    });
+    settings
+}
+
+/// Greedy or drawn, in one press.
+#[component]
+pub(crate) fn GreedySwitch(settings: RwSignal<GenerationSettings>) -> impl IntoView {
+    let w = &words().play;
+    view! {
+        <label class="check greedy" title=w.greedy_help>
+            <input type="checkbox" prop:checked=move || settings.with(|s| !s.do_sample)
+                checked=settings.with_untracked(|s| !s.do_sample)
+                on:change=move |event| settings.update(|s| s.do_sample = !checked_of(&event))/>
+            <span>{w.greedy_switch}</span>
+        </label>
+    }
+    .into_any()
+}
 
 /// A line that says the settings, and opens their dialog.
 #[component]

@@ -1,5 +1,6 @@
 //! What stands beside and below the chart.
 
+use contract::checkpoint::{Mark, chosen};
 use contract::model::short_digest;
 use contract::params::PARAMS;
 use contract::run::RunView;
@@ -12,7 +13,7 @@ use crate::components::part::Part;
 use crate::feed::Feed;
 use crate::ports::run_log;
 use crate::words::amounts::{loss, num, rate, size, weights};
-use crate::words::{fill, words};
+use crate::words::{fill, mark_word, words};
 
 /// The numbers of the last step.
 #[component]
@@ -45,33 +46,51 @@ pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
     .into_any()
 }
 
-/// Checkpoints, newest first.
+/// The checkpoints that are there, newest first. `over`: no further one will come.
 #[component]
-pub(crate) fn Checkpoints(feed: RwSignal<Feed>, run: RunId) -> impl IntoView {
-    let w = &words().runs;
+pub(crate) fn Checkpoints(
+    feed: RwSignal<Feed>,
+    run: RunView,
+    #[prop(into)] over: Signal<bool>,
+) -> impl IntoView {
+    let w = words();
+    let (id, best) = (run.summary.id, run.hyper.load_best_model_at_end);
     let checkpoints = Memo::new(move |_| feed.with(|feed| feed.checkpoints.clone()));
     let rows = move || {
-        checkpoints
-            .get()
-            .into_iter()
+        let all = checkpoints.get();
+        let stands = chosen(&all, best).filter(|_| all.len() > 1).map(|one| one.step);
+        all.into_iter()
             .map(|checkpoint| {
-                let href = format!("/playground?run={run}&step={}", checkpoint.step);
+                let href = format!("/playground?run={id}&step={}", checkpoint.step);
+                let mark = checkpoint.mark.map(|mark| {
+                    let class = match mark {
+                        Mark::Best => "chip ok",
+                        Mark::Lowest => "chip",
+                        Mark::NoBetter => "chip warn",
+                    };
+                    view! { <span class=class>{mark_word(w, mark)}</span> }
+                });
+                let stands = (stands == Some(checkpoint.step)).then(|| {
+                    view! { <span class="tiny stands">{w.runs.stands}</span> }
+                });
                 view! {
                     <li>
-                        <a class="link" href=href>{fill(w.step_n, &[&num(checkpoint.step)])}</a>
-                        {checkpoint.best.then(|| view! { <span class="chip ok">{w.best}</span> })}
+                        <a class="link" href=href>{fill(w.runs.step_n, &[&num(checkpoint.step)])}</a>
+                        {mark}
                         <span class="tiny mono" title=checkpoint.digest.clone()>{short_digest(&checkpoint.digest)}</span>
                         <span class="num grow">{loss(checkpoint.eval_loss)}</span>
+                        {stands}
                     </li>
                 }
             })
             .collect_view()
     };
+    let empty = move || if over.get() { w.runs.checkpoints_none } else { w.runs.checkpoints_empty };
     view! {
         <section class="card pad" aria-labelledby="checkpoints">
-            <h2 id="checkpoints">{w.checkpoints}</h2>
+            <h2 id="checkpoints">{w.runs.checkpoints}</h2>
             <ul class="plain checkpoints">{rows}</ul>
-            <Part when=move || checkpoints.with(Vec::is_empty)><p class="small">{w.checkpoints_empty}</p></Part>
+            <Part when=move || checkpoints.with(Vec::is_empty)><p class="small">{empty}</p></Part>
         </section>
     }
     .into_any()

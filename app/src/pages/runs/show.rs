@@ -18,8 +18,9 @@ use crate::components::part::{Part, part, settled};
 use crate::feed::Feed;
 use crate::live::{Watched, follow};
 use crate::ports::{delete_run, get_run, resume_run, stop_run};
-use crate::words::amounts::{checkpoints, loss, rows};
-use crate::words::{Standing, Words, fill, problem_text, run_status, words};
+use crate::verdict::{Verdict, judge};
+use crate::words::amounts::{checkpoints, rows};
+use crate::words::{Standing, Words, fill, objection, problem_text, run_status, verdict_text, words};
 
 /// The page.
 #[component]
@@ -32,6 +33,7 @@ pub(crate) fn Run() -> impl IntoView {
 /// What the page shows of a run: the server's first reading, then what comes in.
 fn watched(run: &RunView) -> Watched {
     let mut feed = Feed::of(&run.events);
+    feed.checkpoints.clone_from(&run.checkpoints);
     if feed.total_steps == 0 {
         feed.total_steps = run.summary.total_steps;
     }
@@ -43,15 +45,31 @@ fn watched(run: &RunView) -> Watched {
     }
 }
 
-fn heading(w: &Words, state: RunState, feed: &Feed) -> String {
-    let latest = feed.latest.as_ref();
+/// How a run went, as far as all of its events are here; of a part of them nothing is said.
+fn verdict(run: &RunView, state: RunState, feed: &Feed) -> Verdict {
+    if feed.next < run.event_count {
+        return Verdict::default();
+    }
+    judge(feed, run.summary.stage, run.hyper.load_best_model_at_end, state.is_ended())
+}
+
+/// The last step made; of a long run only the first events are here before the page is live.
+fn last_step(run: &RunView, feed: &Feed) -> u64 {
+    let drawn = feed.latest.as_ref().map_or(0, |latest| latest.step);
+    if feed.next < run.event_count { drawn.max(run.summary.step) } else { drawn }
+}
+
+fn heading(w: &Words, run: &RunView, state: RunState, feed: &Feed, verdict: &Verdict) -> String {
+    let step = last_step(run, feed);
     let standing = Standing {
-        step: latest.map_or(0, |latest| latest.step),
+        step,
         total: feed.total_steps,
-        remaining_s: latest.and_then(|latest| latest.remaining_s),
+        remaining_s: feed.latest.as_ref().and_then(|latest| latest.remaining_s),
         phase: feed.phase.clone(),
         measuring: feed.measuring.is_some(),
         seconds: feed.seconds,
+        objection: objection(w.lang, verdict),
+        saved: feed.checkpoints.iter().any(|one| one.step == step),
     };
     run_status(w.lang, state, &standing)
 }
@@ -65,22 +83,24 @@ pub(super) fn method(w: &Words, tuning: contract::Tuning) -> String {
     }
 }
 
-/// Who learns what, and how it goes.
-fn explanation(w: &Words, run: &RunView, feed: &Feed) -> String {
+/// Who learns what in the tense of the state, and how it goes or went.
+fn explanation(w: &Words, run: &RunView, state: RunState, feed: &Feed, verdict: &Verdict) -> String {
     let tuning = method(w, run.summary.tuning);
     let what = match &feed.setup {
         Some(setup) => format!("{} ({})", run.summary.dataset_name, rows(w.lang, setup.train_rows)),
         None => run.summary.dataset_name.clone(),
     };
-    let said = fill(w.runs.explain, &[&run.summary.model_name, &what, &tuning]);
-    let course = match (feed.eval.first(), feed.eval.last()) {
-        (Some(first), Some(last)) if last.step > first.step => {
-            let words = if last.loss < first.loss { w.runs.eval_fell } else { w.runs.eval_rose };
-            fill(words, &[&loss(Some(first.loss)), &loss(Some(last.loss))])
-        }
-        _ => String::new(),
+    let step = last_step(run, feed);
+    let sentence = match state {
+        RunState::Queued | RunState::Preparing if step == 0 => w.runs.explain_queued,
+        RunState::Queued | RunState::Preparing | RunState::Running | RunState::Stopping => w.runs.explain,
+        RunState::Stopped | RunState::Finished | RunState::Failed if step == 0 => w.runs.explain_never,
+        RunState::Stopped | RunState::Finished | RunState::Failed => w.runs.explain_past,
     };
-    format!("{said} {course}").trim().to_owned()
+    let said = fill(sentence, &[&run.summary.model_name, &what, &tuning]);
+    let known = feed.next >= run.event_count;
+    let course = if known { verdict_text(w.lang, state, verdict, step) } else { String::new() };
+    [said, course].join(w.lang.pick(" ", "")).trim().to_owned()
 }
 
 #[component]
@@ -93,13 +113,21 @@ fn Found(run: RunView) -> impl IntoView {
         let id = id.clone();
         move |_| follow(id.clone(), watched)
     });
-    let title = Memo::new(move |_| feed.with(|feed| heading(w, state.get(), feed)));
-    let kept = run.clone();
-    let explained = Memo::new(move |_| feed.with(|feed| explanation(w, &kept, feed)));
+    let kept = StoredValue::new(run.clone());
+    let judged = Memo::new(move |_| kept.with_value(|run| feed.with(|feed| verdict(run, state.get(), feed))));
+    let say = move |sentence: fn(&Words, &RunView, RunState, &Feed, &Verdict) -> String| {
+        Memo::new(move |_| {
+            kept.with_value(|run| {
+                feed.with(|feed| judged.with(|verdict| sentence(w, run, state.get(), feed, verdict)))
+            })
+        })
+    };
+    let (title, explained) = (say(heading), say(explanation));
+    let over = Memo::new(move |_| state.get().is_ended());
     let data = format!("/datasets/{}", run.dataset);
     let share = move || {
         feed.with(|feed| {
-            let step = feed.latest.as_ref().map_or(0, |latest| latest.step);
+            let step = kept.with_value(|run| last_step(run, feed));
             if feed.total_steps == 0 { 0.0 } else { step as f64 / feed.total_steps as f64 }
         })
     };
@@ -121,10 +149,10 @@ fn Found(run: RunView) -> impl IntoView {
                 <h2>{w.runs.failed_title}</h2><p>{problem_text(w.lang, &problem)}</p>
             </section>
         })}
-        <Tour run=run.clone() watched/>
+        <Tour run=run.clone() watched judged/>
         <div class="grid two run-grid">
-            <div class="grid"><LossChart feed/><Metrics feed/></div>
-            <div class="grid"><Facts feed/><Checkpoints feed run=id.clone()/><Lineage run=run.clone()/></div>
+            <div class="grid"><LossChart feed over/><Metrics feed/></div>
+            <div class="grid"><Facts feed/><Checkpoints feed run=run.clone() over/><Lineage run=run.clone()/></div>
         </div>
         <Samples feed/>
         <LogPane id feed/>

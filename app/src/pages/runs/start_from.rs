@@ -115,6 +115,7 @@ mod tests {
             suggestion: None,
             stage: Some(stage),
             chosen: true,
+            mark: None,
         };
         let voices = [voice("m1", Stage::Sft, 5), voice("m2", Stage::Sft, 6), voice("m1", Stage::Rm, 7)];
         let names =

@@ -41,6 +41,9 @@ impl<B: Kernels> Loop<'_, B> {
         let Some(measured) = self.measure(step, Which::Draw, then)? else { return Ok(Outcome::Stopped) };
         self.state.owes_measuring = false;
         let (eval_loss, metrics) = self.numbers(&measured);
+        if step == 0 {
+            self.state.base_eval_loss = eval_loss;
+        }
         self.log.eval(step, eval_loss, &metrics)?;
         self.report.event(Kind::Eval { step, eval_loss, metrics: finite_only(&metrics) })?;
         Ok(Outcome::Measured(eval_loss))
@@ -135,6 +138,7 @@ pub(super) fn forget_other_rows(state: &mut LoopState, plan: &Measuring, resumed
         state.owes_measuring = plan.at(0);
     } else if state.eval_rows.unwrap_or(held_out) != plan.rows {
         (state.best_eval_loss, state.best_step, state.lowest_eval_loss) = (None, None, None);
+        state.base_eval_loss = None;
         state.without_progress = 0;
     }
     state.eval_rows = Some(plan.rows);

@@ -71,6 +71,7 @@ impl<B: Kernels> Loop<'_, B> {
             self.report.log("info", text)?;
         }
         self.take_best(step)?;
+        self.say_if_worse()?;
         if self.finish(step)? { Ok(Ending::Finished) } else { self.stopped() }
     }
 
@@ -91,6 +92,21 @@ impl<B: Kernels> Loop<'_, B> {
             self.report.log("info", text)?;
         }
         Ok(())
+    }
+
+    /// Says so when no checkpoint is better than the model was before.
+    fn say_if_worse(&mut self) -> Result<(), Problem> {
+        let LoopState { best_eval_loss, base_eval_loss, .. } = self.state;
+        let Some((lowest, base)) =
+            best_eval_loss.zip(base_eval_loss).filter(|_| self.state.no_better_than_base())
+        else {
+            return Ok(());
+        };
+        let text = format!(
+            "No checkpoint is better than the model before training: the lowest eval loss is {lowest:.3}, and it was \
+             {base:.3} before."
+        );
+        Ok(self.report.log("warn", text)?)
     }
 
     fn step(&mut self, step: u64, plan: &mut Plan) -> Result<(), Problem> {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use contract::event::Kind;
-use contract::spec::RunSpec;
 use contract::cost::Planned;
+use contract::event::Kind;
 use contract::sizes::Sizes;
+use contract::spec::RunSpec;
 use contract::stage::{Stage, Tuning};
 use model::weights::{TensorSource, Weights};
 use rundir::RunDir;

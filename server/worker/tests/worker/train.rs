@@ -177,6 +177,42 @@ fn a_loss_that_is_no_number_ends_the_run() {
 }
 
 #[test]
+fn s_182_a_run_that_makes_the_model_worse_says_so_and_marks_no_checkpoint_as_the_best() {
+    let place = tempfile::tempdir().expect("a folder");
+    let values = [
+        ("max_steps", "4"),
+        ("save_steps", "2"),
+        ("eval_steps", "2"),
+        ("learning_rate", "1.0"),
+        ("dev_ratio", "0.2"),
+    ];
+    let run = new_run(&place, "run", Tuning::Full, &values);
+    let ended = finish(start(&run));
+    assert!(ended.status.success(), "{}", text(&ended));
+    let events = events(&run, 1);
+    let eval = |wanted| {
+        events.iter().find_map(|kind| match kind {
+            Kind::Eval { step, eval_loss, .. } if *step == wanted => *eval_loss,
+            _ => None,
+        })
+    };
+    let base = eval(0).expect("measured before training");
+    let mut saved = 0;
+    for kind in &events {
+        if let Kind::Checkpoint { eval_loss, best, .. } = kind {
+            assert!(eval_loss.is_some_and(|loss| loss > base), "{kind:?} is no burst");
+            assert!(!best, "{kind:?}");
+            saved += 1;
+        }
+    }
+    assert!(saved > 0);
+    let warned = |kind: &Kind| matches!(kind, Kind::Log { level, text } if level == "warn" && text.contains(&format!("{base:.3}")));
+    assert!(events.iter().any(warned), "the log names the loss before training");
+    let newest = run.checkpoints().expect("lists").remove(0);
+    assert_eq!(newest.manifest().loop_state.base_eval_loss, Some(base), "a resumed run knows it");
+}
+
+#[test]
 fn two_workers_never_share_a_run() {
     let place = tempfile::tempdir().expect("a folder");
     let run = new_run(&place, "run", Tuning::Lora, &[("max_steps", "100000")]);
