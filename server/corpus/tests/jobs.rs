@@ -118,7 +118,10 @@ fn some_rows_of_many_tell_the_sizes_of_all() {
     let (all, some) = (health(&job, 1, go).unwrap(), health(&job, 7, go).unwrap());
     assert_eq!((all.every, some.every, some.rows), (1, 7, 715), "rows 1, 8, 15 and so on");
     assert_eq!(some.left_out[0].rows.first[..2], [64, 134], "by their numbers in the file");
-    assert_eq!((all.sizes.count, all.sizes.tokens, all.sizes.learned), (4500, all.tokens, all.learned_tokens));
+    assert_eq!(
+        (all.sizes.count, all.sizes.tokens, all.sizes.learned),
+        (4500, all.tokens, all.learned_tokens)
+    );
     let ratio = some.sizes.mean() / all.sizes.mean();
     assert!((0.98..1.02).contains(&ratio), "{ratio}");
     let store = Prepared::start(&folder.path().join("store"), "k", job).unwrap();

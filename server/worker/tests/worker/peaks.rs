@@ -11,7 +11,7 @@ const SEED: u64 = 20_261_129;
 fn s_107_memory_is_foreseen_within_three_tenths_and_never_under_by_more_than_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = Place::new(Path::new(env!("CARGO_BIN_EXE_burnish-worker")), folder.path());
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     let seed = number("BURNISH_PEAKS_SEED").unwrap_or(SEED);
     let count = number("BURNISH_PEAKS").map_or(8, |count| usize::try_from(count).unwrap_or(8));
     let (speed, mut wrong) = (place.speed(), Vec::new());
