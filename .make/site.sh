@@ -25,7 +25,7 @@ fi
 if newer "$SITE/pkg/burnish.css" style; then
   say "Styles"
   end2end/node_modules/.bin/esbuild style/main.css --bundle --minify --target=chrome123,firefox120,safari17.5 \
-    '--external:/fonts/*' --log-level=warning --outfile="$SITE/pkg/burnish.css"
+    '--external:../fonts/*' --log-level=warning --outfile="$SITE/pkg/burnish.css"
 fi
 
 if newer "$SITE/.public" public; then

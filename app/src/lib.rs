@@ -2,6 +2,7 @@
 #![recursion_limit = "512"]
 #![expect(unreachable_pub, reason = "the component macro makes a public builder for every component")]
 
+pub mod assets;
 mod browser;
 mod chat;
 mod components;
@@ -22,19 +23,24 @@ use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::components::Router;
 
 /// The document around the pages. Theme and language are in its first byte, so nothing flashes.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
+///
+/// `build` names the files that belong to it.
+pub fn shell(options: LeptosOptions, build: String) -> impl IntoView {
     let prefs = prefs();
+    let file = |path| assets::address(&build, path);
+    let nonce = leptos::nonce::use_nonce();
     view! {
         <!DOCTYPE html>
-        <html lang=prefs.lang.tag() data-theme=prefs.theme>
+        <html lang=prefs.lang.tag() data-theme=prefs.theme data-build=build.clone()>
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover"/>
                 <meta name="color-scheme" content="light dark"/>
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
-                <link rel="preload" href="/fonts/inter-latin-wght-normal.woff2" r#as="font" type="font/woff2" crossorigin="anonymous"/>
-                <link rel="stylesheet" href="/pkg/burnish.css"/>
-                <components::stopped::Stopped lang=prefs.lang/>
+                <script nonce=nonce defer src=file("renewal.js")></script>
+                <link rel="icon" href=file("favicon.svg") type="image/svg+xml"/>
+                <link rel="preload" href=file("fonts/inter-latin-wght-normal.woff2") r#as="font" type="font/woff2" crossorigin="anonymous"/>
+                <link rel="stylesheet" href=file("pkg/burnish.css")/>
+                <components::stopped::Stopped lang=prefs.lang script=file("stopped.js")/>
                 <HydrationScripts options/>
                 <MetaTags/>
             </head>

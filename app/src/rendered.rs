@@ -23,7 +23,7 @@ async fn page(path: &str, cookies: &str, ports: Ports) -> String {
         provide_context(RequestUrl::new(path));
         provide_context(ports);
         let options = LeptosOptions::builder().output_name("burnish").build();
-        crate::shell(options).into_view().to_html_stream_in_order()
+        crate::shell(options, "0".to_owned()).into_view().to_html_stream_in_order()
     });
     let html = stream.collect::<String>().await;
     // Kept to look at, when asked for.

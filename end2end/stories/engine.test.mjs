@@ -124,7 +124,7 @@ test("the same words here as on the server, and without it", { timeout: 240_000 
 });
 
 test("the page opens without the server and answers", { timeout: 120_000 }, async () => {
-  await until("the pages to be kept", () => page.evaluate(async () => Boolean(await (await caches.open("burnish-pages")).match("/engine/worker.js"))), 30_000);
+  await until("the pages to be kept", () => page.evaluate(async () => Boolean(await caches.match(`/build/${document.documentElement.dataset.build}/engine/worker.js`))), 30_000);
   await page.reload();
   await page.locator("html[data-hydrated]").waitFor({ state: "attached" });
   await greedy();

@@ -1,7 +1,7 @@
 // The Web Worker of the studio: fetches a model's files in pieces, keeps every whole piece in this browser's own store,
 // and hands them to the engine. A download that breaks off goes on where it was.
 "use strict";
-importScripts("/pkg/engine.js", "/engine/core.js");
+importScripts("../pkg/engine.js", "core.js"); // of the build whose address this script has
 
 const STORE = "burnish-weights";
 const PIECE = 8 << 20;
@@ -34,7 +34,7 @@ async function describe(message) {
   }
   const memory = (navigator.deviceMemory ?? 8) * 1e9;
   if (2 * bytesOf(parcel.files) > memory) throw { code: "engine.memory", message: "This device has too little memory for the model.", hint: "Talk to it on the server." };
-  await start("/pkg/engine_bg.wasm");
+  await start("../pkg/engine_bg.wasm");
   const there = new Set((await kept.keys()).map(({ url }) => new URL(url).pathname));
   let bytes = 0;
   for (const file of parcel.files) for (const start of starts(file)) if (there.has(keptAt(file, start))) bytes += sizeAt(file, start);

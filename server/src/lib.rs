@@ -19,6 +19,7 @@ pub mod queue;
 pub mod router;
 pub mod serve;
 pub mod services;
+pub mod site;
 pub mod state;
 pub mod store;
 

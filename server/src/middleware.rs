@@ -2,11 +2,13 @@
 
 use std::any::Any;
 
+use app::assets;
+use app::ports::Problems;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, UPGRADE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -33,12 +35,27 @@ pub async fn guard(State(state): State<AppState>, request: Request, next: Next) 
     {
         return refuse("origin.foreign", "Another site may not do this here.");
     }
+    if headers.get(assets::HEADER).is_some_and(|build| build.as_bytes() != state.site.build().as_bytes()) {
+        return refuse_other_build(request.uri().path());
+    }
     next.run(request).await
 }
 
 fn refuse(code: &str, message: &str) -> Response {
     let body = serde_json::json!({ "problems": [Problem::new(code, message)] });
     (StatusCode::FORBIDDEN, axum::Json(body)).into_response()
+}
+
+/// What a page of another build asks is not done: it may mean something else by now. Server functions answer with
+/// [`Problems`], the other routes with an object.
+fn refuse_other_build(path: &str) -> Response {
+    let problem = Problem::new("build.changed", "Burnish was renewed since this page was loaded.")
+        .hint("Load the page anew and do it again.");
+    if path.starts_with("/api/v1/") {
+        return (StatusCode::CONFLICT, axum::Json(serde_json::json!({ "problems": [problem] })))
+            .into_response();
+    }
+    (StatusCode::CONFLICT, axum::Json(Problems::from(problem))).into_response()
 }
 
 fn is_our_host(config: &Config, host: &str) -> bool {
@@ -71,9 +88,10 @@ fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
 const WORKER_POLICY: &str =
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; frame-ancestors 'none'";
 
-/// Adds the headers that hold for every answer.
-pub async fn headers(request: Request, next: Next) -> Response {
-    let worker = matches!(request.uri().path(), "/engine/worker.js" | "/sw.js");
+/// Adds the headers that hold for every answer. What says nothing of its own is not kept by browsers.
+pub async fn headers(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let worker = path == "/sw.js" || path.ends_with("/engine/worker.js");
     let policy = if worker { WORKER_POLICY } else { NO_PAGE_POLICY };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -81,6 +99,10 @@ pub async fn headers(request: Request, next: Next) -> Response {
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    if let Ok(build) = HeaderValue::from_str(state.site.build()) {
+        headers.insert(assets::HEADER, build);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     response
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use app::assets;
 use app::ports::Missing;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::http::{HeaderValue, StatusCode};
@@ -10,17 +11,16 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::{IntoView, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
-use crate::config::Config;
 use crate::services;
 use crate::state::AppState;
 
 /// Where the browser side lies and how it is called.
-pub fn options(config: &Config) -> LeptosOptions {
+pub fn options(state: &AppState) -> LeptosOptions {
     LeptosOptions::builder()
         .output_name("burnish")
-        .site_root(config.site_root.to_string_lossy().into_owned())
-        .site_pkg_dir("pkg")
-        .site_addr(config.addr)
+        .site_root(state.config.site_root.to_string_lossy().into_owned())
+        .site_pkg_dir(assets::address(state.site.build(), "pkg").trim_start_matches('/').to_owned())
+        .site_addr(state.config.addr)
         .build()
 }
 
@@ -36,14 +36,14 @@ pub fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
 }
 
 /// The document, with headers that only its renderer knows.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
+pub fn shell(options: LeptosOptions, build: String) -> impl IntoView {
     if let (Some(response), Some(nonce)) = (use_context::<ResponseOptions>(), leptos::nonce::use_nonce()) {
         if let Ok(policy) = HeaderValue::from_str(&policy(&nonce)) {
             response.insert_header(CONTENT_SECURITY_POLICY, policy);
         }
         response.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    app::shell(options)
+    app::shell(options, build)
 }
 
 /// Inline style attributes are allowed: meters and charts are drawn with them; inline scripts need the nonce.

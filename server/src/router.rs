@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use axum::{Router, middleware as layer};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
-use tower_http::services::ServeDir;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
@@ -57,22 +56,31 @@ pub fn router(state: &AppState) -> Router {
         .merge(timed)
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(layer::from_fn_with_state(state.clone(), middleware::guard))
-        .layer(layer::from_fn(middleware::headers))
+        .layer(layer::from_fn_with_state(state.clone(), middleware::headers))
         .layer(CompressionLayer::new().compress_when(worthwhile))
         .layer(TraceLayer::new_for_http())
         .with_state(state.clone())
 }
 
 fn leptos_pages(state: &AppState) -> Router<AppState> {
-    let options = pages::options(&state.config);
+    let options = pages::options(state);
     let context = pages::context(state);
-    let shell = move || pages::shell(options.clone());
+    let build = state.site.build().to_owned();
+    let shell = move || pages::shell(options.clone(), build.clone());
     let missing = leptos_axum::render_app_async_with_context(context.clone(), shell.clone());
     // Not leptos' own file handler: it may take the headers of a page that the same thread is rendering meanwhile.
-    let files = ServeDir::new(&state.config.site_root)
-        .append_index_html_on_directories(false)
-        .fallback(any(missing).with_state(()));
+    let site = state.clone();
+    let files = move |request: Request| {
+        let file = site.site.answer(request.method(), request.uri().path(), request.headers());
+        let missing = missing.clone();
+        async move {
+            match file {
+                Some(file) => file,
+                None => missing(request).await,
+            }
+        }
+    };
     Router::new()
         .leptos_routes_with_context(state, generate_route_list(app::App), context, shell)
-        .fallback_service(files)
+        .fallback(files)
 }

@@ -22,6 +22,7 @@ use crate::queue::Exits;
 use crate::services::before::Asking;
 use crate::services::checkup::Checkups;
 use crate::services::hub::Transfers;
+use crate::site::Site;
 use crate::store::Store;
 
 /// Cheap to clone.
@@ -32,6 +33,8 @@ pub struct AppState(Arc<Inner>);
 pub struct Inner {
     /// What the server was told.
     pub config: Config,
+    /// The browser side.
+    pub site: Site,
     /// The database.
     pub store: Store,
     /// Time.
@@ -84,7 +87,7 @@ impl Deref for AppState {
 
 impl FromRef<AppState> for LeptosOptions {
     fn from_ref(state: &AppState) -> Self {
-        crate::pages::options(&state.config)
+        crate::pages::options(state)
     }
 }
 
@@ -100,8 +103,10 @@ impl AppState {
         crate::services::uploads::sweep(&config);
         let store = Store::open(&config.database()).await?;
         let pool = Pool::new(config.clone());
+        let site = Site::read(&config.site_root);
         Ok(Self(Arc::new(Inner {
             config,
+            site,
             store,
             clock,
             ids,

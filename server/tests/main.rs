@@ -2,6 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/site.rs"]
+mod site;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

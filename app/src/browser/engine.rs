@@ -8,9 +8,10 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{MessageEvent, Worker};
 
 use super::handles::Handles;
+use crate::assets;
 
-/// Its script.
-const SCRIPT: &str = "/engine/worker.js";
+/// Its script, among the files of this page's build.
+const SCRIPT: &str = "engine/worker.js";
 /// Begins to fetch and to load what was described last.
 pub(crate) const LOAD: &str = r#"{"type":"load"}"#;
 /// Ends the answer being given.
@@ -34,7 +35,7 @@ thread_local! {
 
 /// Starts a worker. `hear` gets its messages, `None` once its script cannot be run. `None` when the browser refuses.
 pub(crate) fn open(hear: impl Fn(Option<String>) + Clone + 'static) -> Option<EngineId> {
-    let worker = Worker::new(SCRIPT).ok()?;
+    let worker = Worker::new(&assets::address(&assets::build(), SCRIPT)).ok()?;
     let broken = hear.clone();
     let message =
         Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| hear(event.data().as_string()));
@@ -60,7 +61,7 @@ pub(crate) fn keep_pages() {
     if let Some(window) = web_sys::window()
         && window.is_secure_context()
     {
-        drop(window.navigator().service_worker().register("/sw.js"));
+        drop(window.navigator().service_worker().register(&format!("/sw.js?build={}", assets::build())));
     }
 }
 

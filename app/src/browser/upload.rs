@@ -9,6 +9,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{ProgressEvent, XmlHttpRequest};
 
+use crate::assets;
+
 /// The JSON body of every error of `/api/v1`.
 #[derive(Deserialize)]
 struct Body {
@@ -40,6 +42,7 @@ pub(crate) fn post(
         return;
     }
     let _ = request.set_request_header("content-type", "application/octet-stream");
+    let _ = request.set_request_header(assets::HEADER, &assets::build());
     let on_progress = Closure::<dyn FnMut(ProgressEvent)>::new(move |event: ProgressEvent| {
         progress(event.loaded(), event.total());
     });

@@ -8,7 +8,12 @@ use crate::words::{Lang, of};
 
 /// Goes into the document's head.
 #[component]
-pub(crate) fn Stopped(lang: Lang) -> impl IntoView {
+pub(crate) fn Stopped(
+    /// Language of the page.
+    lang: Lang,
+    /// Address of the script.
+    script: String,
+) -> impl IntoView {
     let w = &of(lang).studio;
     view! {
         <template id="stopped">
@@ -17,7 +22,7 @@ pub(crate) fn Stopped(lang: Lang) -> impl IntoView {
                 <button type="button" class="btn primary">{w.stopped_reload}</button>
             </div>
         </template>
-        <script src="/stopped.js" nonce=use_nonce() defer></script>
+        <script src=script nonce=use_nonce() defer></script>
     }
     .into_any()
 }

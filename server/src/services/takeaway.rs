@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use axum::body::{Body, Bytes};
 use base64::Engine;
@@ -21,6 +21,7 @@ use zip::write::{SimpleFileOptions, StreamWriter};
 use super::carry::{self, Found};
 use super::models;
 use crate::error::Fault;
+use crate::site::Site;
 use crate::state::AppState;
 
 /// Bytes of a file in one script; a multiple of three, so that base64 needs no padding within.
@@ -61,11 +62,11 @@ pub async fn page(state: &AppState, target: ChatTarget, texts: HandOver) -> Resu
         "license": model.facts.and_then(|facts| facts.license),
         "settings": GenerationSettings::greedy(),
     });
-    let site = state.config.site_root.clone();
+    let state = state.clone();
     let (out, mut pieces) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         let mut out = BufWriter::with_capacity(1 << 18, Out(out));
-        if let Err(why) = write(&site, about, &voices, &mut out) {
+        if let Err(why) = write(&state.site, about, &voices, &mut out) {
             tracing::warn!("a page could not be handed over: {why}");
             // An ended body would pass for a whole file.
             let _ = out.get_ref().0.blocking_send(Err(why));
@@ -101,7 +102,7 @@ fn begin(zip: &mut Zip, name: &str) -> io::Result<()> {
 }
 
 fn write(
-    site: &Path,
+    site: &Site,
     mut about: serde_json::Value,
     voices: &[Voice],
     out: &mut BufWriter<Out>,
@@ -109,7 +110,7 @@ fn write(
     let mut zip = ZipWriter::new_stream(&mut *out);
     for name in STATIC {
         begin(&mut zip, name)?;
-        zip.write_all(&std::fs::read(site.join("takeaway").join(name))?)?;
+        zip.write_all(file(site, &format!("takeaway/{name}"))?)?;
     }
     begin(&mut zip, "engine.js")?;
     write_engine(site, &mut zip)?;
@@ -137,11 +138,17 @@ fn write(
     out.flush()
 }
 
+fn file<'a>(site: &'a Site, path: &str) -> io::Result<&'a [u8]> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("the browser side has no {path}"));
+    site.bytes(path).map(AsRef::as_ref).ok_or_else(missing)
+}
+
 /// The Web Worker's text and the engine's WebAssembly.
-fn write_engine(site: &Path, zip: &mut Zip) -> io::Result<()> {
-    let read = |name: &str| std::fs::read_to_string(site.join(name));
-    let worker = [read("pkg/engine.js")?, read("engine/core.js")?, read("takeaway/worker.js")?].join("\n");
-    let wasm = STANDARD.encode(std::fs::read(site.join("pkg/engine_bg.wasm"))?);
+fn write_engine(site: &Site, zip: &mut Zip) -> io::Result<()> {
+    let scripts =
+        [file(site, "pkg/engine.js")?, file(site, "engine/core.js")?, file(site, "takeaway/worker.js")?];
+    let worker = String::from_utf8(scripts.join(&b"\n"[..])).map_err(io::Error::other)?;
+    let wasm = STANDARD.encode(file(site, "pkg/engine_bg.wasm")?);
     writeln!(zip, "self.engine = {};", json!({ "worker": worker, "wasm": wasm }))
 }
 

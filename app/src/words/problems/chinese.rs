@@ -4,6 +4,7 @@
 /// The sentence for a code; `None` for kinds that are no person's concern.
 pub(super) fn sentence(code: &str) -> Option<&'static str> {
     Some(match code {
+        "build.changed" => "Burnish 在这个页面打开之后已更新，请重新加载页面后再试。",
         "busy" => "正在使用中，请等它结束后再试：",
         "chain.adapter_for_full" => "要调整全部权重时，不能从适配器开始：",
         "chain.broken" => "这个适配器读不出来，请换一个检查点：",
