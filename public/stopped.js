@@ -11,6 +11,8 @@
   /** What is still to be put back, and what was put back last. */
   let waiting = [];
   let last = null;
+  /** Fields that somebody typed into before the app took over; `early.js` tells the app of them. */
+  const typed = new WeakSet();
 
   const key = () => `burnish:typed:${location.pathname}${location.search}`;
 
@@ -84,7 +86,7 @@
         waiting = waiting.filter((one) => one !== entry);
         const before = last;
         last = { entry, list, from };
-        if (set(field, entry)) await turn(0); else last = before;
+        if (!typed.has(field) && set(field, entry)) await turn(0); else last = before;
         if (stopped) return;
       }
     }
@@ -96,7 +98,11 @@
   }
 
   // Who types has the last word.
-  addEventListener("input", ({ isTrusted }) => { if (isTrusted) waiting = []; }, true);
+  addEventListener("input", ({ isTrusted, target }) => {
+    if (!isTrusted) return;
+    waiting = [];
+    if (!hydrated) typed.add(target);
+  }, true);
   addEventListener("burnish:hydrated", () => {
     hydrated = true;
     setTimeout(putBack, 0);

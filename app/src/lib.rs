@@ -27,6 +27,7 @@ use leptos_router::components::Router;
 /// `build` names the files that belong to it.
 pub fn shell(options: LeptosOptions, build: String) -> impl IntoView {
     let prefs = prefs();
+    let w = words::of(prefs.lang);
     let file = |path| assets::address(&build, path);
     let nonce = leptos::nonce::use_nonce();
     view! {
@@ -36,6 +37,7 @@ pub fn shell(options: LeptosOptions, build: String) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover"/>
                 <meta name="color-scheme" content="light dark"/>
+                <script nonce=nonce.clone() src=file("early.js") data-heard=w.studio.heard data-late=w.studio.not_done></script>
                 <script nonce=nonce defer src=file("renewal.js")></script>
                 <link rel="icon" href=file("favicon.svg") type="image/svg+xml"/>
                 <link rel="preload" href=file("fonts/inter-latin-wght-normal.woff2") r#as="font" type="font/woff2" crossorigin="anonymous"/>
@@ -60,6 +62,7 @@ pub fn App() -> impl IntoView {
     view! {
         <Router>
             <a class="skip" href="#main">{words::words().studio.skip}</a>
+            <noscript class="notice warn no-script">{words::words().studio.no_script}</noscript>
             <div class="app">
                 <components::nav::Nav/>
                 <main id="main" tabindex="-1">

@@ -16,23 +16,10 @@ export function launch() {
   });
 }
 
-// Marks <html> once the browser side has taken over: leptos hydrates in the microtasks after the module is there.
-function markHydration() {
-  for (const name of ["instantiateStreaming", "instantiate"]) {
-    const original = WebAssembly[name];
-    WebAssembly[name] = async (...given) => {
-      const made = await original.apply(WebAssembly, given);
-      setTimeout(() => (document.documentElement.dataset.hydrated = ""), 60);
-      return made;
-    };
-  }
-}
-
 /** A page whose script errors are kept in `page.faults`; a story that does not expect any checks `noFaults`. */
 export async function open(browser, server, path, { width = 1440, height = 900, theme = "light", locale = "en-GB", javaScriptEnabled = true } = {}) {
   const context = await browser.newContext({ baseURL: server.url, viewport: { width, height }, colorScheme: theme, locale, javaScriptEnabled, reducedMotion: "reduce" });
   // The Content-Security-Policy stays on; axe is put in through the debugger, which it does not concern.
-  await context.addInitScript(markHydration);
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.faults = [];
@@ -40,15 +27,31 @@ export async function open(browser, server, path, { width = 1440, height = 900, 
   page.on("console", (message) => {
     if (message.type() === "error" && !/WebSocket|ERR_CONNECTION|Failed to load resource/.test(message.text())) page.faults.push(message.text());
   });
-  await goto(page, path, javaScriptEnabled);
+  if (path) await goto(page, path, javaScriptEnabled);
   return page;
+}
+
+/** Opens a path whose WebAssembly stays on its way until `land()`: the page is there to see and does not answer yet. */
+export async function openEarly(browser, server, path, options = {}) {
+  const page = await open(browser, server, undefined, options);
+  let land;
+  const way = new Promise((done) => (land = done));
+  await page.route(/burnish_bg\.wasm/, async (route) => { await way; await route.continue().catch(() => { /* the page is gone */ }); });
+  await page.goto(path, { waitUntil: "commit" });
+  await page.locator("h1").waitFor();
+  return { page, async land() { land(); await hydrated(page); } };
+}
+
+/** Waits until the page answers to clicks: `early.js` says so. */
+export function hydrated(page) {
+  return page.locator("html[data-hydrated]").waitFor({ state: "attached" });
 }
 
 /** Goes to a path and waits until the page answers to clicks. */
 export async function goto(page, path, javaScriptEnabled = true) {
   await page.goto(path);
   if (!javaScriptEnabled) return;
-  await page.locator("html[data-hydrated]").waitFor({ state: "attached" }).catch((error) => { noFaults(page); throw error; });
+  await hydrated(page).catch((error) => { noFaults(page); throw error; });
 }
 
 export function noFaults(page) {

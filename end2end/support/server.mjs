@@ -57,12 +57,14 @@ export class Server {
   #child;
   log = "";
 
-  static async start({ starter = false } = {}) {
+  /** `site` is a folder with a browser side of its own. */
+  static async start({ starter = false, site = needed("BURNISH_SITE") } = {}) {
     const server = new Server();
     server.dataDir = await mkdtemp(join(tmpdir(), "burnish-e2e-"));
     server.port = await freePort();
     server.url = `http://127.0.0.1:${server.port}`;
     server.starter = starter;
+    server.site = site;
     await server.up();
     return server;
   }
@@ -71,7 +73,7 @@ export class Server {
   async up() {
     const env = { ...process.env, BURNISH_WORKER: needed("BURNISH_WORKER"), RUST_LOG: process.env.RUST_LOG ?? "info" };
     if (!this.starter) delete env.BURNISH_STARTER;
-    const args = ["serve", "--data-dir", this.dataDir, "--site-root", needed("BURNISH_SITE"), "--listen", `127.0.0.1:${this.port}`];
+    const args = ["serve", "--data-dir", this.dataDir, "--site-root", this.site, "--listen", `127.0.0.1:${this.port}`];
     this.#child = spawn(needed("BURNISH_BIN"), args, { env, stdio: ["ignore", "pipe", "pipe"] });
     for (const pipe of [this.#child.stdout, this.#child.stderr]) pipe.on("data", (chunk) => (this.log += chunk));
     const child = this.#child;

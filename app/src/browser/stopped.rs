@@ -1,5 +1,5 @@
-//! Tells the page's own script (`public/stopped.js`) when the app has taken over and when it has panicked. After a
-//! panic nothing of the app can be trusted any more, so the bar is that script's work.
+//! Tells the page's own scripts (`public/early.js`, `public/stopped.js`) when the app has taken over and when it has
+//! panicked. After a panic nothing of the app can be trusted any more, so the bar is that script's work.
 
 /// Panics go to the console and to the script.
 pub(crate) fn watch() {

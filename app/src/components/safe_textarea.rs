@@ -32,6 +32,7 @@ pub(crate) fn SafeTextarea(
 ) -> impl IntoView {
     view! {
         <textarea class="input" id=id rows=rows placeholder=placeholder aria-describedby=described_by node_ref=node
+            enterkeyhint=on_key.is_some().then_some("send")
             prop:value=move || value.get()
             on:input=move |event| value.set(value_of(&event))
             on:keydown=move |event| {

@@ -65,5 +65,9 @@ super::table!(Studio {
 
     stopped: "This page stopped working. What you typed is kept.", "这个页面停止工作了。填写的内容已保留。";
     stopped_reload: "Reload", "重新加载";
+    no_script: "The studio needs JavaScript. Without it these pages can be read, but their buttons do nothing.", "本工作室需要 JavaScript。没有它，页面可以阅读，但按钮不起作用。";
+    heard: "Heard. It is done as soon as the page has loaded.", "已收到，页面加载完就会执行。";
+    not_done: "The page has not loaded, so what you pressed was not done. Load it anew and press again.", "页面没有加载完，刚才的操作没有执行。请重新加载页面后再试。";
+
     connection_lost: "The connection is lost. Trying again.", "连接断开,正在重连。";
 });

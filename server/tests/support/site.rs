@@ -126,7 +126,7 @@ async fn two_builds_never_meet() {
     assert_eq!(says(page.headers(), "cache-control"), "no-store");
     let page = text(page).await;
     assert!(page.contains(&format!("data-build=\"{}\"", new.site.build())));
-    for name in ["pkg/burnish.js", "pkg/burnish_bg.wasm", "pkg/burnish.css", "renewal.js"] {
+    for name in ["pkg/burnish.js", "pkg/burnish_bg.wasm", "pkg/burnish.css", "early.js", "renewal.js"] {
         assert!(page.contains(&format!("/build/{}/{name}", new.site.build())), "{name}");
     }
 

@@ -129,12 +129,12 @@ pub(crate) fn LogPane(id: RunId, feed: RwSignal<Feed>) -> impl IntoView {
         lines
     });
     view! {
-        <details class="card fold">
-            <summary on:click=move |_| {
-                if read.value().get_untracked().is_none() {
-                    read.dispatch(());
-                }
-            }>{w.log}</summary>
+        <details class="card fold" on:toggle=move |_| {
+            if read.value().get_untracked().is_none() {
+                read.dispatch(());
+            }
+        }>
+            <summary>{w.log}</summary>
             <div class="fold-body">
                 <LogView lines/>
                 <button type="button" class="btn" on:click=move |_| { read.dispatch(()); }>{w.log_refresh}</button>
