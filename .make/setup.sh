@@ -32,7 +32,10 @@ need cc gcc libc6-dev
 need make make
 need node nodejs
 need npm npm
-[ "${1:-}" = serve ] || need chromium chromium
+if [ "${1:-}" != serve ]; then
+  need chromium chromium
+  need firefox-esr firefox-esr
+fi
 python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip || note "python3 with pip: not available; the starter model cannot be fetched with it"
 have cargo || die "cargo is missing. Install Rust 1.95 or newer with rustup (https://rustup.rs), then run make setup again."
 for part in rustfmt clippy; do
