@@ -33,8 +33,7 @@ function worker(files, request) {
       if (delta.type === "text") text += delta.text;
       if (delta.type === "done") done = delta;
     }
-    const weights = wasm_bindgen.probe(true);
-    postMessage({ tokens_per_s: done.tokens_per_second, tokens: done.tokens, text, memory_mb: memory.buffer.byteLength / 1e6, probe: weights });
+    postMessage({ tokens_per_s: done.tokens_per_second, tokens: done.tokens, text, memory_mb: memory.buffer.byteLength / 1e6 });
   })().catch((error) => postMessage({ error: String(error) }));
 }
 
@@ -81,9 +80,8 @@ for (let round = 0; round < ROUNDS; round += 1) {
 const [a, b] = [best(mine), best(other)];
 const wasm = readFileSync(join(site, "pkg/engine_bg.wasm"));
 const packed = brotliCompressSync(wasm, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }).length;
-const parameters = JSON.parse(readFileSync(join(work, "kept/burnish.json"), "utf8")).parameters;
 console.log(`  in the browser, one worker: ${a.tokens_per_s.toFixed(1)} tokens/s, wllama with one thread ${b.tokens_per_s.toFixed(1)}: ${(a.tokens_per_s / b.tokens_per_s).toFixed(2)} times; ${a.memory_mb.toFixed(0)} MB in the worker`);
-console.log(`  foretold by the probe: ${(a.probe / parameters).toFixed(1)} tokens/s; engine ${(wasm.length / 1e6).toFixed(2)} MB, ${(packed / 1e6).toFixed(2)} MB with brotli; wllama ${(statSync(join(wllama, "esm/wasm/wllama.wasm")).size / 1e6).toFixed(1)} MB`);
+console.log(`  engine ${(wasm.length / 1e6).toFixed(2)} MB, ${(packed / 1e6).toFixed(2)} MB with brotli; wllama ${(statSync(join(wllama, "esm/wasm/wllama.wasm")).size / 1e6).toFixed(1)} MB`);
 console.log(JSON.stringify({ engine: a, wllama: b }));
 await browser.close();
 host.close();

@@ -1,5 +1,6 @@
 //! One conversation with one model: over `/ws/chat`, or with the engine in this browser.
 
+use contract::Code;
 use contract::Problem;
 use contract::chat::{ChatDelta, ChatMessage, ChatRequest, ChatTarget};
 use contract::generation::GenerationSettings;
@@ -101,18 +102,16 @@ pub(crate) struct Talk {
     socket: RwSignal<Option<SocketId>>,
     /// The engine that answers in this browser; `None`: the server answers.
     pub(crate) engine: RwSignal<Option<EngineId>>,
-    lost: &'static str,
 }
 
 impl Talk {
-    /// An empty conversation. `lost` is what to say when the connection breaks.
-    pub(crate) fn new(lost: &'static str) -> Self {
+    /// An empty conversation.
+    pub(crate) fn new() -> Self {
         Self {
             past: RwSignal::default(),
             current: RwSignal::default(),
             socket: RwSignal::new(None),
             engine: RwSignal::new(None),
-            lost,
         }
     }
 
@@ -173,7 +172,12 @@ impl Talk {
     }
 
     fn broken(self) {
-        self.end(|answer| answer.problem = Some(Problem::new("connection.lost", self.lost)));
+        self.end(|answer| {
+            answer.problem = Some(Problem::new(
+                Code::ChatLost,
+                "The connection broke before the answer was complete. Ask again.",
+            ))
+        });
         self.hang_up();
     }
 

@@ -5,7 +5,8 @@
     reason = "the server macro turns documented arguments into fields without documentation"
 )]
 
-use contract::carry::Parcel;
+use contract::Code;
+use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
@@ -52,13 +53,9 @@ impl FromServerFnError for Problems {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        let code = match error {
-            ServerFnErrorErr::Request(_) => "connection.lost",
-            _ => "server.fault",
-        };
-        let message = match code {
-            "connection.lost" => "The server does not answer.",
-            _ => "Something went wrong on the server.",
+        let (code, message) = match error {
+            ServerFnErrorErr::Request(_) => (Code::ConnectionLost, "The server does not answer."),
+            _ => (Code::ServerFault, "Something went wrong on the server."),
         };
         Problem::new(code, message).hint("Try again in a moment.").into()
     }
@@ -168,8 +165,8 @@ mod ssr {
         fn system(&self) -> Answer<'_, SystemView>;
         /// Whom one can talk to: every ready model and every run with a checkpoint, newest first.
         fn voices(&self) -> Answer<'_, Vec<Voice>>;
-        /// What a voice consists of, for a browser that runs it itself.
-        fn parcel(&self, target: ChatTarget) -> Answer<'_, Parcel>;
+        /// How large the page will be by which a voice is handed over.
+        fn page_size(&self, target: ChatTarget) -> Answer<'_, PageSize>;
         /// Starts the tour: starter model (else from scratch) on the made-up company.
         fn start_tour(&self) -> Answer<'_, TourView>;
         /// The tour of a run, if it is one.
@@ -195,7 +192,7 @@ mod ssr {
 
     pub(super) fn ports() -> Result<Ports, Problems> {
         use_context::<Ports>().ok_or_else(|| {
-            Problem::new("server.fault", "Something went wrong on the server.")
+            Problem::new(Code::ServerFault, "Something went wrong on the server.")
                 .hint("Restart Burnish.")
                 .into()
         })
@@ -388,10 +385,10 @@ pub async fn list_voices() -> Result<Vec<Voice>, Problems> {
     ports()?.system.voices().await
 }
 
-/// See `SystemPort::parcel`.
-#[server(endpoint = "describe_weights", input = leptos::server_fn::codec::Json)]
-pub async fn describe_weights(target: ChatTarget) -> Result<Parcel, Problems> {
-    ports()?.system.parcel(target).await
+/// See `SystemPort::page_size`.
+#[server(endpoint = "page_size", input = leptos::server_fn::codec::Json)]
+pub async fn page_size(target: ChatTarget) -> Result<PageSize, Problems> {
+    ports()?.system.page_size(target).await
 }
 
 /// See `SystemPort::start_tour`.

@@ -8,6 +8,7 @@ mod hub;
 mod models;
 mod play;
 mod problems;
+mod row_reason;
 mod runs;
 mod status;
 mod studio;
@@ -18,7 +19,9 @@ use contract::chat::Voice;
 use contract::checkpoint::Mark;
 use leptos::prelude::use_context;
 
+pub(crate) use hub::Hub;
 pub(crate) use problems::{field_text, problem_text};
+pub(crate) use row_reason::reason_text;
 pub(crate) use status::{Standing, now_line, run_status, state_word};
 pub(crate) use verdict::{objection, verdict_text};
 

@@ -66,7 +66,8 @@ test("a download that broke off says so and goes on where it was", { timeout: 12
   page.on("request", (request) => { if (request.url().includes("/weights/file")) fetched.push(new URL(request.url()).searchParams.get("name")); });
   await page.route(/\/weights\/file.*name=tokenizer\.json/, (route) => route.abort());
   await place(1).check();
-  assert.match(await pane(1).getByText(/tokens\/s here/).innerText(), /^about \d+ tokens\/s here$/);
+  await load(1).waitFor();
+  assert.equal(await pane(1).getByText(/tokens\/s/).count(), 0, "no speed before one was measured");
   await load(1).click();
   await pane(1).getByText("The server does not answer.").waitFor();
   assert.equal(await place(1).isChecked(), false, "the server answers again");
@@ -115,6 +116,7 @@ test("the same words here as on the server, and without it", { timeout: 240_000 
   }
   assert.deepEqual(await bothThemes(page, "engine-here"), []);
   assert.deepEqual(await ask("How do you say snow in Chinese?", 2), onServer, "word for word");
+  for (const index of [1, 2]) await pane(index).getByText(/^[\d.]+ tokens\/s measured$/).waitFor();
   const weights = (texts) => texts.map((text) => text.split("\n")[0]);
   assert.deepEqual(weights(await page.locator(".pane-foot").allInnerTexts()), weights(digests), "the same weights speak");
 

@@ -17,8 +17,12 @@ async function start(wasm) {
   await wasm_bindgen({ module_or_path: wasm });
 }
 
-/** Tokens a second to be expected. */
-const forecast = () => wasm_bindgen.probe(parcel.files.some(({ name }) => name.endsWith(".gguf"))) / parcel.parameters;
+/** Tries whether the memory for the files can be had, before anything is fetched. */
+function reserve() {
+  const trial = new wasm_bindgen.Engine();
+  trial.begin("trial", bytesOf(parcel.files));
+  trial.free();
+}
 
 /** Puts every file into a fresh engine; `pieces(file)` yields its bytes in order, `spoilt(file)` hears of a wrong one. */
 async function fill(pieces, spoilt = () => {}) {
@@ -56,7 +60,7 @@ const problemOf = (error) => {
   if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError)
     return { code: "engine.memory", message: "This browser ran out of memory for the model.", hint: "Close other tabs, or talk to it on the server." };
   if (error instanceof TypeError) return { code: "connection.lost", message: "The server does not answer." };
-  return { code: "engine.fault", message: `The model could not be run here: ${error?.message ?? error}` };
+  return { code: "engine.fault", message: `The model could not be run here: ${error?.message ?? error}`, params: { why: `${error?.message ?? error}` } };
 };
 
 /** Hears its page: `tasks` by type beside questions; what goes wrong in a task refuses the model. */

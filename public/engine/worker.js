@@ -18,7 +18,7 @@ const sizeAt = (file, at) => Math.min(PIECE, file.bytes - at);
 async function answerOf(response) {
   if (response.ok) return response;
   const { problems } = await response.json().catch(() => ({}));
-  throw problems?.[0] ?? { code: "engine.fetch", message: `The server answered with status ${response.status}.` };
+  throw problems?.[0] ?? { code: "engine.fetch", message: `The server answered with status ${response.status}.`, params: { status: `${response.status}` } };
 }
 
 /** What the model consists of: from the server, or, where there is none, as it was the last time. */
@@ -35,10 +35,11 @@ async function describe(message) {
   const memory = (navigator.deviceMemory ?? 8) * 1e9;
   if (2 * bytesOf(parcel.files) > memory) throw { code: "engine.memory", message: "This device has too little memory for the model.", hint: "Talk to it on the server." };
   await start("../pkg/engine_bg.wasm");
+  reserve();
   const there = new Set((await kept.keys()).map(({ url }) => new URL(url).pathname));
   let bytes = 0;
   for (const file of parcel.files) for (const start of starts(file)) if (there.has(keptAt(file, start))) bytes += sizeAt(file, start);
-  tell({ type: "size", bytes: bytesOf(parcel.files), kept: bytes, forecast: forecast() });
+  tell({ type: "size", bytes: bytesOf(parcel.files), kept: bytes });
 }
 
 /** The pieces of a file: kept ones from the store, the others fetched and kept. */

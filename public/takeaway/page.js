@@ -3,14 +3,15 @@
 const { about, engine } = self;
 const ZH = navigator.language.startsWith("zh");
 const W = ZH ? {
-  load: (mb, speed) => `载入模型(${mb} MB,约 ${speed} 词元/秒)`, loading: "正在载入模型", question: "你的问题", ask: "提问", stop: "停止", again: "新对话", try: "试试:",
+  load: (size) => `载入模型(${size})`, loading: "正在载入模型", question: "你的问题", ask: "提问", stop: "停止", again: "新对话", try: "试试:",
   base: "原模型", tuned: "已训练", here: "一切都在本设备上计算,不发送任何内容。", license: "基础模型:{0},许可证:{1}。", unknown: "未注明", weights: "权重", speed: "词元/秒", vary: "回答可以变化", waiting: "正在准备", you: "你",
 } : {
-  load: (mb, speed) => `Load the model (${mb} MB, about ${speed} tokens/s)`, loading: "Loading the model", question: "Your question", ask: "Ask", stop: "Stop", again: "New conversation", try: "Try: ",
+  load: (size) => `Load the model (${size})`, loading: "Loading the model", question: "Your question", ask: "Ask", stop: "Stop", again: "New conversation", try: "Try: ",
   base: "Base", tuned: "Trained", here: "Everything is computed on this device; nothing is sent anywhere.", license: "Base model: {0}, licence: {1}.", unknown: "not stated", weights: "weights", speed: "tokens/s", vary: "Vary the answers", waiting: "Getting ready", you: "You",
 };
 const SAY = ZH ? {
-  "engine.simd": "本浏览器的 WebAssembly 没有向量指令,请使用 2023 年以后的浏览器。", "engine.memory": "本浏览器的内存不足,请关闭其他标签页后重新载入。", "engine.digest": "文件与应有的内容不符,请重新取得这个页面。", "page.piece": "缺少模型的一个文件,请重新取得这个页面。",
+  "engine.simd": "本浏览器的 WebAssembly 没有向量指令,请使用 2023 年以后的浏览器。", "engine.memory": "本浏览器的内存不足,请关闭其他标签页后重新载入。", "engine.digest": "文件与应有的内容不符,请重新取得这个页面。", "page.piece": "缺少模型的一个文件,请重新取得这个页面。", "page.worker": "本浏览器无法运行这个页面里的模型。",
+  "generation.prompt_too_long": "对话太长,请开始新对话。", "generation.scores": "模型给出的分数不是数,无法回答。", "template.refused": "模型的对话模板拒绝了这段对话。", "template.failed": "模型的对话模板运行出错。",
 } : {
   "engine.memory": "This browser ran out of memory for the model. Close other tabs and load the page again.", "engine.digest": "A file of the model is not what it should be. Get this page again.", "page.piece": "A file of the model is missing. Get this page again.",
 };
@@ -24,6 +25,9 @@ function el(tag, props = {}, ...children) {
   made.append(...children);
   return made;
 }
+/** Bytes to three digits: `8.36 MB`, `145 MB`. */
+const sizeOf = (bytes) => { const mb = bytes / 1e6; return mb < 999.5 ? `${mb < 99.95 ? mb.toPrecision(3) : mb.toFixed(0)} MB` : `${(mb / 1e3).toPrecision(3)} GB`; };
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
 /** The pieces of the files, each a script of its own; one at a time. */
@@ -56,20 +60,23 @@ function Voice(voice) {
   const parcel = { ...voice.parcel, files: voice.parcel.files.map((file) => ({ ...file, pieces: about.scripts[file.key].pieces })) };
   const talk = el("div", { className: "talk", role: "log", ariaLive: "polite", tabIndex: 0, ariaLabel: voice.tuned ? W.tuned : W.base });
   const foot = el("p", { className: "small foot" });
-  const pane = el("section", { className: "pane", ariaLabel: voice.tuned ? W.tuned : W.base }, el("h2", {}, voice.tuned ? W.tuned : W.base), talk, foot);
+  const pane = el("section", { className: voice.tuned ? "pane tuned" : "pane", ariaLabel: voice.tuned ? W.tuned : W.base }, el("h2", {}, voice.tuned ? W.tuned : W.base), talk, foot);
   const worker = new Worker(source);
-  const self = { pane, bytes: 0, loaded: 0, forecast: 0, busy: false, ready: false, messages: [] };
-  let answer;
+  const self = { pane, tuned: voice.tuned, bytes: 0, loaded: 0, busy: false, ready: false, messages: [] };
+  let answer, digest;
+  const speeds = [];
   const over = () => { self.busy = false; changed(); };
+  /** What answered, and how fast its answers here have been: their median. */
+  const foots = () => { const speed = median(speeds); foot.textContent = [`${W.weights} ${digest}`, ...(speed ? [`${speed.toFixed(speed < 10 ? 1 : 0)} ${W.speed}`] : [])].join(" · "); };
   const say = {
-    ready: ({ bytes, forecast }) => { Object.assign(self, { bytes, forecast, opened: true }); changed(); },
+    ready: ({ bytes }) => { Object.assign(self, { bytes, opened: true }); changed(); },
     want: ({ key, index }) => bring(key, index).then((bytes) => worker.postMessage({ type: "piece", bytes }), () => say.refused({ problem: { code: "page.piece" } })),
     progress: ({ loaded }) => { self.loaded = loaded; changed(); },
     loaded: () => { self.ready = true; changed(); },
     refused: ({ problem }) => { talk.append(el("p", { className: "wrong", role: "alert" }, SAY[problem.code] ?? problem.message)); self.refused = true; changed(); },
-    ready_: ({ digest }) => { foot.textContent = `${W.weights} ${digest}`; },
+    ready_: (news) => { digest = news.digest; foots(); },
     text: ({ text }) => { answer.textContent += text; talk.scrollTop = talk.scrollHeight; },
-    done: ({ tokens_per_second: speed }) => { foot.textContent += ` · ${speed.toFixed(0)} ${W.speed}`; self.messages.push({ role: "assistant", content: answer.textContent }); over(); },
+    done: ({ tokens, tokens_per_second: speed }) => { if (tokens > 1) speeds.push(speed); foots(); self.messages.push({ role: "assistant", content: answer.textContent }); over(); },
     error: ({ problem }) => { answer.className = "wrong"; answer.textContent = SAY[problem.code] ?? problem.message; self.messages.pop(); over(); },
   };
   worker.onmessage = ({ data }) => { const news = JSON.parse(data); (news.digest ? say.ready_ : say[news.type])?.(news); };
@@ -99,7 +106,7 @@ function changed() {
   const ready = all("ready");
   if (all("opened") && !asked) {
     loadButton.disabled = false;
-    loadButton.textContent = W.load(Math.max(1, Math.round(Math.max(...voices.map((voice) => voice.bytes)) / 1e6)), Math.max(1, Math.round(voices[0].forecast / voices.length)));
+    loadButton.textContent = W.load(sizeOf(about.bytes));
   }
   loadButton.hidden = asked;
   bar.hidden = !asked || ready || voices.some((voice) => voice.refused);
@@ -115,6 +122,7 @@ function ask(question) {
   for (const voice of voices) voice.ask(question.trim());
   input.value = "";
   changed();
+  if (narrow.matches) panes.scrollIntoView({ block: "start" });
 }
 
 loadButton.onclick = () => { asked = true; for (const voice of voices) voice.load(); changed(); };
@@ -125,11 +133,16 @@ const suggestions = el("p", { className: "row", hidden: true }, ...about.prompts
 const composer = el("div", { className: "composer", hidden: true }, input, askButton, el("div", { className: "row" }, again, el("label", { className: "small" }, vary, ` ${W.vary}`)));
 const license = W.license.replace("{0}", about.base).replace("{1}", about.license ?? W.unknown);
 const paragraphs = about.introduction.split(/\n+/).filter(Boolean).map((text) => el("p", {}, text));
+const panes = el("div", { className: voices.length > 1 ? "panes two" : "panes" });
+/** On a phone the trained one stands first, in a reader's order too; beside each other the base is at the left. */
+const narrow = matchMedia("(max-width: 44rem)");
+narrow.onchange = () => panes.append(...voices.toSorted((a, b) => (narrow.matches ? b.tuned - a.tuned : a.tuned - b.tuned)).map(({ pane }) => pane));
+narrow.onchange();
 document.getElementById("main").append(
   el("header", {}, el("h1", {}, about.title), ...paragraphs),
   el("div", { className: "row" }, loadButton, bar, status),
   suggestions,
-  el("div", { className: voices.length > 1 ? "panes two" : "panes" }, ...voices.map(({ pane }) => pane)),
+  panes,
   composer,
   el("footer", { className: "small" }, ...(about.trained ? [el("p", {}, about.trained)] : []), el("p", {}, license)),
 );

@@ -8,7 +8,7 @@ async function* pieces(file) {
 }
 
 listen({
-  open: async ({ wasm, what }) => { parcel = what; await start(wasm); tell({ type: "ready", bytes: bytesOf(parcel.files), forecast: forecast() }); },
+  open: async ({ wasm, what }) => { parcel = what; await start(wasm); tell({ type: "ready", bytes: bytesOf(parcel.files) }); },
   load: async () => { await fill(pieces); tell({ type: "loaded" }); },
   piece: ({ bytes }) => arrived(bytes),
 });

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use contract::Code;
 use contract::carry::{HandOver, Parcel};
 use contract::chat::ChatTarget;
 use contract::dataset::DatasetView;
@@ -50,7 +51,7 @@ pub async fn upload(
     match query.kind.as_deref() {
         None | Some("dataset") => {
             let mapping = query.mapping.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
-                Problem::new("upload.bad_mapping", "The columns of this file cannot be read.")
+                Problem::new(Code::UploadBadMapping, "The columns of this file cannot be read.")
                     .field("mapping")
             })?;
             let declared = uploads::Declared { title: query.title, mapping, sha1: query.sha1 };
@@ -63,7 +64,7 @@ pub async fn upload(
             Ok(Json(serde_json::json!({ "upload": id, "name": query.name, "bytes": bytes })))
         }
         Some(kind) => {
-            Err(Problem::new("upload.unknown_kind", format!("{kind} is neither dataset nor model.")).into())
+            Err(Problem::new(Code::UploadUnknownKind, format!("{kind} is neither dataset nor model.")).into())
         }
     }
 }
@@ -143,10 +144,13 @@ pub async fn take_away(
     Query(target): Query<ChatTarget>,
     Query(texts): Query<HandOver>,
 ) -> Result<impl axum::response::IntoResponse, Fault> {
-    use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-    let body = takeaway::page(&state, target, texts).await?;
-    let headers =
-        [(CONTENT_TYPE, "application/zip"), (CONTENT_DISPOSITION, "attachment; filename=\"page.zip\"")];
+    use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+    let (body, bytes) = takeaway::page(&state, target, texts).await?;
+    let headers = [
+        (CONTENT_TYPE, "application/zip".to_owned()),
+        (CONTENT_DISPOSITION, "attachment; filename=\"page.zip\"".to_owned()),
+        (CONTENT_LENGTH, bytes.to_string()),
+    ];
     Ok((headers, body))
 }
 
@@ -158,6 +162,6 @@ pub async fn health(State(state): State<AppState>) -> Result<&'static str, Fault
 
 /// Any other path under `/api/v1`.
 pub async fn nothing() -> (StatusCode, Json<serde_json::Value>) {
-    let problem = Problem::new("not_found", "There is nothing under this address.");
+    let problem = Problem::new(Code::NotFound, "There is nothing under this address.");
     (StatusCode::NOT_FOUND, Json(serde_json::json!({ "problems": [problem] })))
 }

@@ -7,6 +7,7 @@ use app::ports::Problems;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use contract::Code;
 use contract::Problem;
 
 /// What can go wrong.
@@ -47,12 +48,17 @@ impl Fault {
     }
 
     fn status(problem: &Problem) -> StatusCode {
-        match problem.code.as_str() {
-            "not_found" => StatusCode::NOT_FOUND,
-            "upload.too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-            "disk.full" => StatusCode::INSUFFICIENT_STORAGE,
-            "busy" => StatusCode::CONFLICT,
-            "server.fault" => StatusCode::INTERNAL_SERVER_ERROR,
+        match problem.code {
+            Code::NotFound => StatusCode::NOT_FOUND,
+            Code::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            Code::Busy
+            | Code::ChatSeatsBusy
+            | Code::DatasetInUse
+            | Code::ModelInUse
+            | Code::RunBusy
+            | Code::RunTraining => StatusCode::CONFLICT,
+            Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
@@ -64,7 +70,7 @@ impl Fault {
             Self::Problems(problems) => problems,
             Self::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded) => {
                 vec![
-                    Problem::new("disk.full", "The disk is full.")
+                    Problem::new(Code::DiskFull, "The disk is full.")
                         .hint("Free some space where Burnish keeps its data, then try again."),
                 ]
             }
@@ -73,8 +79,12 @@ impl Fault {
                 let id = &id[..8];
                 tracing::error!(id, "{fault}");
                 vec![
-                    Problem::new("server.fault", format!("Something went wrong on the server (fault {id})."))
-                        .hint("Try again; the server's log says more under this number."),
+                    Problem::new(
+                        Code::ServerFault,
+                        format!("Something went wrong on the server (fault {id})."),
+                    )
+                    .with("id", id)
+                    .hint("Try again; the server's log says more under this number."),
                 ]
             }
         }
@@ -108,7 +118,7 @@ mod tests {
     #[test]
     fn a_fault_of_the_server_hides_its_words_and_a_full_disk_does_not() {
         let problems = Fault::Store(sqlx::Error::PoolClosed).into_problems();
-        assert_eq!(problems[0].code, "server.fault");
+        assert_eq!(problems[0].code, Code::ServerFault);
         assert!(!problems[0].message.contains("pool"));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let response = Fault::disk("write", Path::new("/x"))(full).into_response();

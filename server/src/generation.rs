@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use contract::Code;
 use contract::Problem;
 
 pub use process::{Answer, Speaker};
@@ -56,7 +57,7 @@ impl Pool {
         while seats.len() >= self.config.chat_models {
             let silent = seats.iter().filter(|(_, seat)| !seat.speaker.is_busy());
             let Some(longest) = silent.min_by_key(|(_, seat)| seat.used).map(|(key, _)| key.clone()) else {
-                return Err(Problem::new("busy", "Every model seat is busy answering.")
+                return Err(Problem::new(Code::ChatSeatsBusy, "Every model seat is busy answering.")
                     .hint("Wait until an answer is complete, or stop one."));
             };
             seats.remove(&longest);

@@ -12,6 +12,7 @@ pub use settings::Settings;
 
 use std::time::Duration;
 
+use contract::Code;
 use contract::Problem;
 use reqwest::header::{HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url, redirect};
@@ -47,7 +48,8 @@ impl Hub {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|why| {
-            Problem::new("hub.unusable", format!("The hub cannot be asked: {}.", reason(&why)))
+            Problem::new(Code::HubUnusable, format!("The hub cannot be asked: {}.", reason(&why)))
+                .with("why", reason(&why))
         })?;
         Ok(Self { settings, client })
     }
@@ -66,7 +68,9 @@ impl Hub {
         }
         request.send().await.map_err(|why| {
             let host = self.settings.host();
-            Problem::new("hub.unreachable", format!("{host} cannot be reached: {}.", reason(&why)))
+            Problem::new(Code::HubUnreachable, format!("{host} cannot be reached: {}.", reason(&why)))
+                .with("host", &host)
+                .with("why", reason(&why))
                 .hint("Check the connection, or name a mirror in HF_ENDPOINT and start Burnish again.")
         })
     }
@@ -74,7 +78,7 @@ impl Hub {
 
 /// The problem of a hub that must not be asked.
 pub fn offline() -> Problem {
-    Problem::new("hub.offline", "Burnish was told to stay offline (HF_HUB_OFFLINE).")
+    Problem::new(Code::HubOffline, "Burnish was told to stay offline (HF_HUB_OFFLINE).")
         .hint("Only what is in the cache of this machine can be used; unset it to fetch more.")
 }
 
@@ -94,23 +98,26 @@ pub(crate) fn refusal(settings: &Settings, repo: &str, response: &Response) -> P
     let page = format!("{}{repo}", settings.endpoint);
     match status {
         StatusCode::UNAUTHORIZED if settings.token.is_none() => Problem::new(
-            "hub.needs_token",
+            Code::HubNeedsToken,
             format!("{host} shows {repo} only to people it knows, or it does not exist."),
         )
+        .with("repo", repo)
         .hint("Check the name; if it is right, start Burnish with HF_TOKEN set to your access token."),
         StatusCode::UNAUTHORIZED => {
-            Problem::new("hub.bad_token", format!("{host} does not accept the access token for {repo}."))
+            Problem::new(Code::HubBadToken, format!("{host} does not accept the access token for {repo}."))
+                .with("repo", repo)
                 .hint("Make a new token on the hub and start Burnish with it in HF_TOKEN.")
         }
         StatusCode::FORBIDDEN => {
-            Problem::new("hub.gated", format!("{repo} is gated: its owner must let you in first.")).hint(
-                format!(
+            Problem::new(Code::HubGated, format!("{repo} is gated: its owner must let you in first."))
+                .with("repo", repo)
+                .hint(format!(
                     "Open {page}, accept its terms, and start Burnish with your access token in HF_TOKEN."
-                ),
-            )
+                ))
         }
         StatusCode::NOT_FOUND => {
-            Problem::new("hub.no_such_repo", format!("{host} has no {repo} at this revision."))
+            Problem::new(Code::HubNoSuchRepo, format!("{host} has no {repo} at this revision."))
+                .with("repo", repo)
                 .hint("Check the name and the revision.")
         }
         StatusCode::TOO_MANY_REQUESTS => {
@@ -119,10 +126,11 @@ pub(crate) fn refusal(settings: &Settings, repo: &str, response: &Response) -> P
                 .get(RETRY_AFTER)
                 .and_then(|v: &HeaderValue| v.to_str().ok()?.parse::<u32>().ok());
             let wait = wait.map_or_else(|| "some minutes".to_owned(), |seconds| format!("{seconds} seconds"));
-            Problem::new("hub.busy", format!("{host} was asked too often."))
+            Problem::new(Code::HubBusy, format!("{host} was asked too often."))
                 .hint(format!("Try again in {wait}."))
         }
-        _ => Problem::new("hub.odd_answer", format!("{host} answered with status {}.", status.as_u16()))
+        _ => Problem::new(Code::HubOddAnswer, format!("{host} answered with status {}.", status.as_u16()))
+            .with("why", status.as_u16())
             .hint("Try again later."),
     }
 }

@@ -13,6 +13,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use contract::Code;
 use contract::Problem;
 
 use crate::config::Config;
@@ -27,13 +28,13 @@ pub async fn guard(State(state): State<AppState>, request: Request, next: Next) 
     let text = |value: Option<&HeaderValue>| value.and_then(|v| v.to_str().ok()).map(str::to_owned);
     let host = text(headers.get(HOST)).or_else(|| request.uri().authority().map(ToString::to_string));
     if !host.as_deref().is_some_and(|host| is_our_host(&state.config, host)) {
-        return refuse("host.unknown", "This server does not answer to that host name.");
+        return refuse(Code::HostUnknown, "This server does not answer to that host name.");
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if (!safe || headers.contains_key(UPGRADE))
         && !is_same_origin(headers, host.as_deref().unwrap_or_default())
     {
-        return refuse("origin.foreign", "Another site may not do this here.");
+        return refuse(Code::OriginForeign, "Another site may not do this here.");
     }
     if headers.get(assets::HEADER).is_some_and(|build| build.as_bytes() != state.site.build().as_bytes()) {
         return refuse_other_build(request.uri().path());
@@ -41,7 +42,7 @@ pub async fn guard(State(state): State<AppState>, request: Request, next: Next) 
     next.run(request).await
 }
 
-fn refuse(code: &str, message: &str) -> Response {
+fn refuse(code: Code, message: &str) -> Response {
     let body = serde_json::json!({ "problems": [Problem::new(code, message)] });
     (StatusCode::FORBIDDEN, axum::Json(body)).into_response()
 }
@@ -49,7 +50,7 @@ fn refuse(code: &str, message: &str) -> Response {
 /// What a page of another build asks is not done: it may mean something else by now. Server functions answer with
 /// [`Problems`], the other routes with an object.
 fn refuse_other_build(path: &str) -> Response {
-    let problem = Problem::new("build.changed", "Burnish was renewed since this page was loaded.")
+    let problem = Problem::new(Code::BuildChanged, "Burnish was renewed since this page was loaded.")
         .hint("Load the page anew and do it again.");
     if path.starts_with("/api/v1/") {
         return (StatusCode::CONFLICT, axum::Json(serde_json::json!({ "problems": [problem] })))

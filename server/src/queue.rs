@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use contract::Code;
 use contract::{Problem, RunId, RunState};
 use rundir::RunDir;
 
@@ -137,7 +138,7 @@ async fn start(state: &AppState, run: &RunRow) -> Result<(), Fault> {
         tracing::error!(run = %id, "{fault}");
         state.store.end_attempt(id, attempt.number(), state.clock.now_ms()).await?;
         let worker = state.config.worker.display();
-        return Err(Problem::new("worker.missing", format!("The worker {worker} could not be started."))
+        return Err(Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started."))
             .hint("Build or install burnish-worker, see burnish doctor, then resume the run.")
             .into());
     }
@@ -161,17 +162,21 @@ fn why_it_ended(status: Option<ExitStatus>) -> Problem {
     let resume = "Resume the run: it goes on from its last checkpoint.";
     match status.map(|status| (status.signal(), status.code())) {
         Some((Some(9), _)) => Problem::new(
-            "worker.killed",
+            Code::WorkerKilled,
             "The worker was killed (signal 9), most likely because the machine ran out of memory.",
         )
         .hint("Use a smaller batch or shorter lengths, or free memory; then resume the run."),
         Some((Some(signal), _)) => {
-            Problem::new("worker.killed", format!("The worker was killed by signal {signal}.")).hint(resume)
+            Problem::new(Code::WorkerSignal, format!("The worker was ended by signal {signal}."))
+                .with("signal", signal)
+                .hint(resume)
         }
         Some((None, Some(code))) => {
-            Problem::new("worker.ended", format!("The worker ended with code {code}.")).hint(resume)
+            Problem::new(Code::WorkerEnded, format!("The worker ended with code {code}."))
+                .with("code", code)
+                .hint(resume)
         }
-        _ => Problem::new("worker.lost", "The worker is gone and left no word why.").hint(resume),
+        _ => Problem::new(Code::WorkerLost, "The worker is gone and left no word why.").hint(resume),
     }
 }
 
@@ -185,6 +190,6 @@ mod tests {
         assert!(killed.message.contains("memory") && killed.hint.is_some());
         let ended = why_it_ended(Some(ExitStatus::from_raw(101 << 8)));
         assert!(ended.message.contains("101"));
-        assert_eq!(why_it_ended(None).code, "worker.lost");
+        assert_eq!(why_it_ended(None).code, Code::WorkerLost);
     }
 }

@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use app::ports::Ports;
+use contract::Code;
 use contract::Problem;
 
 use crate::error::Fault;
@@ -46,12 +47,11 @@ pub fn ports(state: &AppState) -> Ports {
 /// A label as it is kept: trimmed, one line, not empty, not too long.
 pub fn label(text: &str) -> Result<String, Fault> {
     let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let problem = |code: &str, message: &str| Problem::new(code, message).field("name");
     if name.is_empty() {
-        return Err(problem("form.missing", "Give it a name.").into());
+        return Err(Problem::new(Code::FormBlank, "Give it a name.").field("name").into());
     }
-    if name.chars().count() > contract::check::MAX_NAME {
-        return Err(problem("form.too_long", "The name is longer than 120 characters.").into());
+    if let Some(problem) = contract::check::name_too_long(&name) {
+        return Err(problem.into());
     }
     Ok(name)
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use app::ports::SystemPort;
 use axum::body::Body;
+use contract::Code;
 use contract::carry::MOST_BYTES;
 use contract::chat::{ChatMessage, ChatRequest, ChatTarget};
 use contract::checkpoint::{Lineage, LoopState};
@@ -194,7 +195,7 @@ impl Studio {
         adapters: &str,
         reward: &str,
         values: &[(&str, &str)],
-    ) -> (String, String) {
+    ) -> Option<(Code, String)> {
         let draft = Draft {
             dataset: self.dataset.id.0.clone(),
             model: self.model.0.clone(),
@@ -207,12 +208,12 @@ impl Studio {
             ..Draft::default()
         };
         match launch(&self.state, &draft, false).await {
-            Ok(_) => (String::new(), String::new()),
+            Ok(_) => None,
             Err(fault) => {
                 let problems: Vec<Problem> = fault.into_problems();
                 assert_eq!(problems.len(), 1, "{problems:?}");
                 let field = problems[0].form_key().unwrap_or_default().to_owned();
-                (problems[0].code.clone(), field)
+                Some((problems[0].code, field))
             }
         }
     }
@@ -239,8 +240,8 @@ fn key(checkpoint: &CheckpointRef) -> String {
     format!("{run}:{step}")
 }
 
-fn said(code: &str, field: &str) -> (String, String) {
-    (code.to_owned(), field.to_owned())
+fn said(code: Code, field: &str) -> Option<(Code, String)> {
+    Some((code, field.to_owned()))
 }
 
 #[tokio::test]
@@ -255,20 +256,20 @@ async fn s_105_s_123_what_does_not_fit_the_base_is_refused_at_launch_at_its_fiel
     let narrow = studio.run("narrow", Stage::Rm, &judge("base", on_sft, Some(32)), &[5], None).await;
     let foreign = studio.run("foreign", Stage::Rm, &judge("another", on_sft, Some(WIDTH)), &[5], None).await;
     let beside = studio.run("beside", Stage::Rm, &judge("base", none, Some(WIDTH)), &[5], None).await;
-    for (adapter, code) in [(&wide, "chain.shape"), (&other, "chain.other_base")] {
+    for (adapter, code) in [(&wide, Code::ChainShape), (&other, Code::ChainOtherBase)] {
         assert_eq!(studio.refused("sft", &key(adapter), "", &[]).await, said(code, "adapters"));
     }
     for (reward, code) in [
-        (&sft, "reward.no_head"),
-        (&narrow, "reward.head_width"),
-        (&foreign, "chain.other_base"),
-        (&beside, "reward.other_backbone"),
+        (&sft, Code::RewardNoHead),
+        (&narrow, Code::RewardHeadWidth),
+        (&foreign, Code::ChainOtherBase),
+        (&beside, Code::RewardOtherBackbone),
     ] {
         let refused = studio.refused("ppo", &key(&sft), &key(reward), &[]).await;
         assert_eq!(refused, said(code, "reward_model"), "{}", reward.name);
     }
-    assert_eq!(studio.refused("ppo", &key(&sft), "sft:6", &[]).await, said("not_found", "reward_model"));
-    assert_eq!(studio.refused("ppo", &key(&sft), &key(&fine), &[]).await, said("", ""));
+    assert_eq!(studio.refused("ppo", &key(&sft), "sft:6", &[]).await, said(Code::NotFound, "reward_model"));
+    assert_eq!(studio.refused("ppo", &key(&sft), &key(&fine), &[]).await, None);
 }
 
 #[tokio::test]
@@ -279,10 +280,10 @@ async fn s_058_s_126_a_chain_on_a_quantised_base_is_refused_at_launch() {
     let second = studio.run("second", Stage::Sft, &merged, &[5], None).await;
     let few = |further| [("quantization_bit", "nf4"), ("resume_lora_training", further)];
     let refused = studio.refused("sft", &key(&second), "", &few("true")).await;
-    assert_eq!(refused, said("form.quantized_single", "adapters"), "what a checkpoint stands on counts");
+    assert_eq!(refused, said(Code::FormQuantizedSingle, "adapters"), "what a checkpoint stands on counts");
     let refused = studio.refused("sft", &key(&first), "", &few("false")).await;
-    assert_eq!(refused, said("form.quantized_merge", "resume_lora_training"));
-    assert_eq!(studio.refused("sft", &key(&first), "", &few("true")).await, said("", ""));
+    assert_eq!(refused, said(Code::FormQuantizedMerge, "resume_lora_training"));
+    assert_eq!(studio.refused("sft", &key(&first), "", &few("true")).await, None);
 }
 
 #[tokio::test]
@@ -307,13 +308,13 @@ async fn s_124_s_182_a_run_speaks_by_its_best_checkpoint_and_with_what_it_stands
     drop(answer);
     std::fs::remove_dir_all(Path::new(&sft.folder)).expect("removed");
     let gone = chat::answer(&studio.state, request).await.err().expect("refused").into_problems();
-    assert_eq!(gone[0].code, "chain.gone");
+    assert_eq!(gone[0].code, Code::ChainGone);
     let absent = CheckpointKey { run: RunId("dpo".to_owned()), step: 21 };
     let target = ChatTarget { model: studio.model.clone(), run: Some(absent.run), step: Some(absent.step) };
     let messages = vec![ChatMessage { role: "user".to_owned(), content: "Who?".to_owned() }];
     let request = ChatRequest { target, template: None, messages, settings: Default::default() };
     let absent = chat::answer(&studio.state, request).await.err().expect("refused").into_problems();
-    assert_eq!(absent[0].code, "run.no_such_checkpoint");
+    assert_eq!(absent[0].code, Code::RunNoSuchCheckpoint);
 }
 
 #[tokio::test]
@@ -327,7 +328,7 @@ async fn a_browser_gets_the_base_and_every_adapter_in_order_and_no_other_file() 
         Ok(parcel) => panic!("{parcel:?}"),
         Err(fault) => fault.into_problems().remove(0).code,
     };
-    assert_eq!(problem(&target).await, "engine.shards", "there are no weights in one file");
+    assert_eq!(problem(&target).await, Code::EngineShards, "there are no weights in one file");
     let folder = studio.state.model_folder(&studio.model);
     std::fs::write(folder.join("model.safetensors"), safetensors("x", [2, 2])).expect("written");
     let parcel = carry::parcel(&studio.state, &target).await.expect("described");
@@ -354,5 +355,5 @@ async fn a_browser_gets_the_base_and_every_adapter_in_order_and_no_other_file() 
     std::fs::File::create(folder.join("model.safetensors"))
         .and_then(|file| file.set_len(MOST_BYTES + 1))
         .expect("a large file");
-    assert_eq!(problem(&target).await, "engine.too_large");
+    assert_eq!(problem(&target).await, Code::EngineTooLarge);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use app::ports::{DatasetsPort, TemplatesPort};
 use axum::body::Body;
+use contract::Code;
 use contract::dataset::{Cell, Change, DataFormat, DatasetView, Mapping, RowEdit, RowsQuery};
 use contract::registry::Finding;
 use contract::spec::Draft;
@@ -49,7 +50,7 @@ async fn an_edit_makes_a_version_and_the_old_one_stays_as_it_was() {
     let rows = service.rows(first.id.clone(), find("", false)).await.expect("read").rows;
     assert_eq!(rows[1].cells[1], "", "what a run saw is not touched");
     let again = service.edit(first.id.clone(), set(1, "prompt", "x")).await.expect_err("an old version");
-    assert_eq!(again.0[0].code, "edit.old_version");
+    assert_eq!(again.0[0].code, Code::EditOldVersion);
     let versions = service.versions(second.id.clone()).await.expect("listed");
     let change = Change::Edited { row: 2, columns: vec!["response".to_owned()] };
     assert_eq!(
@@ -80,7 +81,7 @@ async fn a_file_with_columns_nobody_knows_is_taken_in_and_waits_for_a_mapping() 
         ..Draft::default()
     };
     let refused = launch(&state, &draft, false).await.expect_err("nothing to learn").into_problems();
-    assert!(refused.iter().any(|problem| problem.code == "dataset.no_usable_rows"), "{refused:?}");
+    assert!(refused.iter().any(|problem| problem.code == Code::DatasetNoUsableRows), "{refused:?}");
     let mapping = Mapping {
         prompt: Some("asked".to_owned()),
         response: Some("said".to_owned()),

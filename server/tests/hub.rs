@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use contract::Code;
 use contract::hub::{HubKind, NewTransfer, TransferState, TransferView};
 use futures::StreamExt;
 use server::services::{datasets::Datasets, hub::HubService, models::Models};
@@ -185,11 +186,11 @@ async fn ends(state: &AppState, new: NewTransfer) -> TransferView {
     panic!("the transfer did not end within 5 s");
 }
 
-fn code(view: &TransferView) -> &str {
-    view.problem.as_ref().map_or("", |problem| problem.code.as_str())
+fn code(view: &TransferView) -> Option<Code> {
+    view.problem.as_ref().map(|problem| problem.code)
 }
 
-fn first(problems: Problems) -> String {
+fn first(problems: Problems) -> Code {
     problems.0.into_iter().next().expect("a problem").code
 }
 
@@ -247,7 +248,7 @@ async fn what_came_in_before_a_transfer_was_given_up_is_used_by_the_next() {
     moods.cuts.store(99, Ordering::Relaxed);
     moods.barren.store(true, Ordering::Relaxed);
     let failed = ends(&state, wanted(HubKind::Model, FOLDER)).await;
-    assert_eq!((failed.state, code(&failed)), (TransferState::Failed, "hub.cut_off"));
+    assert_eq!((failed.state, code(&failed)), (TransferState::Failed, Some(Code::HubCutOff)));
     moods.cuts.store(0, Ordering::Relaxed);
     let done = ends(&state, wanted(HubKind::Model, FOLDER)).await;
     assert_eq!(done.state, TransferState::Done, "{:?}", done.problem);
@@ -263,7 +264,7 @@ async fn bytes_that_are_not_what_the_hub_says_are_refused_and_not_kept() {
     moods.lies.store(true, Ordering::Relaxed);
     let failed = ends(&state, wanted(HubKind::Model, FOLDER)).await;
     let problem = failed.problem.expect("a problem");
-    assert_eq!(problem.code, "hub.wrong_digest");
+    assert_eq!(problem.code, Code::HubWrongDigest);
     assert_eq!(problem.place.expect("a place").file.as_deref(), Some("model.safetensors"));
     let blobs = std::fs::read_dir(place.path().join("hub/models--ada--tea/blobs")).expect("there");
     assert!(
@@ -286,16 +287,16 @@ async fn s_072_a_dataset_comes_in_and_scripts_and_odd_paths_do_not() {
         ("tea", 2, "train.jsonl")
     );
     for (file, wanted_code) in [
-        ("load.py", "hub.refused_file"),
-        ("../../evil.jsonl", "hub.refused_file"),
-        ("none.jsonl", "hub.no_such_file"),
+        ("load.py", Code::HubRefusedFile),
+        ("../../evil.jsonl", Code::HubRefusedFile),
+        ("none.jsonl", Code::HubNoSuchFile),
     ] {
         let problems = service.start(wanted(HubKind::Dataset, &[file])).await.expect_err(file);
         assert_eq!(first(problems), wanted_code);
     }
     for repo in ["../tea", "ada/../tea", "ada/tea?x", "a/b/c"] {
         let new = NewTransfer { repo: repo.to_owned(), ..wanted(HubKind::Dataset, &["data/train.jsonl"]) };
-        assert_eq!(first(service.start(new).await.expect_err(repo)), "hub.bad_name");
+        assert_eq!(first(service.start(new).await.expect_err(repo)), Code::HubBadName);
     }
 }
 
@@ -305,11 +306,11 @@ async fn a_hub_that_refuses_says_what_to_do() {
     let state = studio(place.path(), &endpoint, false).await;
     let service = HubService(state.clone());
     for (status, code) in [
-        (401, "hub.bad_token"),
-        (403, "hub.gated"),
-        (404, "hub.no_such_repo"),
-        (429, "hub.busy"),
-        (500, "hub.odd_answer"),
+        (401, Code::HubBadToken),
+        (403, Code::HubGated),
+        (404, Code::HubNoSuchRepo),
+        (429, Code::HubBusy),
+        (500, Code::HubOddAnswer),
     ] {
         moods.refuses.store(status, Ordering::Relaxed);
         let problems =
@@ -323,10 +324,10 @@ async fn a_hub_that_refuses_says_what_to_do() {
         .repo(HubKind::Model, "ada/tea".to_owned(), "nope".to_owned())
         .await
         .expect_err("no such branch");
-    assert_eq!(first(gone), "hub.no_such_repo");
+    assert_eq!(first(gone), Code::HubNoSuchRepo);
     let dead = studio(&place.path().join("other"), "http://127.0.0.1:9/", false).await;
     let why = HubService(dead).search(HubKind::Model, String::new()).await.expect_err("nobody listens");
-    assert_eq!(first(why), "hub.unreachable");
+    assert_eq!(first(why), Code::HubUnreachable);
 }
 
 #[tokio::test]
@@ -349,5 +350,5 @@ async fn offline_the_cache_answers_and_nothing_else() {
     assert_eq!(done.state, TransferState::Done, "{:?}", done.problem);
     let none =
         service.repo(HubKind::Model, "ada/tea".to_owned(), String::new()).await.expect_err("not cached");
-    assert_eq!(first(none), "hub.not_cached");
+    assert_eq!(first(none), Code::HubNotCached);
 }

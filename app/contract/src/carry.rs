@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::problem::Problem;
 
 /// Most bytes a browser is offered: a tab has 4 GiB at best, and the weights lie in it beside what they compute.
@@ -44,13 +45,6 @@ pub struct ParcelFile {
     pub sha256: Option<String>,
 }
 
-impl Parcel {
-    /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
-    }
-}
-
 /// What the Web Worker tells its page, beside [`crate::chat::ChatDelta`] while it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -61,8 +55,6 @@ pub enum EngineNews {
         bytes: u64,
         /// Bytes that need not be fetched again.
         kept: u64,
-        /// Tokens a second to be expected, after a short trial.
-        forecast: f64,
     },
     /// Fetching.
     Progress {
@@ -97,6 +89,15 @@ pub struct KeptModel {
     pub name: String,
     /// Bytes kept; models of one base share theirs.
     pub bytes: u64,
+}
+
+/// How large a page will be that is handed over, but for its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageSize {
+    /// Bytes with the tuned model alone.
+    pub alone: u64,
+    /// Bytes with the base model beside it; nothing when a browser cannot hold that one.
+    pub both: Option<u64>,
 }
 
 /// What a page that is handed over says beside the model.
@@ -134,11 +135,13 @@ impl HandOver {
     /// What does not hold, each with its field.
     pub fn problems(&self) -> Vec<Problem> {
         let too_long = |field: &str, most: usize| {
-            Problem::new("form.too_long", format!("This is longer than {most} characters.")).field(field)
+            Problem::new(Code::FormTooLong, format!("This is longer than {most} characters."))
+                .with("most", most)
+                .field(field)
         };
         let mut problems = Vec::new();
         if self.title.trim().is_empty() {
-            problems.push(Problem::new("form.missing", "Give the page a heading.").field("title"));
+            problems.push(Problem::new(Code::FormBlank, "Give the page a heading.").field("title"));
         }
         for (field, text, most) in [
             ("title", &self.title, MAX_TITLE),
@@ -152,7 +155,8 @@ impl HandOver {
         }
         if self.questions().len() > MAX_PROMPTS {
             let message = format!("There are more than {MAX_PROMPTS} questions.");
-            problems.push(Problem::new("form.too_many", message).field("prompts"));
+            problems
+                .push(Problem::new(Code::FormTooMany, message).with("most", MAX_PROMPTS).field("prompts"));
         }
         problems
     }

@@ -1,5 +1,6 @@
 //! Checks a draft as a whole; returns every problem, so that a form can show them all.
 
+use crate::code::Code;
 use crate::dataset::{mixing_weights, source_prefixes};
 use crate::ids::{DatasetId, ModelId};
 use crate::params::{Hyper, holds_out};
@@ -38,38 +39,42 @@ pub struct Checked {
 /// Longest label, characters.
 pub const MAX_NAME: usize = 120;
 
+/// The problem of a label that is longer than [`MAX_NAME`].
+pub fn name_too_long(name: &str) -> Option<Problem> {
+    (name.chars().count() > MAX_NAME).then(|| {
+        Problem::new(Code::FormTooLong, format!("The name is longer than {MAX_NAME} characters."))
+            .with("most", MAX_NAME)
+            .field("name")
+    })
+}
+
 /// Checks a draft.
 pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
+    let name = draft.name.trim();
     let mut problems = Vec::new();
-    let mut need = |found: bool, key: &str, code: &str, message: &str| {
+    problems.extend(name_too_long(name));
+    let mut need = |found: bool, key: &str, code: Code, message: &str| {
         if !found {
             problems.push(Problem::new(code, message).field(key));
         }
     };
-    let name = draft.name.trim();
     let dataset = DatasetId::parse(&draft.dataset);
     let more_datasets = more_datasets(draft);
     let model = ModelId::parse(&draft.model);
     let stage = Stage::parse(&draft.stage).filter(|stage| Stage::OFFERED.contains(stage));
     let tuning = Tuning::parse(&draft.tuning);
-    need(
-        name.chars().count() <= MAX_NAME,
-        "name",
-        "form.too_long",
-        "The name is longer than 120 characters.",
-    );
-    need(dataset.is_some(), "dataset", "form.missing", "Choose a dataset.");
+    need(dataset.is_some(), "dataset", Code::FormMissing, "Choose a dataset.");
     need(
         more_datasets.is_some(),
         "more_datasets",
-        "form.unknown_choice",
+        Code::FormUnknownChoice,
         "Every dataset may be chosen once, and must be one of yours.",
     );
-    need(model.is_some(), "model", "form.missing", "Choose a model.");
+    need(model.is_some(), "model", Code::FormMissing, "Choose a model.");
     need(
         stage.is_some(),
         "stage",
-        "form.unknown_choice",
+        Code::FormUnknownChoice,
         "Choose what to do: pre-train (pt), fine-tune (sft), a reward model (rm), ppo or dpo.",
     );
     let untuned = draft.tuning == "none";
@@ -78,9 +83,9 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
     } else {
         "Choose what learns: an adapter (lora), every weight (full) or some blocks (freeze)."
     };
-    need(tuning.is_some(), "tuning", "form.unknown_choice", choose);
+    need(tuning.is_some(), "tuning", Code::FormUnknownChoice, choose);
     let known = templates::is_known(&draft.template);
-    need(known, "template", "form.unknown_choice", &format!("Template {} does not exist.", draft.template));
+    need(known, "template", Code::FormUnknownChoice, &format!("Template {} does not exist.", draft.template));
     let hyper = match (stage, tuning) {
         (Some(stage), Some(tuning)) => {
             Hyper::read(&draft.values, stage, tuning).map_err(|more| problems.extend(more)).ok()
@@ -141,7 +146,7 @@ fn more_datasets(draft: &Draft) -> Option<Vec<DatasetId>> {
 }
 
 fn unreadable_checkpoint(key: &str, typed: &str) -> Problem {
-    Problem::new("form.unknown_choice", format!("\"{typed}\" names no checkpoint.")).field(key)
+    Problem::new(Code::FormUnknownChoice, format!("\"{typed}\" names no checkpoint.")).field(key)
 }
 
 /// Rules between stage, tuning method and checkpoints (S-057, S-091, S-105).
@@ -149,26 +154,26 @@ fn fits_stage(stage: Stage, tuning: Tuning, adapters: usize, reward_model: bool)
     let mut problems = Vec::new();
     if stage.wants_lora() && tuning != Tuning::Lora {
         problems.push(
-            Problem::new("form.lora_only", format!("The stage {} trains an adapter only.", stage.key()))
+            Problem::new(Code::FormLoraOnly, format!("The stage {} trains an adapter only.", stage.key()))
                 .field("tuning")
                 .hint("Choose an adapter (lora): the model it is compared with is the same one without the adapter."),
         );
     }
     if tuning != Tuning::Lora && adapters > 1 {
         problems.push(
-            Problem::new("form.one_checkpoint", "Only LoRA tuning accepts multiple checkpoints.")
+            Problem::new(Code::FormOneCheckpoint, "Only LoRA tuning accepts multiple checkpoints.")
                 .field("adapters")
                 .hint("Start from one checkpoint, or choose an adapter (lora)."),
         );
     }
     match (stage == Stage::Ppo, reward_model) {
         (true, false) => problems.push(
-            Problem::new("form.no_reward_model", "A PPO run needs a reward model.")
+            Problem::new(Code::FormNoRewardModel, "A PPO run needs a reward model.")
                 .field("reward_model")
                 .hint("Train one (stage rm) on the model you start from, then choose it here."),
         ),
         (false, true) => problems.push(
-            Problem::new("form.reward_model_unused", "Only PPO uses a reward model.").field("reward_model"),
+            Problem::new(Code::FormRewardModelUnused, "Only PPO uses a reward model.").field("reward_model"),
         ),
         _ => {}
     }
@@ -179,7 +184,7 @@ fn fits_stage(stage: Stage, tuning: Tuning, adapters: usize, reward_model: bool)
 fn quantised_base(hyper: &Hyper, tuning: Tuning, adapters: usize) -> Option<Problem> {
     if tuning != Tuning::Lora && hyper.quantization_bit != "none" {
         let message = "Quantization is only compatible with the LoRA method.";
-        let problem = Problem::new("form.quantized_lora_only", message).field("quantization_bit");
+        let problem = Problem::new(Code::FormQuantizedLoraOnly, message).field("quantization_bit");
         return Some(problem.hint("Choose f32 for the base, or an adapter (lora)."));
     }
     (hyper.quantised() && adapters > 1)
@@ -188,7 +193,7 @@ fn quantised_base(hyper: &Hyper, tuning: Tuning, adapters: usize) -> Option<Prob
 
 /// The problem of a chain on a base that is held in few bits (S-058).
 pub fn quantized_single(message: impl Into<String>) -> Problem {
-    Problem::new("form.quantized_single", message)
+    Problem::new(Code::FormQuantizedSingle, message)
         .field("adapters")
         .hint("Start from one checkpoint, or keep the base as its file has it.")
 }
@@ -196,29 +201,33 @@ pub fn quantized_single(message: impl Into<String>) -> Problem {
 /// Rules between hyperparameters.
 fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut need = |holds: bool, key: &str, message: &str| {
+    let mut need = |holds: bool, key: &str, code: Code, message: &str| {
         if !holds {
-            problems.push(Problem::new("form.contradiction", message).field(key));
+            problems.push(Problem::new(code, message).field(key));
         }
     };
     need(
         hyper.max_steps == 0 || hyper.warmup_steps < hyper.max_steps,
         "warmup_steps",
+        Code::FormWarmup,
         "The warm-up must be shorter than the run.",
     );
     need(
         hyper.lr_scheduler_type != "polynomial" || hyper.lr_end < hyper.learning_rate,
         "lr_end",
+        Code::FormLrEnd,
         "The last learning rate must be below the first.",
     );
     need(
         hyper.early_stopping_patience == 0 || holds_out(hyper.dev_ratio),
         "early_stopping_patience",
+        Code::FormNeedsHeldOut,
         "Stopping early needs held-out rows to measure.",
     );
     need(
         !hyper.predict_with_generate || holds_out(hyper.dev_ratio),
         "predict_with_generate",
+        Code::FormNeedsHeldOut,
         "Measuring by answering needs held-out rows.",
     );
     need(
@@ -229,6 +238,7 @@ fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
     need(
         tuning != Some(Tuning::Freeze) || hyper.num_layer_trainable != 0,
         "num_layer_trainable",
+        Code::FormNoBlock,
         "At least one block must learn.",
     );
     problems
@@ -249,15 +259,15 @@ mod tests {
         }
     }
 
-    fn codes(draft: &Draft) -> Vec<String> {
+    fn codes(draft: &Draft) -> Vec<Code> {
         check(draft).err().unwrap_or_default().into_iter().map(|problem| problem.code).collect()
     }
 
     #[test]
     fn s_057_only_lora_accepts_several_checkpoints() {
         let several = |tuning| Draft { adapters: "r1:2,r2:4".to_owned(), ..whole("sft", tuning) };
-        assert_eq!(codes(&several("full")), ["form.one_checkpoint"]);
-        assert_eq!(codes(&several("freeze")), ["form.one_checkpoint"]);
+        assert_eq!(codes(&several("full")), [Code::FormOneCheckpoint]);
+        assert_eq!(codes(&several("freeze")), [Code::FormOneCheckpoint]);
         assert_eq!(check(&several("lora")).expect("fine").adapters.len(), 2);
     }
 
@@ -270,11 +280,11 @@ mod tests {
         for form in ["file", "int8", "nf4", "fp4"] {
             assert!(codes(&with("lora", form)).is_empty(), "{form}");
             for tuning in ["full", "freeze"] {
-                assert_eq!(codes(&with(tuning, form)), ["form.quantized_lora_only"], "{tuning} {form}");
+                assert_eq!(codes(&with(tuning, form)), [Code::FormQuantizedLoraOnly], "{tuning} {form}");
             }
         }
         assert!(codes(&with("full", "none")).is_empty() && codes(&with("lora", "none")).is_empty());
-        assert_eq!(codes(&with("lora", "int3")), ["form.unknown_choice"]);
+        assert_eq!(codes(&with("lora", "int3")), [Code::FormUnknownChoice]);
     }
 
     #[test]
@@ -284,7 +294,7 @@ mod tests {
             values: [("quantization_bit".to_owned(), form.to_owned())].into(),
             ..whole("sft", "lora")
         };
-        assert_eq!(codes(&with("r1:2,r2:4", "nf4")), ["form.quantized_single"]);
+        assert_eq!(codes(&with("r1:2,r2:4", "nf4")), [Code::FormQuantizedSingle]);
         assert!(codes(&with("r1:2", "nf4")).is_empty() && codes(&with("r1:2,r2:4", "file")).is_empty());
     }
 
@@ -295,10 +305,10 @@ mod tests {
             values: [(key.to_owned(), value.to_owned())].into(),
             ..whole("sft", "lora")
         };
-        assert_eq!(codes(&with("d2", "source_prefix", "a|b|c")), ["form.prefix_count"]);
-        assert_eq!(codes(&with("d2", "mixing_weights", "1,2,3")), ["form.weights"]);
-        assert_eq!(codes(&with("d1", "mixing", "concatenate")), ["form.unknown_choice"], "the first again");
-        assert_eq!(codes(&with("d2,d2", "mixing", "concatenate")), ["form.unknown_choice"]);
+        assert_eq!(codes(&with("d2", "source_prefix", "a|b|c")), [Code::FormPrefixCount]);
+        assert_eq!(codes(&with("d2", "mixing_weights", "1,2,3")), [Code::FormWeights]);
+        assert_eq!(codes(&with("d1", "mixing", "concatenate")), [Code::FormUnknownChoice], "the first again");
+        assert_eq!(codes(&with("d2,d2", "mixing", "concatenate")), [Code::FormUnknownChoice]);
         let checked = check(&with("d2, d3", "source_prefix", "a|b|c")).expect("fine");
         assert_eq!(checked.more_datasets.len(), 2);
     }
@@ -306,19 +316,19 @@ mod tests {
     #[test]
     fn s_091_preference_stages_train_an_adapter() {
         for stage in ["rm", "dpo"] {
-            assert_eq!(codes(&whole(stage, "full")), ["form.lora_only"]);
+            assert_eq!(codes(&whole(stage, "full")), [Code::FormLoraOnly]);
             assert!(codes(&whole(stage, "lora")).is_empty());
         }
     }
 
     #[test]
     fn s_020_s_105_ppo_needs_a_reward_model_and_no_other_stage_takes_one() {
-        assert_eq!(codes(&whole("ppo", "lora")), ["form.no_reward_model"]);
+        assert_eq!(codes(&whole("ppo", "lora")), [Code::FormNoRewardModel]);
         let with = |stage| Draft { reward_model: "r1:9".to_owned(), ..whole(stage, "lora") };
         assert!(codes(&with("ppo")).is_empty());
-        assert_eq!(codes(&with("sft")), ["form.reward_model_unused"]);
+        assert_eq!(codes(&with("sft")), [Code::FormRewardModelUnused]);
         let broken = Draft { reward_model: "nonsense".to_owned(), ..whole("ppo", "lora") };
-        assert_eq!(codes(&broken), ["form.unknown_choice"]);
+        assert_eq!(codes(&broken), [Code::FormUnknownChoice]);
     }
 
     #[test]
@@ -326,7 +336,7 @@ mod tests {
         for tuning in ["lora", "full", "freeze"] {
             assert!(codes(&whole("sft", tuning)).is_empty(), "{tuning}");
         }
-        assert_eq!(codes(&whole("sft", "prefix")), ["form.unknown_choice"]);
+        assert_eq!(codes(&whole("sft", "prefix")), [Code::FormUnknownChoice]);
         let problems = check(&whole("sft", "none")).expect_err("nothing to train");
         assert!(problems[0].message.contains("evaluation"), "{problems:?}");
         assert_eq!(problems[0].form_key(), Some("tuning"));

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(refusal(&cost, needed), None);
         assert_eq!(refusal(&cost, 0), None, "a machine that does not say");
         let problem = refusal(&cost, needed - 1).expect("too large");
-        assert_eq!(problem.code, "worker.out_of_memory");
+        assert_eq!(problem.code, crate::Code::WorkerTooLittleMemory);
         assert_eq!(Fit::of(needed, needed, needed - 1), Fit::Tight);
         assert_eq!(Fit::of(needed, needed - 1, 0), Fit::TooLarge);
         assert_eq!(Fit::of(needed, 2 * needed, needed), Fit::Fits);

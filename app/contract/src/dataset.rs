@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::DatasetId;
+use crate::row_reason::RowReason;
 use crate::stage::Stage;
 
 pub use crate::mixing::{Behaviour, Mixing, mixing_weights, source_prefixes};
@@ -153,7 +154,7 @@ pub struct RowView {
     /// One text a column.
     pub cells: Vec<String>,
     /// Why the row is left out of training, if it is.
-    pub left_out: Option<String>,
+    pub left_out: Option<RowReason>,
 }
 
 /// What reading the whole file found.
@@ -362,7 +363,7 @@ pub struct Preview {
     #[serde(default)]
     pub reference: Vec<PreviewToken>,
     /// Why the row is left out, if it is.
-    pub left_out: Option<String>,
+    pub left_out: Option<RowReason>,
 }
 
 #[cfg(test)]

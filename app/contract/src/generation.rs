@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::stage::Stage;
 
@@ -75,7 +76,10 @@ impl GenerationSettings {
     /// Every setting that is out of bounds.
     pub fn problems(&self) -> Vec<Problem> {
         let out = |key: &str, low: f64, high: f64| {
-            Problem::new("form.out_of_range", format!("{key} must lie between {low} and {high}.")).field(key)
+            Problem::new(Code::FormOutOfRange, format!("{key} must lie between {low} and {high}."))
+                .with("min", low)
+                .with("max", high)
+                .field(key)
         };
         let mut problems = Vec::new();
         let mut bound = |key: &str, value: f64, low: f64, high: f64| {
@@ -93,16 +97,21 @@ impl GenerationSettings {
         bound("length_penalty", self.length_penalty, -5.0, 5.0);
         if self.do_sample && self.num_beams > 1 {
             problems.push(
-                Problem::new("generation.beams_draw", "Beams take the likeliest sequences and draw nothing.")
-                    .field("num_beams")
-                    .hint("Choose the likeliest token instead of drawing, or one beam."),
+                Problem::new(
+                    Code::GenerationBeamsDraw,
+                    "Beams take the likeliest sequences and draw nothing.",
+                )
+                .field("num_beams")
+                .hint("Choose the likeliest token instead of drawing, or one beam."),
             );
         }
         let (most, longest) = MOST_STOPS;
         let too_long = |stop: &String| stop.is_empty() || stop.chars().count() > longest;
         if self.stop.len() > most || self.stop.iter().any(too_long) {
             let message = format!("There can be {most} stop texts of 1 to {longest} characters.");
-            problems.push(Problem::new("generation.stop", message).field("stop"));
+            let problem =
+                Problem::new(Code::GenerationStop, message).with("most", most).with("longest", longest);
+            problems.push(problem.field("stop"));
         }
         problems
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::params::held_out;
+use crate::row_reason::RowReason;
 use crate::sizes::Sizes;
 use crate::stage::Stage;
 
@@ -39,8 +40,8 @@ impl RowSet {
 /// Rows left out for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// The reason, a sentence without a full stop.
-    pub reason: String,
+    /// The reason.
+    pub reason: RowReason,
     /// The rows.
     pub rows: RowSet,
 }
@@ -123,7 +124,7 @@ pub struct HealthReport {
     pub rows: u64,
     /// Rows (for pre-training: texts) that teach.
     pub used: u64,
-    /// Rows left out, by reason, most frequent first. Reasons beyond 50 are gathered as `other reasons`.
+    /// Rows left out, by reason, most frequent first. Reasons beyond 50 are gathered as [`RowReason::Others`].
     pub left_out: Vec<LeftOut>,
     /// What the limits cut.
     pub truncated: Truncated,

@@ -48,6 +48,35 @@ pub struct HubHits {
     pub hits: Vec<HubHit>,
 }
 
+/// Why a file of a repository is not fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// A script or a program: Burnish never runs code that came with data or a model (S-072).
+    Script,
+    /// A pickle: it can run code when it is read.
+    Pickle,
+    /// Its name is not safe on every system.
+    UnsafeName,
+    /// It lies in a folder of its own; only the model's own files are needed.
+    Folder,
+    /// Nothing here needs it.
+    NotNeeded,
+}
+
+/// English, without a full stop.
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Script => "a script: Burnish never runs code that came with data or a model",
+            Self::Pickle => "a pickle: it can run code when it is read",
+            Self::UnsafeName => "its name is not safe on every system",
+            Self::Folder => "in a folder of its own; only the model's own files are needed",
+            Self::NotNeeded => "not needed",
+        })
+    }
+}
+
 /// A file of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubFile {
@@ -58,7 +87,7 @@ pub struct HubFile {
     /// SHA-256, hex, of files the hub keeps by it (large ones).
     pub sha256: Option<String>,
     /// Why Burnish does not fetch it, if it does not.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
 }
 
 /// A repository with its files.
@@ -194,12 +223,12 @@ pub struct TransferView {
 mod tests {
     use super::*;
 
-    fn repo(kind: HubKind, paths: &[(&str, Option<&str>)]) -> HubRepo {
-        let file = |(path, refused): &(&str, Option<&str>)| HubFile {
+    fn repo(kind: HubKind, paths: &[(&str, Option<Refusal>)]) -> HubRepo {
+        let file = |(path, refused): &(&str, Option<Refusal>)| HubFile {
             path: (*path).to_owned(),
             bytes: 10,
             sha256: None,
-            refused: refused.map(str::to_owned),
+            refused: *refused,
         };
         HubRepo {
             kind,
@@ -218,7 +247,7 @@ mod tests {
             ("config.json", None),
             ("model.safetensors", None),
             ("m.Q4.gguf", None),
-            ("pytorch_model.bin", Some("pickle")),
+            ("pytorch_model.bin", Some(Refusal::Pickle)),
         ];
         let choices = repo(HubKind::Model, &files).choices();
         assert_eq!(choices.len(), 2);
@@ -229,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_dataset_comes_file_by_file_without_its_notes() {
-        let files = [("data/train.jsonl", None), ("dataset_infos.json", None), ("load.py", Some("script"))];
+        let files =
+            [("data/train.jsonl", None), ("dataset_infos.json", None), ("load.py", Some(Refusal::Script))];
         let choices = repo(HubKind::Dataset, &files).choices();
         assert_eq!(choices.iter().map(|c| c.label.as_str()).collect::<Vec<_>>(), ["data/train.jsonl"]);
     }

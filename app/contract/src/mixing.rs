@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::problem::Problem;
 
 /// Which behaviour a run wants where the original toolkit had a fault.
@@ -80,7 +81,7 @@ pub fn source_prefixes(typed: &str, datasets: usize) -> Result<Vec<Option<String
         [one] => Ok(vec![one.clone(); datasets]),
         all if all.len() == datasets => Ok(parts),
         all => Err(Problem::new(
-            "form.prefix_count",
+            Code::FormPrefixCount,
             "The number of prefixes should be either identical with datasets or 1.",
         )
         .field("source_prefix")
@@ -101,7 +102,7 @@ pub fn mixing_weights(typed: &str, datasets: usize) -> Result<Vec<f64>, Problem>
     let weights: Option<Vec<f64>> = typed.split(',').map(number).collect();
     weights.filter(|all| all.len() == datasets).ok_or_else(|| {
         Problem::new(
-            "form.weights",
+            Code::FormWeights,
             format!(
                 "The weights must be {datasets} numbers above 0, separated by commas; they are \"{typed}\"."
             ),

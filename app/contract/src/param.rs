@@ -1,5 +1,6 @@
 //! The declaration of a hyperparameter: form, validation, help and defaults all come from it.
 
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::stage::{Stage, Tuning};
 
@@ -96,25 +97,29 @@ impl Param {
                 let known = options.iter().any(|(key, _)| *key == text);
                 let keys: Vec<_> = options.iter().map(|(key, _)| *key).collect();
                 known.then_some(()).ok_or_else(|| {
-                    self.problem("form.unknown_choice", format!("\"{text}\" is none of {}.", keys.join(", ")))
+                    self.problem(
+                        Code::FormUnknownChoice,
+                        format!("\"{text}\" is none of {}.", keys.join(", ")),
+                    )
                 })
             }
             Kind::Text { longest } => (text.chars().count() <= longest).then_some(()).ok_or_else(|| {
                 self.problem(
-                    "form.too_long",
+                    Code::FormTooLong,
                     format!("{} is longer than {longest} characters.", self.label.en),
                 )
+                .with("most", longest)
             }),
             Kind::Names(names) => {
                 let chosen: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
                 if chosen.is_empty() {
                     return Err(
-                        self.problem("form.empty", format!("{} needs at least one name.", self.label.en))
+                        self.problem(Code::FormEmpty, format!("{} needs at least one name.", self.label.en))
                     );
                 }
                 match chosen.iter().find(|name| !names.contains(name)) {
                     Some(name) => Err(self.problem(
-                        "form.unknown_choice",
+                        Code::FormUnknownChoice,
                         format!("\"{name}\" is none of {}.", names.join(", ")),
                     )),
                     None => Ok(()),
@@ -127,10 +132,8 @@ impl Param {
         if (min..=max).contains(&value) {
             return Ok(());
         }
-        Err(self.problem(
-            "form.out_of_range",
-            format!("{} must lie between {min} and {max}; it is {value}.", self.label.en),
-        ))
+        let message = format!("{} must lie between {min} and {max}; it is {value}.", self.label.en);
+        Err(self.problem(Code::FormOutOfRange, message).with("min", min).with("max", max))
     }
 
     fn not_a_number(&self, text: &str) -> Problem {
@@ -139,12 +142,12 @@ impl Param {
             _ => ("a number", (self.default)(Stage::Sft, Tuning::Lora)),
         };
         self.problem(
-            "form.not_a_number",
+            Code::FormNotANumber,
             format!("{} must be {what}, for example {example}; \"{text}\" is not.", self.label.en),
         )
     }
 
-    fn problem(&self, code: &str, message: String) -> Problem {
+    fn problem(&self, code: Code, message: String) -> Problem {
         Problem::new(code, message).field(self.key)
     }
 }

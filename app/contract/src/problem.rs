@@ -1,6 +1,11 @@
 //! One clear error: what is wrong, where, and what to do.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::code::Code;
+use crate::row_reason::RowReason;
 
 /// Where in a person's input a problem sits. Every part is optional; rows and lines count from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,11 +24,12 @@ pub struct Place {
     pub byte: Option<u64>,
 }
 
-/// An error a person can act on. `code` is stable and names the kind; the words may change.
+/// An error a person can act on. The code is stable and names the kind; the words may change. The words are English; a
+/// sentence in another language is made of the code and of [`Problem::params`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable kind, for example `dataset.json_broken` or `form.not_a_number`.
-    pub code: String,
+    /// The kind.
+    pub code: Code,
     /// One sentence that says what is wrong.
     pub message: String,
     /// What to do about it.
@@ -32,12 +38,25 @@ pub struct Problem {
     /// Where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// Names and numbers of the message, by the names that [`Code`] gives them. Problems of older builds have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// Why the first row cannot teach, where none can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Box<RowReason>>,
 }
 
 impl Problem {
     /// A problem without a place.
-    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into(), hint: None, place: None }
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, place: None, params: BTreeMap::new(), reason: None }
+    }
+
+    /// Gives a name or a number of the message by itself, so that another language can say it.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.params.insert(name.to_owned(), value.to_string());
+        self
     }
 
     /// Adds what to do.
@@ -77,7 +96,7 @@ impl Problem {
 
     /// Something of a person's that is not there (any more).
     pub fn not_found(what: &str) -> Self {
-        Self::new("not_found", format!("This {what} does not exist any more."))
+        Self::new(Code::NotFound, format!("This {what} does not exist any more."))
     }
 
     /// The form key it belongs to, when it belongs to one.
@@ -114,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_problem_says_what_where_and_what_to_do() {
-        let problem = Problem::new("dataset.json_broken", "This line is not JSON.")
+        let problem = Problem::new(Code::DatasetJsonBroken, "This line is not JSON.")
             .row(3)
             .byte(120)
             .hint("Open the file and mend line 3.");

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::problem::Problem;
 
 /// The key that means "the model's own chat template".
@@ -144,7 +145,8 @@ impl UserTemplate {
         let text = key.strip_prefix(USER)?;
         let read = serde_json::from_str::<Self>(text).map_err(|error| {
             vec![
-                Problem::new("template.broken", format!("The template cannot be read: {error}."))
+                Problem::new(Code::TemplateBroken, format!("The template cannot be read: {error}."))
+                    .with("why", error)
                     .field("template")
                     .hint("Save it again."),
             ]
@@ -158,34 +160,37 @@ impl UserTemplate {
     /// Every problem, each naming its part.
     pub fn checked(self) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut need = |sound: bool, part: &str, code: &str, message: String, hint: &str| {
+        let mut need = |sound: bool, part: &str, problem: Problem, hint: &str| {
             if !sound {
-                problems.push(Problem::new(code, message).field(part).hint(hint));
+                problems.push(problem.field(part).hint(hint));
             }
         };
         need(
             !self.name.trim().is_empty(),
             "name",
-            "form.missing",
-            "The template needs a name.".into(),
+            Problem::new(Code::FormBlank, "The template needs a name."),
             "Give it one.",
         );
         let count = |text: &str, what: &str| text.matches(what).count();
         need(
             count(&self.prompt, "{query}") == 1,
             "prompt",
-            "template.query_once",
-            format!(
-                "The turn must hold {{query}} once; it holds it {} times.",
-                count(&self.prompt, "{query}")
-            ),
+            Problem::new(
+                Code::TemplateQueryOnce,
+                format!(
+                    "The turn must hold {{query}} once; it holds it {} times.",
+                    count(&self.prompt, "{query}")
+                ),
+            )
+            .with("mark", "{query}")
+            .with("count", count(&self.prompt, "{query}")),
             "Write {query} where the question stands.",
         );
         need(
             self.system.is_empty() || count(&self.system, "{system}") == 1,
             "system",
-            "template.system_once",
-            "The form of the system text must hold {system} once.".into(),
+            Problem::new(Code::TemplateSystemOnce, "The form of the system text must hold {system} once.")
+                .with("mark", "{system}"),
             "Write {system} where the text stands, or leave the field empty.",
         );
         let parts = [
@@ -198,30 +203,28 @@ impl UserTemplate {
             need(
                 text.chars().count() <= MAX_PART,
                 part,
-                "form.too_long",
-                format!("This part is longer than {MAX_PART} characters."),
+                Problem::new(Code::FormTooLong, format!("This part is longer than {MAX_PART} characters."))
+                    .with("most", MAX_PART),
                 "Shorten it.",
             );
             need(
                 !text.contains('\0'),
                 part,
-                "form.nul",
-                "This part holds a NUL character.".into(),
+                Problem::new(Code::FormNul, "This part holds a NUL character."),
                 "Remove it.",
             );
         }
         need(
             self.stop_words.len() <= MAX_STOPS,
             "stop_words",
-            "form.too_many",
-            format!("A template has at most {MAX_STOPS} stop words."),
+            Problem::new(Code::FormTooMany, format!("A template has at most {MAX_STOPS} stop words."))
+                .with("most", MAX_STOPS),
             "Keep those that end an answer.",
         );
         need(
             self.stop_words.iter().all(|word| !word.trim().is_empty()),
             "stop_words",
-            "form.empty",
-            "A stop word is empty.".into(),
+            Problem::new(Code::FormBlank, "A stop word is empty."),
             "Remove it.",
         );
         if problems.is_empty() { Ok(self) } else { Err(problems) }

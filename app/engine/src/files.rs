@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::Code;
 use contract::carry::adapter_prefix;
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
@@ -39,7 +40,7 @@ impl Files {
         let Some((name, bytes)) = self.coming.take() else { return Ok(()) };
         if sha256.is_some_and(|known| !known.eq_ignore_ascii_case(&format!("{:x}", Sha256::digest(&bytes)))) {
             let message = format!("{name} is not what it should be: its SHA-256 differs.");
-            return Err(Problem::new("engine.digest", message).file(name).hint("Load it again."));
+            return Err(Problem::new(Code::EngineDigest, message).file(name).hint("Load it again."));
         }
         self.whole.insert(name, bytes);
         Ok(())
@@ -60,7 +61,7 @@ impl Files {
 }
 
 fn missing(name: &str) -> Problem {
-    Problem::new("model.file_missing", format!("The model comes without {name}.")).file(name)
+    Problem::new(Code::ModelFileMissing, format!("The model comes without {name}.")).file(name)
 }
 
 /// Builds the model: matrices stay in the blocks they are stored in, adapters are merged but for the last, which stays on top.

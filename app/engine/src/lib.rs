@@ -4,6 +4,7 @@
 
 mod files;
 
+use contract::Code;
 use contract::chat::{ChatDelta, ChatRequest};
 use contract::problem::Problem;
 use speech::{Question, Reply, Speaker};
@@ -87,12 +88,12 @@ impl Engine {
 
     fn answer(&mut self, request: &str) -> Result<(), Problem> {
         let request: ChatRequest = serde_json::from_str(request).map_err(|why| {
-            Problem::new("wire.unknown_frame", format!("This question cannot be read: {why}."))
+            Problem::new(Code::WireUnknownFrame, format!("This question cannot be read: {why}."))
         })?;
         let speaker = self
             .speaker
             .as_ref()
-            .ok_or_else(|| Problem::new("chat.nothing_loaded", "No model is loaded."))?;
+            .ok_or_else(|| Problem::new(Code::ChatNothingLoaded, "No model is loaded."))?;
         let template = request.template.as_deref().unwrap_or(contract::templates::MODEL_TEMPLATE);
         let question = Question {
             template,
@@ -104,13 +105,6 @@ impl Engine {
         self.reply = Some(speaker.ask(&question)?);
         Ok(())
     }
-}
-
-/// How many weights this machine multiplies a second, in blocks or as f32, found out in about half a second. Divided by
-/// the number of weights of a model it foretells tokens a second.
-#[wasm_bindgen]
-pub fn probe(blocks: bool) -> f64 {
-    model::probe::weights_per_second(blocks, clock)
 }
 
 /// Seconds since 1970.

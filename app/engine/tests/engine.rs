@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use contract::Code;
 use contract::chat::{ChatDelta, ChatMessage, ChatRequest, ChatTarget};
 use contract::generation::GenerationSettings;
 use contract::{ModelId, Problem};
@@ -89,12 +90,12 @@ fn an_answer_can_be_ended_between_two_tokens() {
 #[test]
 fn what_is_missing_or_broken_is_one_clear_problem() {
     let problem = |said: Result<(), String>| serde_json::from_str::<Problem>(&said.unwrap_err()).unwrap();
-    assert_eq!(problem(Engine::new().load("")).code, "model.file_missing");
-    assert_eq!(problem(Engine::new().ask(&request("a", 1))).code, "chat.nothing_loaded");
-    assert_eq!(problem(filled().ask("{}")).code, "wire.unknown_frame");
+    assert_eq!(problem(Engine::new().load("")).code, Code::ModelFileMissing);
+    assert_eq!(problem(Engine::new().ask(&request("a", 1))).code, Code::ChatNothingLoaded);
+    assert_eq!(problem(filled().ask("{}")).code, Code::WireUnknownFrame);
     let mut engine = filled();
     put(&mut engine, "model.safetensors", b"GGUF and not much more");
-    assert!(problem(engine.load("")).code.starts_with("weights."));
+    assert!(problem(engine.load("")).code.as_str().starts_with("weights."));
     let mut engine = filled();
     put(&mut engine, "adapter0/adapter_config.json", b"{}");
     assert!(!problem(engine.load("")).message.is_empty());

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use contract::Code;
 use contract::Problem;
 use serde::Deserialize;
 use wasm_bindgen::JsCast;
@@ -23,10 +24,11 @@ pub(crate) fn problems_in(status: u16, body: &str) -> Vec<Problem> {
         Ok(body) if !body.problems.is_empty() => body.problems,
         _ if status == 0 => {
             vec![
-                Problem::new("connection.lost", "The server does not answer.").hint("Try again in a moment."),
+                Problem::new(Code::ConnectionLost, "The server does not answer.")
+                    .hint("Try again in a moment."),
             ]
         }
-        _ => vec![Problem::new("server.fault", format!("The server refused the file (status {status})."))],
+        _ => vec![Problem::new(Code::ServerFault, format!("The server refused the file (status {status})."))],
     }
 }
 
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_dead_server_is_said_to_be_dead() {
-        assert_eq!(problems_in(0, "")[0].code, "connection.lost");
-        assert_eq!(problems_in(502, "<html>")[0].code, "server.fault");
+        assert_eq!(problems_in(0, "")[0].code, Code::ConnectionLost);
+        assert_eq!(problems_in(502, "<html>")[0].code, Code::ServerFault);
     }
 }

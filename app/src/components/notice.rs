@@ -1,5 +1,6 @@
 //! Problems and loading in words.
 
+use contract::Code;
 use contract::Problem;
 use leptos::prelude::*;
 
@@ -40,7 +41,7 @@ pub(crate) fn settle<T>(answer: Result<T, Problems>, show: impl FnOnce(T) -> Any
     match answer {
         Ok(value) => show(value),
         Err(problems) => {
-            if problems.0.iter().any(|problem| problem.code == "not_found")
+            if problems.0.iter().any(|problem| problem.code == Code::NotFound)
                 && let Some(missing) = use_context::<Missing>()
             {
                 (missing.0)();

@@ -10,7 +10,7 @@ use crate::components::icon::{Glyph, Icon};
 use crate::components::part::settled;
 use crate::ports::preview_row;
 use crate::words::amounts::num;
-use crate::words::{fill, words};
+use crate::words::{fill, reason_text, words};
 
 /// Pause after the last change before the server is asked.
 const CALM: Duration = Duration::from_millis(300);
@@ -107,7 +107,7 @@ fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
                     on:click=move |_| row.set((at + 1).min(rows))><Icon glyph=Glyph::Right/></button>
             </div>
         </div>
-        {preview.left_out.map(|reason| view! { <p class="pad notice warn">{reason}</p> })}
+        {preview.left_out.map(|reason| view! { <p class="pad notice warn">{reason_text(w.lang, &reason)}</p> })}
         {parts}
         <div class="pad legend">
             <span><i class="key key-block t1"></i>{w.legend_read}</span>

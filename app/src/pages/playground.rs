@@ -93,7 +93,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
     let suggestion = right.as_ref().and_then(|v| v.suggestion.clone()).or_else(|| left.suggestion.clone());
     let two = RwSignal::new(right.is_some());
     let gone = is_gone(&voices, query.get("run").as_deref(), step);
-    let panes = [Pane::new(w.play.lost, &left), Pane::new(w.play.lost, right.as_ref().unwrap_or(&left))];
+    let panes = [Pane::new(&left), Pane::new(right.as_ref().unwrap_or(&left))];
     let voices = StoredValue::new(voices);
     let settings = settings::opened(move || stage_of(voices, &panes, two.get()));
     let text = RwSignal::new(String::new());

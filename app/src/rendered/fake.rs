@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use contract::carry::{Parcel, ParcelFile};
+use contract::Code;
+use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::{CheckpointView, Mark, mark};
 use contract::checkup::{Checkup, CheckupRequest};
@@ -20,7 +21,7 @@ use contract::spec::Draft;
 use contract::system::{BeforeAnswer, SystemView, TourView};
 use contract::templates::UserTemplate;
 use contract::wire::Numbered;
-use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
+use contract::{DatasetId, ModelId, Problem, RowReason, RunId, RunState, Stage, Tuning};
 
 use crate::ports::*;
 
@@ -214,14 +215,19 @@ impl DatasetsPort for Fake {
 
     fn rows(&self, _: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage> {
         let start = query.start;
-        let row = |row, question: &str, text: &str, out: Option<&str>| RowView {
+        let row = |row, question: &str, text: &str, left_out| RowView {
             row,
             cells: vec![question.to_owned(), text.to_owned()],
-            left_out: out.map(str::to_owned),
+            left_out,
         };
         let rows = vec![
             row(start, "What is the mascot of Kettle & Co?", "A small copper kettle called Ember.", None),
-            row(start + 1, "Can I return an engraved kettle?", "", Some("The answer is empty.")),
+            row(
+                start + 1,
+                "Can I return an engraved kettle?",
+                "",
+                Some(RowReason::EmptyAnswer { column: "output".to_owned() }),
+            ),
             row(start + 2, "保修期内可以更换壶嘴吗?", "<script>alert(1)</script>", None),
         ];
         answer(RowsPage { columns: dataset().inspection.columns, rows, total: 412 })
@@ -284,7 +290,10 @@ impl DatasetsPort for Fake {
         }
         let mut rows = RowSet::default();
         (1..=7).for_each(|row| rows.add(row * 9));
-        report.left_out.push(LeftOut { reason: "<script>alert(3)</script> is empty".to_owned(), rows });
+        report.left_out.push(LeftOut {
+            reason: RowReason::EmptyAnswer { column: "<script>alert(3)</script>".to_owned() },
+            rows,
+        });
         answer(Checkup::Done { report: Box::new(report) })
     }
 
@@ -327,7 +336,7 @@ impl ModelsPort for Fake {
             id: ModelId("m2".to_owned()),
             name: "broken".to_owned(),
             state: "failed".to_owned(),
-            problem: Some(Problem::new("model.broken", "The header is cut off.").byte(8)),
+            problem: Some(Problem::new(Code::WeightsBroken, "The header is cut off.").byte(8)),
             facts: None,
             starter: false,
             ..model()
@@ -396,7 +405,7 @@ impl HubPort for Fake {
             problem,
             result: None,
         };
-        let cut = Problem::new("hub.cut_off", "The connection keeps breaking off.");
+        let cut = Problem::new(Code::HubCutOff, "The connection keeps breaking off.");
         answer(if self.full {
             vec![one("t1", TransferState::Downloading, None), one("t2", TransferState::Failed, Some(cut))]
         } else {
@@ -489,21 +498,8 @@ impl SystemPort for Fake {
         answer(if self.full { voices } else { Vec::new() })
     }
 
-    fn parcel(&self, _: ChatTarget) -> Answer<'_, Parcel> {
-        let file = ParcelFile {
-            name: "model.gguf".to_owned(),
-            bytes: 91_000_000,
-            key: "9f2c/model.gguf".to_owned(),
-            sha256: None,
-        };
-        answer(Parcel {
-            name: "Kettle & Co support".to_owned(),
-            parameters: 134_515_008,
-            digest: "9f2c·41ab".to_owned(),
-            template: "model".to_owned(),
-            system: None,
-            files: vec![file],
-        })
+    fn page_size(&self, _: ChatTarget) -> Answer<'_, PageSize> {
+        answer(PageSize { alone: 91_000_000, both: Some(182_000_000) })
     }
 
     fn start_tour(&self) -> Answer<'_, TourView> {

@@ -41,6 +41,22 @@ pub(crate) fn of_memory(lang: Lang, needed: u64, machine: u64) -> String {
     }
 }
 
+/// Bytes of a file to three digits, as close as what a download says: `8.36 MB`, `145 MB`.
+pub(crate) fn file_size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_000_000 => (1e3, "kB"),
+        1_000_000..1_000_000_000 => (1e6, "MB"),
+        _ => (1e9, "GB"),
+    };
+    let value = bytes as f64 / unit;
+    let digits = match value {
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {name}")
+}
+
 /// A count of weights: `135 M`, `1.1 B` (in Chinese too, as model names write it).
 pub(crate) fn weights(count: u64) -> String {
     let value = count as f64;
@@ -195,5 +211,12 @@ mod tests {
         assert_eq!(of_memory(Lang::En, 310_000_000, 25_300_000_000), "0.3 of 25 GB");
         assert_eq!(of_memory(Lang::Zh, 48_000_000, 25_300_000_000), "48 MB / 25 GB");
         assert_eq!(of_memory(Lang::En, 48_000_000, 0), "48 MB");
+        let three = [
+            (8_364_000, "8.36 MB"),
+            (83_640_000, "83.6 MB"),
+            (145_400_000, "145 MB"),
+            (1_234_000_000, "1.23 GB"),
+        ];
+        assert!(three.iter().all(|(bytes, said)| file_size(*bytes) == *said));
     }
 }

@@ -81,7 +81,6 @@ super::table!(Data {
     register_text: "Choose the register of another toolkit together with the files it names: columns and digests are taken over.", "同时选择其他工具的登记文件和它列出的数据文件,列设置和校验值会一并带入。";
     register_choose: "Choose the files", "选择文件";
     register_export: "Export this list", "导出列表";
-    register_none: "dataset_info.json is not among the chosen files.", "所选文件中没有 dataset_info.json。";
     register_waiting: "waiting", "等待中";
     register_open: "Open", "打开";
     register_missing: "{0} is not among the chosen files", "所选文件中没有 {0}";

@@ -44,4 +44,9 @@ super::table!(Hub {
     forget: "Remove from the list", "从列表移除";
     open: "Open", "打开";
     see_models: "It is in the list of models.", "已在模型列表中。";
+    refused_script: "a script: Burnish never runs code that came with data or a model", "脚本:Burnish 从不运行数据或模型自带的代码";
+    refused_pickle: "a pickle: it can run code when it is read", "pickle 文件:读取时可能运行代码";
+    refused_name: "its name is not safe on every system", "文件名并非在所有系统上都安全";
+    refused_folder: "in a folder of its own; only the model's own files are needed", "在单独的文件夹里,只需要模型自己的文件";
+    refused_not_needed: "not needed", "不需要";
 });

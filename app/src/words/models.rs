@@ -35,9 +35,6 @@ super::table!(Models {
     starter: "Starter", "入门";
     use_in_run: "Use in a run", "用于训练";
     digest: "weights {0}", "权重 {0}";
-    need_path: "Say where the model is.", "请填写模型所在路径。";
-    need_files: "Choose at least one file.", "请至少选择一个文件。";
-    need_dataset: "Choose a dataset.", "请选择数据集。";
     delete_title: "Delete this model?", "删除这个模型?";
     delete_text: "“{0}” is removed from the studio. Its runs can no longer be asked or resumed. This cannot be undone.", "“{0}”会从工作室删除。基于它的训练将不能再提问或继续。此操作不能撤销。";
     delete_name: "Delete {0}", "删除 {0}";

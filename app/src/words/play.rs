@@ -53,16 +53,14 @@ super::table!(Play {
     answer: "Answer", "回答";
     cut_length: "Stopped at the longest answer allowed.", "已到回答长度上限。";
     cancelled: "Stopped by you.", "已由你停止。";
-    lost: "The connection broke before the answer was complete. Ask again.", "回答未完成时连接断开,请再问一次。";
     place: "In this browser", "在本浏览器中";
     place_asking: "Asking for its size", "正在查询大小";
     place_load: "Load {0} into this browser", "把 {0} 载入本浏览器";
-    place_forecast: "about {0} tokens/s here", "在此约 {0} 词元/秒";
+    place_speed: "{0} tokens/s measured", "实测 {0} 词元/秒";
     place_not_kept: "Not kept for the next visit: this browser has no room left.", "未能留存供下次使用:本浏览器空间不足。";
     place_fetching: "{0} of {1}", "{0} / {1}";
     place_bar: "Loading the model into this browser", "正在把模型载入本浏览器";
     place_cancel: "Cancel", "取消";
     place_here: "Answers here, without the server.", "在此回答,不经过服务器。";
-    no_engine: "This browser cannot run the model: it has no module workers or no WebAssembly.", "这个浏览器无法运行模型:缺少模块工作线程或 WebAssembly。";
     keys: "Enter sends, Shift+Enter makes a new line.", "Enter 发送,Shift+Enter 换行。";
 });

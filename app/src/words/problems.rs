@@ -1,10 +1,11 @@
-//! Problems in the reader's language. The server writes English; the code of a problem finds its Chinese sentence.
+//! Problems in the reader's language. The server writes English; the code of a problem finds its Chinese sentence, and
+//! what the problem carries fills it.
 
-use contract::Problem;
 use contract::param::Kind;
 use contract::params::param;
+use contract::{Code, Problem};
 
-use super::Lang;
+use super::{Lang, reason_text};
 
 mod chinese;
 
@@ -12,76 +13,113 @@ mod chinese;
 pub(crate) fn problem_text(lang: Lang, problem: &Problem) -> String {
     match lang {
         Lang::En => problem.to_string(),
-        Lang::Zh => chinese(problem).unwrap_or_else(|| placed(problem)),
+        Lang::Zh => format!("{}{}", chinese(problem), place(problem, true)),
     }
 }
 
-/// A problem below its own field: the field's key is not repeated.
+/// A problem below its own field: the field is not named again.
 pub(crate) fn field_text(lang: Lang, problem: &Problem) -> String {
-    let own = match lang {
-        Lang::En => None,
-        Lang::Zh => chinese(problem),
-    };
-    own.unwrap_or_else(|| match &problem.hint {
-        Some(hint) => format!("{} {hint}", problem.message),
-        None => problem.message.clone(),
-    })
+    match (lang, &problem.hint) {
+        (Lang::Zh, _) => format!("{}{}", chinese(problem), place(problem, false)),
+        (Lang::En, Some(hint)) => format!("{} {hint}", problem.message),
+        (Lang::En, None) => problem.message.clone(),
+    }
 }
 
-fn chinese(problem: &Problem) -> Option<String> {
-    let key = problem.form_key();
-    let declared = key.and_then(param);
-    let label = declared.map_or_else(|| field_label(key.unwrap_or_default()), |p| p.label.zh);
-    let said = match problem.code.as_str() {
-        "form.not_a_number" => match declared.map(|p| p.kind) {
-            Some(Kind::Int { .. }) => format!("{label}要填整数。"),
-            _ => format!("{label}要填数字。"),
-        },
-        "form.out_of_range" => match declared.map(|p| p.kind) {
-            Some(Kind::Int { min, max }) => format!("{label}应在 {min} 和 {max} 之间。"),
-            Some(Kind::Float { min, max }) => format!("{label}应在 {min} 和 {max} 之间。"),
-            _ => return None,
-        },
-        "form.unknown_choice" | "form.missing" => format!("请选择{label}。"),
-        "form.empty" => format!("{label}至少选一项。"),
-        "form.too_long" => format!("{label}最多 120 个字。"),
-        code => with_details(chinese::sentence(code)?, problem),
+fn chinese(problem: &Problem) -> String {
+    let sentence = sentence(problem);
+    let value = |name: &str| match name {
+        "label" => Some(label(problem)),
+        _ => problem.params.get(name).map(String::as_str),
     };
-    Some(said)
+    let words = problem.message.trim_end_matches('.');
+    if let Some(reason) = &problem.reason {
+        return format!("{sentence}第一行被跳过：{}。", reason_text(Lang::Zh, reason));
+    }
+    match (filled(sentence, &value), sentence.split_once('：')) {
+        (Some(text), _) if text.ends_with('：') => format!("{text}{words}"),
+        (Some(text), _) => text,
+        (None, Some((start, _))) => format!("{}：{words}", filled(start, &value).unwrap_or_default()),
+        (None, None) => problem.message.clone(),
+    }
 }
 
-fn field_label(key: &str) -> &'static str {
-    match key {
+/// The sentence of a problem's kind, or a closer one.
+fn sentence(problem: &Problem) -> &'static str {
+    let has = |name: &str| problem.params.contains_key(name);
+    match problem.code {
+        Code::FormNotANumber if matches!(kind(problem), Some(Kind::Int { .. })) => "{label}要填整数。",
+        Code::ServerFault if has("id") => "服务器出错了，请稍后再试；服务器日志里的编号：{id}",
+        code => chinese::sentence(code),
+    }
+}
+
+/// Puts what `value` gives into the places of a sentence, `{name}` each; nothing when it does not give one.
+fn filled<'a>(sentence: &str, value: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+    let (mut text, mut rest) = (String::new(), sentence);
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        text.push_str(before);
+        text.push_str(value(name)?);
+        rest = after;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+fn kind(problem: &Problem) -> Option<Kind> {
+    problem.form_key().and_then(param).map(|param| param.kind)
+}
+
+/// What the problem's field is called.
+fn label(problem: &Problem) -> &'static str {
+    problem.form_key().and_then(known_label).unwrap_or("这一项")
+}
+
+/// What a field of a form is called: a hyperparameter's own label, or one of the other forms'.
+fn known_label(key: &str) -> Option<&'static str> {
+    if let Some(param) = param(key) {
+        return Some(param.label.zh);
+    }
+    Some(match key {
         "name" => "名称",
         "dataset" => "数据集",
+        "more_datasets" => "其他数据集",
         "model" => "模型",
         "stage" => "目标",
         "tuning" => "学习方式",
         "template" => "模板",
-        _ => "",
-    }
+        "adapters" => "起点检查点",
+        "reward_model" => "奖励模型",
+        "files" => "文件",
+        "path" => "模型所在路径",
+        "size" => "大小",
+        "repo" => "仓库",
+        "revision" => "版本",
+        "title" => "标题",
+        "introduction" => "介绍",
+        "prompts" => "起始问题",
+        "trained" => "训练说明",
+        "prefix" => "默认系统提示",
+        "system" => "系统提示",
+        "prompt" => "提问",
+        "sep" => "轮与轮之间的文字",
+        "stop" | "stop_words" => "停止文本",
+        "temperature" => "温度",
+        "max_new_tokens" => "最多新词元",
+        "columns" | "mapping" => "列的对应关系",
+        _ => return None,
+    })
 }
 
-/// A Chinese sentence, the server's own words where it asks for them, and the place.
-fn with_details(sentence: &str, problem: &Problem) -> String {
-    match sentence.strip_suffix('：') {
-        Some(start) => format!("{start}：{}{}", problem.message.trim_end_matches('.'), place(problem)),
-        None => format!("{sentence}{}", place(problem)),
-    }
-}
-
-/// The server's own words with the place in Chinese.
-fn placed(problem: &Problem) -> String {
-    let hint = problem.hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default();
-    format!("{}{}{hint}", problem.message, place(problem))
-}
-
-fn place(problem: &Problem) -> String {
+fn place(problem: &Problem, with_field: bool) -> String {
     let mut parts = Vec::new();
     if let Some(place) = &problem.place {
         parts.extend(place.file.clone());
         parts.extend(place.row.map(|row| format!("第 {row} 行")));
-        parts.extend(place.field.as_ref().map(|field| format!("字段 {field}")));
+        let named = chinese::sentence(problem.code).contains("{label}");
+        let field = place.field.as_ref().filter(|_| with_field && !named);
+        parts.extend(field.map(|field| known_label(field).map_or(format!("字段 {field}"), str::to_owned)));
         parts.extend(place.byte.map(|byte| format!("第 {byte} 字节")));
     }
     if parts.is_empty() { String::new() } else { format!("({})", parts.join(",")) }
@@ -93,6 +131,11 @@ mod tests {
 
     use super::*;
 
+    /// The names that stand for something in a sentence.
+    fn places(sentence: &str) -> Vec<&str> {
+        sentence.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    }
+
     #[test]
     fn a_number_out_of_range_names_the_field_in_the_readers_language() {
         let problem = param("learning_rate").and_then(|p| p.check("7").err()).expect("out of range");
@@ -101,65 +144,77 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_too_long_names_its_own_limit() {
+        let page = contract::carry::HandOver { title: "x".repeat(1000), ..Default::default() };
+        let prefix = param("source_prefix").expect("a parameter");
+        let Kind::Text { longest } = prefix.kind else { panic!("{:?}", prefix.kind) };
+        let limits = [
+            (page.problems().remove(0), contract::carry::MAX_TITLE),
+            (prefix.check(&"x".repeat(9999)).expect_err("too long"), longest),
+            (contract::check::name_too_long(&"x".repeat(999)).expect("too long"), contract::check::MAX_NAME),
+        ];
+        for (problem, most) in limits {
+            assert_eq!(problem.code, Code::FormTooLong);
+            for text in [problem_text(Lang::Zh, &problem), problem_text(Lang::En, &problem)] {
+                assert!(text.contains(&most.to_string()), "{text} names {most}");
+            }
+        }
+    }
+
+    #[test]
     fn a_place_in_a_file_is_kept_in_chinese() {
-        let problem = Problem::new("dataset.json_broken", "Not JSON.").row(3).byte(120);
+        let problem = Problem::new(Code::DatasetJsonBroken, "Not JSON.").row(3).byte(120);
         assert_eq!(problem_text(Lang::Zh, &problem), "不是有效的 JSON：Not JSON(第 3 行,第 120 字节)");
-        let problem = Problem::new("dataset.empty", "The file holds no rows.");
+        let problem = Problem::new(Code::DatasetEmpty, "The file holds no rows.");
         assert_eq!(problem_text(Lang::Zh, &problem), "文件里一行数据也没有。");
     }
 
     #[test]
-    fn every_kind_of_problem_has_a_chinese_sentence() {
-        let mut codes = std::collections::BTreeSet::new();
-        for folder in ["../server", "../app", "../public/engine"] {
-            collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut codes);
-        }
-        assert!(codes.len() > 100, "only {codes:?} were found");
-        let spoken = |code: &str| {
-            code.starts_with("gpu_check.") || FORM.contains(&code) || chinese::sentence(code).is_some()
-        };
-        let missing: Vec<_> = codes.iter().filter(|code| !spoken(code)).collect();
-        assert!(missing.is_empty(), "no Chinese sentence for {missing:?}");
-    }
-
-    /// Codes that name their field in the sentence.
-    const FORM: [&str; 6] = [
-        "form.not_a_number",
-        "form.out_of_range",
-        "form.unknown_choice",
-        "form.missing",
-        "form.empty",
-        "form.too_long",
-    ];
-
-    /// The codes of all problems made under a folder, in Rust and in workers' scripts; tests invent codes of one word.
-    fn collect(folder: &Path, codes: &mut std::collections::BTreeSet<String>) {
-        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                collect(&path, codes);
-                continue;
+    fn every_kind_has_a_whole_chinese_sentence_with_names_its_documentation_gives() {
+        let declared = include_str!("../../contract/src/code.rs");
+        for code in Code::ALL {
+            let sentence = chinese::sentence(*code);
+            let chinese = sentence.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+            assert!(chinese && sentence.ends_with(['。', '：', '}', '）', '」']), "{code}: {sentence}");
+            let (before, _) = declared.split_once(&format!("= \"{code}\",")).expect("declared");
+            let documented = before.rsplit("///").next().expect("documented");
+            for name in places(sentence) {
+                assert!(name == "label" || documented.contains(&format!("`{name}`")), "{code} lacks {name}");
             }
-            let made = match path.extension().and_then(|end| end.to_str()) {
-                Some("rs") => "Problem::new(",
-                Some("js") => "code: ",
-                _ => continue,
-            };
-            let text = std::fs::read_to_string(&path).expect("a source");
-            for rest in text.split(made).skip(1) {
-                let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
-                let is_code = |code: &&str| {
-                    code.contains('.')
-                        && code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.'))
-                };
-                codes.extend(code.map(|(code, _)| code).filter(is_code).map(str::to_owned));
-            }
+            // what a problem of an older build lacks leaves the start of the sentence, and no hole
+            let bare = problem_text(Lang::Zh, &Problem::new(*code, "English words."));
+            assert!(!bare.contains(['{', '}']), "{code}: {bare}");
         }
     }
 
     #[test]
-    fn below_a_field_its_key_is_not_repeated() {
-        let problem = Problem::new("form.missing", "Choose a dataset.").field("dataset");
+    fn what_a_problem_carries_stands_in_the_sentence() {
+        let problem = Problem::new(Code::HubNoSuchRepo, "There is no a/b.").with("repo", "a/b");
+        assert_eq!(problem_text(Lang::Zh, &problem), "没有这个仓库或版本：a/b");
+        let problem = Problem::new(Code::TrainNotFinite, "No number.").with("step", 7);
+        assert!(problem_text(Lang::Zh, &problem).ends_with("第 7 步。"));
+    }
+
+    #[test]
+    fn codes_of_scripts_are_codes_of_the_contract() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../public");
+        let mut found = 0;
+        for path in ["engine/core.js", "engine/worker.js", "takeaway/page.js", "takeaway/worker.js"] {
+            let Ok(text) = std::fs::read_to_string(folder.join(path)) else { continue };
+            for code in text.split("code: \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(Code::parse(code).is_some(), "{path}: {code}");
+                found += 1;
+            }
+        }
+        assert!(found > 5, "{found} codes");
+    }
+
+    #[test]
+    fn below_a_field_its_name_is_not_repeated() {
+        let problem = Problem::new(Code::FormMissing, "Choose a dataset.").field("dataset");
         assert_eq!(field_text(Lang::En, &problem), "Choose a dataset.");
+        let problem = Problem::new(Code::FormOneCheckpoint, "One only.").field("adapters");
+        assert_eq!(field_text(Lang::Zh, &problem), "只有 LoRA 可以从多个检查点开始。");
+        assert!(problem_text(Lang::Zh, &problem).ends_with("(起点检查点)"));
     }
 }

@@ -1,8 +1,9 @@
-//! A row becomes turns of question and answer, or is left out with a reason a person can read.
+//! A row becomes turns of question and answer, or is left out with a reason.
 
 mod pairs;
 
 use contract::dataset::{DataFormat, Mapping};
+use contract::row_reason::{RowReason, Side};
 use contract::stage::Stage;
 use serde_json::Value;
 
@@ -22,10 +23,10 @@ impl Conversation {
     /// Reads a row under a mapping (S-078, S-140, S-223).
     ///
     /// # Errors
-    /// The reason why the row cannot teach, as a sentence without a full stop.
-    pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, String> {
+    /// The reason why the row cannot teach.
+    pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
         match mapping.format {
-            DataFormat::Text => Err("plain text has no answers; choose pre-training for it".to_owned()),
+            DataFormat::Text => Err(RowReason::PlainText),
             DataFormat::Messages => from_messages(row, mapping),
             DataFormat::Pairs => Pair::from_row(row, mapping).map(|pair| pair.chosen),
             DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, true),
@@ -37,7 +38,7 @@ impl Conversation {
     ///
     /// # Errors
     /// The reason why the row holds no question.
-    pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, String> {
+    pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
         match mapping.format {
             DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, false),
             DataFormat::Text => {
@@ -52,9 +53,9 @@ impl Conversation {
 ///
 /// # Errors
 /// The reason why the row holds no text.
-pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, String> {
+pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
     let column = mapping.prompt.as_deref().unwrap_or("text");
-    let text = text(row, Some(column))?.ok_or_else(|| format!("{column} is empty"))?;
+    let text = text(row, Some(column))?.ok_or_else(|| RowReason::EmptyText { column: column.to_owned() })?;
     Ok(text)
 }
 
@@ -62,7 +63,7 @@ pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, String> {
 ///
 /// # Errors
 /// The reason why it cannot.
-pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), String> {
+pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), RowReason> {
     match mapping.format {
         DataFormat::Text => text_of(row, mapping).map(drop),
         DataFormat::Pairs => Pair::from_row(row, mapping).map(drop),
@@ -74,7 +75,7 @@ pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), String> {
 ///
 /// # Errors
 /// The reason why it cannot.
-pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), String> {
+pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), RowReason> {
     match stage {
         Stage::Pt => text_of(row, mapping).map(drop),
         Stage::Sft => Conversation::from_row(row, mapping).map(drop),
@@ -83,7 +84,7 @@ pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), S
     }
 }
 
-fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversation, String> {
+fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversation, RowReason> {
     let alpaca = mapping.format == DataFormat::Alpaca;
     let prompt = mapping.prompt.as_deref().unwrap_or(if alpaca { "instruction" } else { "prompt" });
     let response = mapping.response.as_deref().unwrap_or(if alpaca { "output" } else { "response" });
@@ -91,7 +92,7 @@ fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversa
     let answer = match text(row, Some(response)) {
         Ok(Some(answer)) => answer,
         _ if !answered => String::new(),
-        found => found?.ok_or_else(|| format!("{response} is empty"))?,
+        found => found?.ok_or_else(|| RowReason::EmptyAnswer { column: response.to_owned() })?,
     };
     let mut turns = match mapping.history.as_deref() {
         Some(column) => history(row.get(column), column)?,
@@ -102,8 +103,9 @@ fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversa
 }
 
 /// The prompt column, the query column appended on a new line (S-140).
-fn question(row: &Row, mapping: &Mapping, prompt: &str) -> Result<String, String> {
-    let mut question = text(row, Some(prompt))?.ok_or_else(|| format!("{prompt} is empty"))?;
+fn question(row: &Row, mapping: &Mapping, prompt: &str) -> Result<String, RowReason> {
+    let question = text(row, Some(prompt))?;
+    let mut question = question.ok_or_else(|| RowReason::EmptyQuestion { column: prompt.to_owned() })?;
     if let Some(query) = text(row, mapping.query.as_deref())? {
         question.push('\n');
         question.push_str(&query);
@@ -112,7 +114,7 @@ fn question(row: &Row, mapping: &Mapping, prompt: &str) -> Result<String, String
 }
 
 /// Text of a cell; `None` when the column is not mapped or the cell counts as false in Python (S-140).
-fn text(row: &Row, column: Option<&str>) -> Result<Option<String>, String> {
+fn text(row: &Row, column: Option<&str>) -> Result<Option<String>, RowReason> {
     let Some(column) = column else { return Ok(None) };
     match row.get(column) {
         None | Some(Value::Null | Value::Bool(false)) => Ok(None),
@@ -121,28 +123,29 @@ fn text(row: &Row, column: Option<&str>) -> Result<Option<String>, String> {
         Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(None),
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         Some(Value::Array(items)) if items.is_empty() => Ok(None),
-        Some(Value::Array(_)) => Err(format!("{column} is a list where one text is needed")),
+        Some(Value::Array(_)) => Err(RowReason::IsList { column: column.to_owned() }),
         Some(Value::Object(map)) if map.is_empty() => Ok(None),
-        Some(Value::Object(_)) => Err(format!("{column} is an object where one text is needed")),
+        Some(Value::Object(_)) => Err(RowReason::IsObject { column: column.to_owned() }),
     }
 }
 
 /// A list, or a list written as JSON text in one cell, as CSV files have it.
-fn list(value: Option<&Value>, column: &str) -> Result<Vec<Value>, String> {
+fn list(value: Option<&Value>, column: &str) -> Result<Vec<Value>, RowReason> {
+    let not_a_list = || Err(RowReason::NotAList { column: column.to_owned() });
     match value {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => Ok(items.clone()),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(Vec::new()),
         Some(Value::String(text)) => match serde_json::from_str(text) {
             Ok(Value::Array(items)) => Ok(items),
-            _ => Err(format!("{column} is not a list")),
+            _ => not_a_list(),
         },
-        Some(_) => Err(format!("{column} is not a list")),
+        Some(_) => not_a_list(),
     }
 }
 
 /// Earlier turns: a list of `[question, answer]` (S-223).
-fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>, String> {
+fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>, RowReason> {
     let side = |value: &Value| match value {
         Value::Null => Some(String::new()),
         Value::String(text) => Some(text.clone()),
@@ -152,13 +155,15 @@ fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>,
     for (index, item) in list(value, column)?.iter().enumerate() {
         let pair = item.as_array().filter(|pair| pair.len() == 2);
         let turn = pair.and_then(|pair| Some((side(&pair[0])?, side(&pair[1])?)));
-        turns.push(turn.ok_or_else(|| format!("turn {} of {column} is not [question, answer]", index + 1))?);
+        turns.push(
+            turn.ok_or_else(|| RowReason::BrokenTurn { number: index + 1, column: column.to_owned() })?,
+        );
     }
     Ok(turns)
 }
 
 /// `{role, content}` or ShareGPT's `{from, value}`: an optional system text, then questions and answers in turn.
-fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, String> {
+fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, RowReason> {
     let column = match mapping.messages.as_deref() {
         Some(column) => column,
         None => {
@@ -171,37 +176,36 @@ fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, String> {
 }
 
 /// Turns of a message list.
-fn from_items(items: &[Value], column: &str, system: Option<String>) -> Result<Conversation, String> {
+fn from_items(items: &[Value], column: &str, system: Option<String>) -> Result<Conversation, RowReason> {
     let mut conversation = Conversation { system, turns: Vec::new() };
     let mut question: Option<String> = None;
     for (index, item) in items.iter().enumerate() {
         let number = index + 1;
-        let (role, content) =
-            message(item).ok_or_else(|| format!("message {number} has no role and text"))?;
+        let (role, content) = message(item).ok_or(RowReason::BrokenMessage { number })?;
         match (role.to_ascii_lowercase().as_str(), question.take()) {
             ("system", None) if index == 0 => {
                 conversation.system = Some(content).filter(|text| !text.is_empty())
             }
             ("user" | "human" | "prompter", None) => {
                 if content.is_empty() {
-                    return Err(format!("message {number} is empty"));
+                    return Err(RowReason::EmptyMessage { number, side: Side::User });
                 }
                 question = Some(content);
             }
             ("assistant" | "gpt" | "model" | "bot" | "chatgpt", Some(asked)) => {
                 if content.is_empty() {
-                    return Err(format!("message {number} is empty"));
+                    return Err(RowReason::EmptyMessage { number, side: Side::Assistant });
                 }
                 conversation.turns.push((asked, content));
             }
             (other, waiting) => {
-                let wanted = if waiting.is_some() { "an assistant" } else { "a user" };
-                return Err(format!("message {number} is from “{other}” where {wanted} message is expected"));
+                let wanted = if waiting.is_some() { Side::Assistant } else { Side::User };
+                return Err(RowReason::WrongRole { number, role: other.to_owned(), wanted });
             }
         }
     }
     if conversation.turns.is_empty() {
-        return Err(format!("{column} holds no answer"));
+        return Err(RowReason::NoAnswer { column: column.to_owned() });
     }
     Ok(conversation)
 }
@@ -244,9 +248,18 @@ mod tests {
         assert_eq!(whole.turns, [("Add\n1 2".to_owned(), "3".to_owned())]);
         let plain = made(json!({"instruction": " ", "input": "", "output": "0"})).unwrap();
         assert_eq!(plain.turns, [(" ".to_owned(), "0".to_owned())]);
-        assert_eq!(made(json!({"instruction": "Add", "output": ""})).unwrap_err(), "output is empty");
-        assert_eq!(made(json!({"instruction": null, "output": "x"})).unwrap_err(), "instruction is empty");
-        assert!(made(json!({"instruction": "Add", "output": ["a", "b"]})).unwrap_err().contains("list"));
+        assert_eq!(
+            made(json!({"instruction": "Add", "output": ""})).unwrap_err(),
+            RowReason::EmptyAnswer { column: "output".into() }
+        );
+        assert_eq!(
+            made(json!({"instruction": null, "output": "x"})).unwrap_err(),
+            RowReason::EmptyQuestion { column: "instruction".into() }
+        );
+        assert!(
+            made(json!({"instruction": "Add", "output": ["a", "b"]})).unwrap_err()
+                == RowReason::IsList { column: "output".into() }
+        );
     }
 
     #[test]
@@ -256,7 +269,7 @@ mod tests {
         assert_eq!(made.turns, [("q1".to_owned(), "a1".to_owned()), ("q2".to_owned(), "a2".to_owned())]);
         let value = json!({"instruction": "q2", "output": "a2", "history": [["q1"]]});
         let reason = Conversation::from_row(&row(value), &alpaca()).unwrap_err();
-        assert_eq!(reason, "turn 1 of history is not [question, answer]");
+        assert_eq!(reason, RowReason::BrokenTurn { number: 1, column: "history".into() });
     }
 
     #[test]
@@ -271,6 +284,6 @@ mod tests {
         assert_eq!((made.system.as_deref(), made.turns.len()), (Some("s"), 1));
         let twice = json!({"messages": [{"role": "user", "content": "q"}, {"role": "user", "content": "q"}]});
         let reason = Conversation::from_row(&row(twice), &mapping).unwrap_err();
-        assert_eq!(reason, "message 2 is from “user” where an assistant message is expected");
+        assert_eq!(reason, RowReason::WrongRole { number: 2, role: "user".into(), wanted: Side::Assistant });
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use contract::Code;
 use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use contract::sizes::Sizes;
 use contract::stage::Stage;
 
@@ -21,7 +23,7 @@ const REASONS: usize = 50;
 
 /// What one row is.
 enum Measured {
-    Out { reason: String, empty_answer: bool },
+    Out { reason: RowReason },
     In(Measure),
     Text { ids: Vec<u32>, hash: u64 },
     Failed(Problem),
@@ -59,27 +61,20 @@ pub fn health(job: &Job, every: u64, watch: Watch<'_>) -> Result<HealthReport, P
 fn measure(encoder: &Encoder, row: &Row, part: &Part) -> Measured {
     let taken = match Taken::from_row(row, &part.mapping, encoder.stage, encoder.behaviour) {
         Ok(taken) => taken.with_prefix(part.prefix.as_deref()),
-        Err(reason) => {
-            let column = part.mapping.response.as_deref().or(part.mapping.chosen.as_deref());
-            let named = column.unwrap_or("response");
-            let no_answer = [format!("{named} is empty"), "output is empty".to_owned()].contains(&reason);
-            let empty_answer = no_answer || reason.ends_with("holds no answer");
-            return Measured::Out { reason, empty_answer };
-        }
+        Err(reason) => return Measured::Out { reason },
     };
     match measured(encoder, &taken) {
         Ok(measured) => measured,
-        Err(problem) if is_refusal(&problem) => Measured::Out {
-            reason: format!("the template refuses it: {}", problem.message),
-            empty_answer: false,
-        },
+        Err(problem) if is_refusal(&problem) => {
+            Measured::Out { reason: RowReason::Refused { problem: Box::new(problem) } }
+        }
         Err(problem) => Measured::Failed(problem),
     }
 }
 
 /// Whether a template refused this row; the others may well do.
 pub fn is_refusal(problem: &Problem) -> bool {
-    ["template.refused", "template.failed", "template.answer_lost"].contains(&problem.code.as_str())
+    [Code::TemplateRefused, Code::TemplateFailed, Code::TemplateAnswerLost].contains(&problem.code)
 }
 
 fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measured, Problem> {
@@ -170,11 +165,11 @@ impl<'j> Tally<'j> {
         self.report.rows += 1;
         match measured {
             Measured::Failed(problem) => Err(problem.row(number)),
-            Measured::Out { reason, empty_answer } => {
-                self.leave_out(number, reason);
-                if empty_answer {
+            Measured::Out { reason } => {
+                if reason.is_empty_answer() {
                     self.report.empty_answers.add(number);
                 }
+                self.leave_out(number, reason);
                 Ok(0)
             }
             Measured::Text { ids, hash } => {
@@ -217,10 +212,10 @@ impl<'j> Tally<'j> {
         self.remember(number, measure.hash);
     }
 
-    fn leave_out(&mut self, number: u64, reason: String) {
+    fn leave_out(&mut self, number: u64, reason: RowReason) {
         let found = &mut self.report.left_out;
         let full = found.len() >= REASONS && !found.iter().any(|known| known.reason == reason);
-        let reason = if full { "other reasons".to_owned() } else { reason };
+        let reason = if full { RowReason::Others } else { reason };
         match found.iter_mut().find(|known| known.reason == reason) {
             Some(known) => known.rows.add(number),
             None => {

@@ -4,8 +4,10 @@ mod suggest;
 
 use std::path::Path;
 
+use contract::Code;
 use contract::dataset::{DataFormat, FileKind, Inspection, Mapping, RowView};
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use serde_json::Value;
 
 use crate::conversation::check_row;
@@ -47,13 +49,8 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
     }
     check_mapping(&mapping, &tally.columns)?;
     if tally.usable == 0 && given {
-        let (row, reason) = tally.first_left_out.unwrap_or_default();
-        return Err(Problem::new(
-            "dataset.no_usable_rows",
-            format!("None of the {} rows can teach; the first is left out because {reason}.", tally.rows),
-        )
-        .row(row)
-        .hint("Choose which columns hold the question and the answer."));
+        let (row, reason) = tally.first_left_out.unwrap_or((1, RowReason::NoRows));
+        return Err(reason.none_usable(Some(row)));
     }
     Ok(Inspection { kind, encoding, columns: tally.columns, rows: tally.rows, usable: tally.usable, mapping })
 }
@@ -63,7 +60,7 @@ struct Tally {
     columns: Vec<String>,
     rows: u64,
     usable: u64,
-    first_left_out: Option<(u64, String)>,
+    first_left_out: Option<(u64, RowReason)>,
 }
 
 impl Tally {
@@ -101,9 +98,10 @@ fn check_mapping(mapping: &Mapping, columns: &[String]) -> Result<(), Problem> {
     for column in named.into_iter().flatten() {
         if !columns.contains(column) {
             return Err(Problem::new(
-                "dataset.no_such_column",
+                Code::DatasetNoSuchColumn,
                 format!("The file has no column “{column}”."),
             )
+            .with("columns", columns.join(", "))
             .field(column.clone())
             .hint(format!("Its columns are: {}.", columns.join(", "))));
         }
@@ -112,7 +110,7 @@ fn check_mapping(mapping: &Mapping, columns: &[String]) -> Result<(), Problem> {
         && (mapping.prompt.is_none() || mapping.response.is_none())
     {
         let part = if mapping.prompt.is_none() { "prompt" } else { "response" };
-        return Err(Problem::new("dataset.mapping_incomplete", format!("No column is chosen as {part}."))
+        return Err(Problem::new(Code::DatasetMappingIncomplete, format!("No column is chosen as {part}."))
             .field(part)
             .hint("Choose one column as prompt and one as response."));
     }
@@ -163,7 +161,7 @@ pub fn row(path: &Path, kind: FileKind, number: u64) -> Result<Row, Problem> {
     let index = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
     match source::open(path, kind)?.nth(index) {
         Some(row) => row,
-        None => Err(Problem::new("dataset.no_such_row", format!("The dataset has no row {number}."))
+        None => Err(Problem::new(Code::DatasetNoSuchRow, format!("The dataset has no row {number}."))
             .row(number)
             .hint("Choose a smaller row number.")),
     }
@@ -204,8 +202,8 @@ mod tests {
         assert_eq!(found.mapping.query.as_deref(), Some("input"));
         let page = rows(data.path(), FileKind::Json, &found.mapping, 2, 5).unwrap();
         assert_eq!((page.len(), page[0].row, page[0].cells.len()), (1, 2, 4));
-        assert_eq!(page[0].left_out.as_deref(), Some("output is empty"));
-        assert_eq!(row(data.path(), FileKind::Json, 3).unwrap_err().code, "dataset.no_such_row");
+        assert_eq!(page[0].left_out, Some(RowReason::EmptyAnswer { column: "output".into() }));
+        assert_eq!(row(data.path(), FileKind::Json, 3).unwrap_err().code, Code::DatasetNoSuchRow);
     }
 
     #[test]
@@ -241,8 +239,9 @@ mod tests {
         let found = inspect(data.path(), FileKind::Csv, None).unwrap();
         assert_eq!(found.usable, 0);
         let problem = inspect(data.path(), FileKind::Csv, Some(found.mapping)).unwrap_err();
-        assert_eq!(problem.code, "dataset.no_usable_rows");
-        assert!(problem.message.contains("output is empty"), "{problem}");
+        assert_eq!(problem.code, Code::DatasetNoUsableRows);
+        let reason = RowReason::EmptyAnswer { column: "output".into() };
+        assert_eq!(problem.reason.as_deref(), Some(&reason));
     }
 
     #[test]
@@ -250,6 +249,6 @@ mod tests {
         let data = file("q,a\nx,y\n");
         let mapping = Mapping { prompt: Some("nope".into()), ..Mapping::empty(DataFormat::PromptResponse) };
         let problem = inspect(data.path(), FileKind::Csv, Some(mapping)).unwrap_err();
-        assert_eq!(problem.code, "dataset.no_such_column");
+        assert_eq!(problem.code, Code::DatasetNoSuchColumn);
     }
 }

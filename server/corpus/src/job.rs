@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use contract::Code;
 use contract::dataset::{Behaviour, Mixing};
 use contract::health::Progress;
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -40,7 +42,7 @@ pub type Watch<'w> = &'w mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// The problem of a pass that was told to stop.
 pub fn cancelled() -> Problem {
-    Problem::new("data.cancelled", "Reading the data was stopped.").hint("Start it again when you like.")
+    Problem::new(Code::DataCancelled, "Reading the data was stopped.").hint("Start it again when you like.")
 }
 
 /// Rows of a job, counted without tokens.
@@ -51,7 +53,7 @@ pub struct Count {
     /// Rows that can teach, unless the template refuses them.
     pub usable: u64,
     /// The first row left out, from 1, and why.
-    pub first_dropped: Option<(u64, String)>,
+    pub first_dropped: Option<(u64, RowReason)>,
 }
 
 impl Job {

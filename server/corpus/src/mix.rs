@@ -1,6 +1,7 @@
 //! Several datasets in one run: the first rows of each, its own columns and system text, one after the other or mixed
 //! by weight (S-023, S-029, S-032, S-077 to S-080).
 
+use contract::Code;
 use contract::dataset::{Mapping, Mixing};
 use contract::problem::Problem;
 
@@ -59,7 +60,7 @@ struct Reader {
 /// file.
 pub fn mixed(parts: &[Part], mixing: Mixing, max_samples: u64, seed: u64) -> Result<MixedRows<'_>, Problem> {
     if let Some(part) = parts.iter().find(|part| !(part.weight.is_finite() && part.weight > 0.0)) {
-        return Err(Problem::new("form.weights", format!("The weight of {} must be above 0.", part.name))
+        return Err(Problem::new(Code::FormWeights, format!("The weight of {} must be above 0.", part.name))
             .field("weights")
             .hint("Give every dataset a weight such as 1."));
     }
@@ -195,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let parts = parts(folder.path(), &[(1, weight)]);
-            assert_eq!(mixed(&parts, Mixing::UntilShortest, 0, 1).unwrap_err().code, "form.weights");
+            assert_eq!(mixed(&parts, Mixing::UntilShortest, 0, 1).unwrap_err().code, Code::FormWeights);
         }
     }
 }

@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use contract::Code;
 use contract::health::Progress;
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::Example;
@@ -23,7 +25,7 @@ use crate::job::{Job, cancelled};
 use writer::{Writer, prepare, publish};
 
 /// Changes whenever encoding or the form of files does; older stores are made anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What a finished store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub struct Summary {
     /// Of these, rows that only the template refused.
     pub refused_rows: u64,
     /// The first row left out, from 1, and why.
-    pub first_dropped: Option<(u64, String)>,
+    pub first_dropped: Option<(u64, RowReason)>,
     /// Examples that lost tokens to the length limits.
     pub cut_rows: u64,
     /// Tokens of the longest sequence.
@@ -96,7 +98,8 @@ fn names(folder: &Path, key: &str) -> Names {
 
 fn disk(what: &str) -> impl Fn(std::io::Error) -> Problem {
     move |error| {
-        Problem::new("data.store", format!("Prepared rows cannot be {what}: {error}."))
+        Problem::new(Code::DataStore, format!("Prepared rows cannot be {what}: {error}."))
+            .with("why", &error)
             .hint("Check that the disk has room and may be written to.")
     }
 }
@@ -263,7 +266,7 @@ impl Prepared {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         self.records.read_exact_at(&mut bytes, start).map_err(disk("read"))?;
         record::read(&bytes).map(Some).ok_or_else(|| {
-            Problem::new("data.store", "Prepared rows are damaged.")
+            Problem::new(Code::DataDamaged, "Prepared rows are damaged.")
                 .hint("Delete the folder of prepared rows; they are made anew.")
         })
     }

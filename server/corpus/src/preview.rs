@@ -2,6 +2,7 @@
 
 use contract::dataset::{Behaviour, Mapping, Preview, PreviewToken};
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
 use crate::conversation::{Conversation, Pair, text_of};
@@ -50,7 +51,7 @@ pub fn preview(
 }
 
 /// The outer error is the reason why the row is left out.
-fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Laid, Problem>, String> {
+fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Laid, Problem>, RowReason> {
     let laid = match encoder.stage {
         Stage::Pt => {
             let text = text_of(row, mapping)?;

@@ -1,6 +1,7 @@
 //! `dataset_info.json`: read in the ancestor's form (S-006), in Alpaca and ShareGPT forms with ranking pairs as its
 //! heirs write it, and written again.
 
+use contract::Code;
 use contract::dataset::{DataFormat, Mapping};
 use contract::problem::Problem;
 use contract::registry::{Finding, Registered, Source};
@@ -16,7 +17,8 @@ const KNOWN: &[&str] =
 /// `registry.broken`, naming the entry.
 pub fn read(text: &str) -> Result<Vec<Registered>, Problem> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        Problem::new("registry.broken", format!("dataset_info.json is not valid JSON: {error}."))
+        Problem::new(Code::RegistryBroken, format!("dataset_info.json is not valid JSON: {error}."))
+            .with("why", error)
             .hint("Mend the file at that line.")
     })?;
     let Value::Object(entries) = value else {
@@ -32,14 +34,16 @@ pub fn read(text: &str) -> Result<Vec<Registered>, Problem> {
 pub fn entry<'r>(entries: &'r [Registered], name: &str) -> Result<&'r Registered, Problem> {
     entries.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let known: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        Problem::new("registry.undefined", format!("Undefined dataset {name} in dataset_info.json."))
+        Problem::new(Code::RegistryUndefined, format!("Undefined dataset {name} in dataset_info.json."))
+            .with("name", name)
             .field("dataset")
             .hint(format!("It names: {}.", known.join(", ")))
     })
 }
 
 fn broken(why: &str) -> Problem {
-    Problem::new("registry.broken", format!("dataset_info.json cannot be used: {why}."))
+    Problem::new(Code::RegistryBroken, format!("dataset_info.json cannot be used: {why}."))
+        .with("why", why)
         .hint("Write {\"name\": {\"file_name\": \"data.json\"}}.")
 }
 
@@ -240,7 +244,7 @@ mod tests {
             ["../x.json", "/etc/passwd", "a/../../x", "C:\\x.json", "..\\x", "", "a//b", "a\0b", ".hidden"]
         {
             let text = json!({"d": {"file_name": name}}).to_string();
-            assert_eq!(read(&text).unwrap_err().code, "registry.broken", "{name:?}");
+            assert_eq!(read(&text).unwrap_err().code, Code::RegistryBroken, "{name:?}");
         }
     }
 }

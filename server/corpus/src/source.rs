@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::dataset::FileKind;
 use contract::problem::Problem;
 
@@ -70,7 +71,7 @@ impl Rows {
         if matches!(self.encoding, Encoding::Utf8 | Encoding::Utf8Mark | Encoding::Binary) {
             return problem;
         }
-        if problem.code == "dataset.not_utf8" {
+        if problem.code == Code::DatasetNotUtf8 {
             problem.message = format!("This row is not valid {}.", self.encoding.name());
         }
         if let Some(place) = &mut problem.place {
@@ -90,7 +91,7 @@ impl std::fmt::Debug for Rows {
 }
 
 fn empty() -> Problem {
-    Problem::new("dataset.empty", "The file holds no rows.").hint("Upload a file with at least one row.")
+    Problem::new(Code::DatasetEmpty, "The file holds no rows.").hint("Upload a file with at least one row.")
 }
 
 /// Opens a file for reading rows.
@@ -109,7 +110,8 @@ pub fn open(path: &Path, kind: FileKind) -> Result<Rows, Problem> {
 
 fn open_file(path: &Path) -> Result<File, Problem> {
     File::open(path).map_err(|error| {
-        Problem::new("dataset.unreadable", format!("The file cannot be opened: {error}."))
+        Problem::new(Code::DatasetUnreadable, format!("The file cannot be opened: {error}."))
+            .with("why", &error)
             .file(folder::name_of(path))
             .hint("Check that it still exists and may be read.")
     })
@@ -130,7 +132,7 @@ fn parquet_rows(_: File) -> Result<Rows, Problem> {
 }
 
 fn not_a_stream() -> Problem {
-    Problem::new("dataset.not_a_stream", "A Parquet file cannot be read from a stream.")
+    Problem::new(Code::DatasetNotAStream, "A Parquet file cannot be read from a stream.")
         .hint("Upload it as a file, or write JSON Lines.")
 }
 
@@ -153,13 +155,14 @@ pub fn read(input: impl BufRead + Send + 'static, kind: FileKind) -> Result<Rows
 }
 
 pub(crate) fn io_problem(error: &std::io::Error, byte: u64) -> Problem {
-    Problem::new("dataset.unreadable", format!("Reading the file failed: {error}."))
+    Problem::new(Code::DatasetUnreadable, format!("Reading the file failed: {error}."))
+        .with("why", error)
         .byte(byte)
         .hint("Check the disk and upload the file again.")
 }
 
 pub(crate) fn too_long(row: u64, byte: u64) -> Problem {
-    Problem::new("dataset.row_too_long", "This row is longer than 32 MiB.")
+    Problem::new(Code::DatasetRowTooLong, "This row is longer than 32 MiB.")
         .row(row)
         .byte(byte)
         .hint("Split it into shorter rows, or look for a missing line end or closing quote.")
@@ -168,14 +171,14 @@ pub(crate) fn too_long(row: u64, byte: u64) -> Problem {
 /// Text of a row's bytes; the error names row and byte.
 pub(crate) fn utf8(bytes: &[u8], row: u64, start: u64) -> Result<&str, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Problem::new("dataset.not_utf8", "This row is not valid UTF-8.")
+        Problem::new(Code::DatasetNotUtf8, "This row is not valid UTF-8.")
             .row(row)
             .byte(start + error.valid_up_to() as u64)
             .hint("Save the file as UTF-8 and upload it again.")
     })?;
     match bytes.iter().position(|byte| *byte == 0) {
         Some(at) => {
-            Err(Problem::new("dataset.nul_byte", "This row holds a NUL byte, so it is not plain text.")
+            Err(Problem::new(Code::DatasetNulByte, "This row holds a NUL byte, so it is not plain text.")
                 .row(row)
                 .byte(start + at as u64)
                 .hint("Upload a text file; remove the byte if it is one."))

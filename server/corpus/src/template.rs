@@ -7,6 +7,7 @@ mod jinja;
 mod python;
 pub mod stop;
 
+use contract::Code;
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
 use contract::templates::{self, MODEL_TEMPLATE, UserTemplate};
@@ -68,7 +69,8 @@ impl Template {
         }
         let found = templates::builtin(key).ok_or_else(|| {
             let known: Vec<_> = templates::BUILTIN.iter().map(|template| template.name).collect();
-            Problem::new("template.unknown", format!("Template {key} does not exist."))
+            Problem::new(Code::TemplateUnknown, format!("Template {key} does not exist."))
+                .with("name", key)
                 .field("template")
                 .hint(format!("Choose model or one of {}.", known.join(", ")))
         })?;
@@ -125,7 +127,7 @@ impl Template {
     /// As [`Template::prompt`].
     pub fn prompt_pieces(&self, messages: &[ChatMessage]) -> Result<Vec<Piece>, Problem> {
         if messages.last().is_none_or(|last| last.role != "user") {
-            return Err(Problem::new("chat.not_a_question", "The last message must be the user's.")
+            return Err(Problem::new(Code::ChatNotAQuestion, "The last message must be the user's.")
                 .field("messages")
                 .hint("Send a question."));
         }
@@ -211,9 +213,12 @@ fn conversation_of(messages: &[ChatMessage]) -> Result<Conversation, Problem> {
         let wanted = if index % 2 == 0 { "user" } else { "assistant" };
         if item.role != wanted {
             return Err(Problem::new(
-                "chat.roles_must_alternate",
+                Code::ChatRolesMustAlternate,
                 format!("Message {} is from {} where one from {wanted} is expected.", index + 1, item.role),
             )
+            .with("number", index + 1)
+            .with("role", &item.role)
+            .with("wanted", wanted)
             .field("messages")
             .hint("After an optional system message, user and assistant take turns."));
         }

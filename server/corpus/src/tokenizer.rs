@@ -8,6 +8,7 @@ pub mod train;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use contract::Code;
 use contract::problem::Problem;
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
@@ -46,7 +47,8 @@ impl ModelTokenizer {
     pub fn load(model_folder: &Path) -> Result<Self, Problem> {
         let optional = |name: &str| std::fs::read(model_folder.join(name)).ok();
         let tokenizer = std::fs::read(model_folder.join("tokenizer.json")).map_err(|error| {
-            Problem::new("tokenizer.missing", format!("The model's tokenizer cannot be read: {error}."))
+            Problem::new(Code::TokenizerMissing, format!("The model's tokenizer cannot be read: {error}."))
+                .with("why", error)
                 .file("tokenizer.json")
                 .hint("Import the model again with its tokenizer.json.")
         })?;
@@ -103,7 +105,8 @@ impl ModelTokenizer {
     /// `tokenizer.failed` when the text cannot be tokenised.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Problem> {
         let encoding = self.inner.encode_fast(text, false).map_err(|error| {
-            Problem::new("tokenizer.failed", format!("This text cannot be tokenised: {error}."))
+            Problem::new(Code::TokenizerFailed, format!("This text cannot be tokenised: {error}."))
+                .with("why", error)
                 .hint("Remove unusual characters from it.")
         })?;
         let bos = self.bos_id.filter(|_| add_special && self.adds_bos);
@@ -205,7 +208,8 @@ fn digest(files: [Option<&[u8]>; 4]) -> String {
 }
 
 pub(crate) fn broken(file: &str, why: &str) -> Problem {
-    Problem::new("tokenizer.broken", format!("The model's tokenizer cannot be read: {why}."))
+    Problem::new(Code::TokenizerBroken, format!("The model's tokenizer cannot be read: {why}."))
+        .with("why", why)
         .file(file)
         .hint("Import the model again; the file may be cut short.")
 }

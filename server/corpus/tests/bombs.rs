@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use contract::Code;
 use contract::chat::ChatMessage;
 use corpus::template::{ChatTemplate, Extras};
 
@@ -110,7 +111,7 @@ fn s13_every_bomb_stops() {
             Ok(text) => survived.push(format!("{name}: {} bytes", text.len())),
             Err(problem) => {
                 assert!(
-                    ["template.failed", "template.broken"].contains(&problem.code.as_str()),
+                    [Code::TemplateFailed, Code::TemplateBroken].contains(&problem.code),
                     "{name}: {problem}"
                 );
                 assert!(problem.message.len() < 500, "{name}: {problem}");
@@ -139,7 +140,7 @@ fn a_template_refuses_in_its_own_words() {
     let messages = [ChatMessage { role: "user".into(), content: "q".into() }];
     let problem = template.render(&messages, true, &Extras::default()).unwrap_err();
     assert_eq!(
-        (problem.code.as_str(), problem.message.as_str()),
-        ("template.refused", "Roles must alternate user")
+        (problem.code, problem.message.as_str()),
+        (Code::TemplateRefused, "Roles must alternate user")
     );
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use contract::dataset::{Behaviour, DataFormat, Mapping, Mixing};
 use contract::sizes::Sizes;
 use contract::stage::Stage;
+use contract::{Code, RowReason};
 use corpus::encode::{Example, PtPacker};
 use corpus::health::health;
 use corpus::job::Job;
@@ -77,6 +78,27 @@ fn rows(folder: &Path, count: usize) -> std::path::PathBuf {
 }
 
 #[test]
+fn an_empty_answer_is_counted_in_whatever_form_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = |name: &str, format, stage, lines: &[&str]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let job = job(&path, Mapping::empty(format), stage);
+        let report = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        (report.left_out.len(), report.empty_answers.first)
+    };
+    let talks = [
+        r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":""}]}"#,
+        r#"{"messages":[{"role":"user","content":"q"}]}"#,
+        r#"{"messages":[{"role":"user","content":""}]}"#,
+    ];
+    assert_eq!(count("talks.jsonl", DataFormat::Messages, Stage::Sft, &talks), (3, vec![1, 2]));
+    let pairs =
+        [r#"{"prompt":"q","chosen":"a","rejected":""}"#, r#"{"prompt":"","chosen":"a","rejected":"b"}"#];
+    assert_eq!(count("pairs.jsonl", DataFormat::Pairs, Stage::Rm, &pairs), (2, vec![1]));
+}
+
+#[test]
 fn health_counts_what_is_used_lost_and_cut() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
@@ -88,7 +110,8 @@ fn health_counts_what_is_used_lost_and_cut() {
     .unwrap();
     assert_eq!((report.rows, report.used, report.examples), (5000, 4500, 4500));
     assert_eq!(report.left_out.len(), 1);
-    assert_eq!((report.left_out[0].reason.as_str(), report.left_out[0].rows.count), ("a is empty", 500));
+    let reason = RowReason::EmptyAnswer { column: "a".to_owned() };
+    assert_eq!((&report.left_out[0].reason, report.left_out[0].rows.count), (&reason, 500));
     assert_eq!(report.left_out[0].rows.first[..3], [4, 14, 24]);
     assert_eq!(report.left_out[0].rows.first.len(), contract::health::ROWS_KEPT);
     assert_eq!(report.empty_answers.count, 500);
@@ -169,7 +192,7 @@ fn health_stops_when_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(&rows(folder.path(), 5000), alpaca(), Stage::Sft);
     let problem = health(&job, 1, &mut |_| ControlFlow::Break(())).unwrap_err();
-    assert_eq!(problem.code, "data.cancelled");
+    assert_eq!(problem.code, Code::DataCancelled);
 }
 
 #[test]
@@ -239,7 +262,7 @@ fn prepared_rows_are_read_while_they_are_made_and_found_again() {
         (summary.examples, summary.rows, summary.dropped_rows, summary.cut_rows),
         (4500, 5000, 500, 500)
     );
-    assert_eq!(summary.first_dropped, Some((4, "a is empty".to_owned())));
+    assert_eq!(summary.first_dropped, Some((4, RowReason::EmptyAnswer { column: "a".to_owned() })));
 
     let again = Prepared::open(&store, &key).expect("found again");
     for (index, example) in wanted.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use contract::Code;
 use contract::dataset::{DataFormat, FileKind};
 use contract::registry::Finding;
 use corpus::inspect::{inspect, row, rows};
@@ -67,7 +68,7 @@ fn parquet_rows_come_in_order_with_every_compression() {
         assert_eq!(last.get("prompt"), Some(&Value::from("question 99 水")));
         assert_eq!(last.get("score"), Some(&Value::from(99)));
         let page = rows(&path, FileKind::Parquet, &found.mapping, 50, 1).unwrap();
-        assert_eq!(page[0].left_out.as_deref(), Some("response is empty"));
+        assert!(page[0].left_out.as_ref().is_some_and(|why| why.is_empty_answer()));
     }
 }
 
@@ -81,7 +82,7 @@ fn an_unknown_compression_is_one_clear_error() {
     bytes.truncate(middle);
     std::fs::write(&path, bytes).unwrap();
     let problem = inspect(&path, FileKind::Parquet, None).unwrap_err();
-    assert_eq!(problem.code, "dataset.parquet_broken");
+    assert_eq!(problem.code, Code::DatasetParquetBroken);
     assert!(problem.hint.is_some());
 }
 
@@ -101,25 +102,25 @@ fn s_073_a_folder_of_files_of_one_type_is_one_dataset() {
     let place = problem.place.unwrap();
     assert_eq!((place.file.as_deref(), place.row), (Some("b.jsonl"), Some(1)));
     write("c.csv", "a\n1\n");
-    assert_eq!(list(folder.path()).unwrap_err().code, "dataset.mixed_kinds");
+    assert_eq!(list(folder.path()).unwrap_err().code, Code::DatasetMixedKinds);
 }
 
 #[test]
 fn s_074_s_075_a_single_file_and_what_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
-    assert_eq!(list(&path).unwrap_err().code, "dataset.not_found");
+    assert_eq!(list(&path).unwrap_err().code, Code::DatasetNotFound);
     std::fs::write(&path, "q\nx\n").unwrap();
     assert_eq!(list(&path).unwrap().kind, FileKind::Csv);
     let script = folder.path().join("load.py");
     std::fs::write(&script, "print()").unwrap();
     assert_eq!(
         list(&script).unwrap_err().code,
-        "dataset.unknown_kind",
+        Code::DatasetUnknownKind,
         "S-072: scripts are not read, let alone run"
     );
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(list(empty.path()).unwrap_err().code, "dataset.not_found");
+    assert_eq!(list(empty.path()).unwrap_err().code, Code::DatasetNotFound);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod rope;
 mod weight;
 
 use crate::config::ModelConfig;
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{CrossEntropy, Heads, Kernels, Mat, Segment, Targets, Want};
 use crate::lora::LoraConfig;
@@ -221,12 +222,14 @@ impl<B: Kernels> CausalLm<B> {
             .position(|row| row.iter().filter(|real| **real != 0).count() > most);
         match long {
             Some(row) => Err(ModelError::new(
-                "batch.too_long",
+                Code::BatchTooLong,
                 format!(
                     "Row {} of the batch is longer than the {most} positions this model has learned.",
                     row + 1
                 ),
             )
+            .with("row", row + 1)
+            .with("most", most)
             .hint("Choose a shorter cut-off.")),
             None => Ok(()),
         }

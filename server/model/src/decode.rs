@@ -8,6 +8,7 @@ mod beam;
 use std::ops::ControlFlow;
 
 use crate::arch::{CausalLm, KvCache, Mode};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::Kernels;
 use crate::rng::{Rng, splitmix};
@@ -101,7 +102,7 @@ fn check_scores(logits: &[f32], step: usize) -> Result<()> {
     match logits.iter().find(|score| !score.is_finite()) {
         None => Ok(()),
         Some(score) => Err(ModelError::new(
-            "generation.scores",
+            Code::GenerationScores,
             format!("The model's scores for new token {} are not numbers ({score}).", step + 1),
         )
         .hint(
@@ -255,15 +256,16 @@ impl<'a, B: Kernels> Generator<'a, B> {
     }
 
     fn check_prompt(&self, prompt: &[u32], context: usize) -> Result<()> {
-        let fail = |message: String| Err(ModelError::new("generation.prompt", message));
+        let fail = |message: String| Err(ModelError::new(Code::GenerationPrompt, message));
         if prompt.is_empty() {
             return fail("The prompt is empty.".into());
         }
         if prompt.len() >= context {
-            return fail(format!(
-                "The prompt has {} tokens; the model's context is {context}.",
-                prompt.len()
-            ));
+            let message =
+                format!("The prompt has {} tokens; the model's context is {context}.", prompt.len());
+            return Err(ModelError::new(Code::GenerationPromptTooLong, message)
+                .with("tokens", prompt.len())
+                .with("context", context));
         }
         match prompt.iter().find(|id| **id as usize >= self.model.config.vocab_size) {
             Some(id) => fail(format!("The prompt holds token {id}, which the model does not know.")),

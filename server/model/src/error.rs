@@ -1,21 +1,100 @@
 //! One clear error: what is wrong and what to do about it.
 
-/// Why a model, its weights or its training could not be used. `code` is stable; the words may change.
+use std::fmt::Display;
+
+/// What kind of error it is. Texts in backticks name what [`ModelError::with`] adds to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A batch that does not hold together.
+    BatchInvalid,
+    /// A row longer than the positions of the model. `row`, `most`.
+    BatchTooLong,
+    /// A checkpoint that lacks a tensor. `name`.
+    CheckpointTensors,
+    /// A model of an unknown kind. `name`.
+    ConfigArchitecture,
+    /// A config.json that is no JSON object. `why`.
+    ConfigBroken,
+    /// Heads that do not divide.
+    ConfigHeads,
+    /// An unknown activation. `name`.
+    ConfigHiddenAct,
+    /// A config.json that lacks something. `name`.
+    ConfigMissing,
+    /// Positions stretched in an unknown way.
+    ConfigRopeScaling,
+    /// A value that cannot be used. `name`, `value`.
+    ConfigValue,
+    /// Blocks that cannot be chosen.
+    FreezeBlocks,
+    /// A prompt that is empty or holds an unknown token.
+    GenerationPrompt,
+    /// A prompt as long as the context. `tokens`, `context`.
+    GenerationPromptTooLong,
+    /// Scores that are no numbers.
+    GenerationScores,
+    /// A setting the decoder cannot follow.
+    GenerationSetting,
+    /// A GGUF file that is broken. `why`.
+    GgufBroken,
+    /// A tensor stored in an unknown form. `name`.
+    GgufFormat,
+    /// No GGUF file.
+    GgufMagic,
+    /// A GGUF version that is not supported. `version`.
+    GgufVersion,
+    /// An adapter that cannot be used. `why`.
+    LoraConfig,
+    /// No adapter where one is needed.
+    LoraNone,
+    /// State of another model. `name`.
+    OptimizerState,
+    /// Nothing would be trained.
+    TrainNothing,
+    /// Whole weights of a quantised model.
+    TrainQuantised,
+    /// A value head without a tensor. `name`.
+    ValueHeadMissing,
+    /// A value head of another width. `found`, `width`.
+    ValueHeadWidth,
+    /// Weights that are broken. `why`.
+    WeightsBroken,
+    /// A tensor stored in an unknown form. `name`.
+    WeightsFormat,
+    /// A file of weights the system does not give. `why`.
+    WeightsIo,
+    /// No weights.
+    WeightsMissing,
+    /// A PyTorch pickle. `name`.
+    WeightsPickle,
+    /// A tensor of another shape. `name`.
+    WeightsShape,
+    /// A tensor that is missing. `name`.
+    WeightsTensorMissing,
+    /// Bytes that end too early.
+    WeightsTruncated,
+    /// Weights that cannot be written.
+    WeightsWrite,
+}
+
+/// Why a model, its weights or its training could not be used. The code is stable; the words may change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", .hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default())]
 pub struct ModelError {
-    /// Stable kind, for example `weights.truncated`.
-    pub code: &'static str,
+    /// The kind.
+    pub code: Code,
     /// One sentence that says what is wrong and where.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Names and numbers of the message, by the names that [`Code`] gives them.
+    pub params: Vec<(&'static str, String)>,
 }
 
 impl ModelError {
     /// An error without a hint.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, params: Vec::new() }
     }
 
     /// Adds what to do.
@@ -25,9 +104,17 @@ impl ModelError {
         self
     }
 
+    /// Gives a name or a number of the message by itself, so that it can be said in another language.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Display) -> Self {
+        self.params.push((name, value.to_string()));
+        self
+    }
+
     /// A file that could not be read or written.
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::new("weights.io", format!("{}: {error}.", path.display()))
+        let message = format!("{}: {error}.", path.display());
+        Self::new(Code::WeightsIo, message).with("why", error)
     }
 }
 

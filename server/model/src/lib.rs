@@ -8,7 +8,6 @@
 //! - [`lora`]: adapters in PEFT's format.
 //! - [`train`]: batches, loss, AdamW, schedules, [`train::Trainer`].
 //! - [`sample`], [`decode`]: the one decode loop: greedy, drawn, by beams, several rows at a time.
-//! - [`probe`]: this machine's speed before anything is run.
 
 pub mod arch;
 pub mod config;
@@ -16,7 +15,6 @@ pub mod decode;
 pub mod error;
 pub mod kernels;
 pub mod lora;
-pub mod probe;
 pub mod rng;
 pub mod sample;
 pub mod train;
@@ -24,7 +22,7 @@ pub mod weights;
 
 pub use arch::CausalLm;
 pub use config::ModelConfig;
-pub use error::{ModelError, Result};
+pub use error::{Code, ModelError, Result};
 
 /// The CPU backend.
 pub type Cpu = burn::backend::Flex;

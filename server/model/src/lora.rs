@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arch::{CausalLm, Linear, LoraPart, Magnitude, Param, Weight};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{Kernels, product};
 use crate::rng::Rng;
@@ -91,7 +92,7 @@ fn layer_of(module: &str) -> Option<usize> {
 impl LoraConfig {
     /// Checks every field; names the one that is wrong.
     pub fn check(&self) -> Result<()> {
-        let fail = |message: String| Err(ModelError::new("lora.config", message));
+        let fail = |message: String| Err(ModelError::new(Code::LoraConfig, &*message).with("why", &message));
         if self.r == 0 || self.rank_pattern.values().any(|r| *r == 0) {
             return fail("The rank r of a LoRA adapter must be at least 1.".into());
         }
@@ -134,8 +135,10 @@ impl LoraConfig {
 
     /// Reads PEFT's `adapter_config.json`.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let fail =
-            |message: String| ModelError::new("lora.config", format!("adapter_config.json: {message}."));
+        let fail = |message: String| {
+            ModelError::new(Code::LoraConfig, format!("adapter_config.json: {message}."))
+                .with("why", &message)
+        };
         let value: Value = serde_json::from_slice(bytes).map_err(|error| fail(error.to_string()))?;
         let get = |name: &str| value.get(name).filter(|value| !value.is_null());
         if let Some(kind) = get("peft_type").and_then(Value::as_str).filter(|kind| *kind != "LORA") {
@@ -275,8 +278,11 @@ impl<B: Kernels> CausalLm<B> {
             }
         }
         if !found {
-            return Err(ModelError::new("lora.config", "The adapter sits on no linear map of this model.")
-                .hint(format!("Its linear maps are {}.", self.config.linear_names().join(", "))));
+            return Err(ModelError::new(
+                Code::LoraConfig,
+                "The adapter sits on no linear map of this model.",
+            )
+            .hint(format!("Its linear maps are {}.", self.config.linear_names().join(", "))));
         }
         for module in &config.modules_to_save {
             let saved = self.saved_module(module, values)?;
@@ -329,9 +335,10 @@ impl<B: Kernels> CausalLm<B> {
     fn put_weights(&mut self, config: &LoraConfig, weights: &Weights) -> Result<()> {
         self.put_adapter(config, &mut |name, shape| match weights.shape(name) {
             Some(found) if found != shape => Err(ModelError::new(
-                "weights.shape",
+                Code::WeightsShape,
                 format!("Adapter tensor \"{name}\" has shape {found:?}, this model needs {shape:?}."),
             )
+            .with("name", name)
             .hint("The adapter was made for another base model.")),
             _ => weights.read(name).map(Some),
         })
@@ -352,7 +359,7 @@ impl<B: Kernels> CausalLm<B> {
     /// Writes a PEFT folder; `base` is the base model's name.
     pub fn save_adapter(&self, folder: &Path, base: &str) -> Result<()> {
         let Some(config) = &self.adapter else {
-            return Err(ModelError::new("lora.none", "This model has no adapter to save."));
+            return Err(ModelError::new(Code::LoraNone, "This model has no adapter to save."));
         };
         std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
         write_safetensors(&folder.join("adapter_model.safetensors"), &self.adapter_tensors())?;

@@ -1,5 +1,6 @@
 //! From logits to a token: repetition penalty, temperature, top-k, top-p, min-p, then a draw.
 
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::rng::Rng;
 
@@ -44,7 +45,7 @@ impl SamplingConfig {
 
     /// Checks every field; names the one that is wrong.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(ModelError::new("generation.setting", what.to_owned()));
+        let wrong = |what: &str| Err(ModelError::new(Code::GenerationSetting, what.to_owned()));
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
             return wrong("temperature must be 0 or more.");
         }

@@ -15,6 +15,7 @@ pub use gguf::{Gguf, GgufValue, convert_to_folder, keep_in_folder};
 pub use safetensors::Weights;
 pub use write::{HostTensor, write_safetensors};
 
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// Something tensors can be read from, one at a time, as f32 under their transformers names.
@@ -79,7 +80,7 @@ impl Bytes {
                 let piece = start.checked_add(len).and_then(|end| bytes.get(start..end));
                 piece
                     .map(<[u8]>::to_vec)
-                    .ok_or_else(|| ModelError::new("weights.truncated", "The bytes end too early."))
+                    .ok_or_else(|| ModelError::new(Code::WeightsTruncated, "The bytes end too early."))
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use std::ops::ControlFlow;
 
+use model::Code;
 use model::arch::{LoadOptions, Mode};
 use model::config::SUPPORTED;
 use model::decode::Generator;
@@ -175,7 +176,7 @@ fn a_row_longer_than_the_learned_positions_is_refused_by_its_number() {
     let model = model(&config);
     let long = Batch::from_rows(&[(vec![1], vec![1]), (vec![1; 33], vec![1; 33])], 0);
     let error = model.check(&long).unwrap_err();
-    assert!(error.code == "batch.too_long" && error.message.contains("Row 2"), "{error}");
+    assert!(error.code == Code::BatchTooLong && error.message.contains("Row 2"), "{error}");
     assert!(model.check(&batch()).is_ok());
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be built is to fail the test where it happens")]
 
+use model::Code;
 use model::arch::Mode;
 use model::kernels::Kernels;
 use model::train::Batch;
@@ -224,7 +225,7 @@ fn llama3_divisors_are_recognised_and_others_refused() {
     let pairs = plain.rope_frequencies().into_iter().zip(stretched.rope_frequencies());
     let gguf = with(pairs.map(|(plain, stretched)| plain / stretched).collect()).unwrap();
     assert_eq!(gguf.config().rope_scaling, stretched.rope_scaling);
-    assert_eq!(with(vec![2.0; 8]).unwrap_err().code, "config.rope_scaling");
+    assert_eq!(with(vec![2.0; 8]).unwrap_err().code, Code::ConfigRopeScaling);
     let value: Value = with(vec![1.0; 8]).unwrap().config().to_json();
     assert!(value["rope_scaling"].is_null());
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use contract::Code;
 use contract::check::quantized_single;
 use contract::checkpoint::Manifest;
 use contract::problem::Problem;
@@ -31,7 +32,7 @@ pub fn problems(spec: &RunSpec) -> Vec<Problem> {
     let width = hidden_size(Path::new(&spec.model.folder));
     if spec.tuning != Tuning::Lora && spec.adapters.len() > 1 {
         problems.push(
-            Problem::new("form.one_checkpoint", "Only LoRA tuning accepts multiple checkpoints.")
+            Problem::new(Code::FormOneCheckpoint, "Only LoRA tuning accepts multiple checkpoints.")
                 .field("adapters"),
         );
     }
@@ -44,7 +45,7 @@ pub fn problems(spec: &RunSpec) -> Vec<Problem> {
     problems.extend(quantised(spec));
     if spec.stage == contract::Stage::Ppo {
         let reward = spec.reward_model.as_ref().ok_or_else(|| {
-            Problem::new("form.no_reward_model", "A PPO run needs a reward model.")
+            Problem::new(Code::FormNoRewardModel, "A PPO run needs a reward model.")
                 .hint("Train one (stage rm) on the model you start from, then choose it here.")
         });
         if let Err(problem) = reward.and_then(|reward| reward_fits(spec, reward, width)) {
@@ -74,13 +75,17 @@ fn quantised(spec: &RunSpec) -> Option<Problem> {
             "Quantized model only accepts a single checkpoint; this one stands on {chain}."
         ))
     } else {
-        Problem::new(
-            "form.quantized_merge",
-            format!("{} cannot be merged into a quantized model.", title(merged)),
-        )
-        .field("resume_lora_training")
-        .hint("Go on with the same adapter, or keep the base as its file has it.")
+        about(Code::FormQuantizedMerge, merged, "cannot be merged into a quantized model.")
+            .field("resume_lora_training")
+            .hint("Go on with the same adapter, or keep the base as its file has it.")
     })
+}
+
+/// A problem of a checkpoint; its message begins with the checkpoint's title.
+fn about(code: Code, checkpoint: &CheckpointRef, what: &str) -> Problem {
+    Problem::new(code, format!("{} {what}", title(checkpoint)))
+        .with("name", &checkpoint.name)
+        .with("step", checkpoint.step)
 }
 
 fn title(checkpoint: &CheckpointRef) -> String {
@@ -89,8 +94,7 @@ fn title(checkpoint: &CheckpointRef) -> String {
 
 fn manifest(checkpoint: &CheckpointRef) -> Result<Manifest, Problem> {
     files::read_json(&Path::new(&checkpoint.folder).join("manifest.json")).map_err(|_| {
-        Problem::new("chain.gone", format!("{} is not there any more.", title(checkpoint)))
-            .hint("Choose another checkpoint.")
+        about(Code::ChainGone, checkpoint, "is not there any more.").hint("Choose another checkpoint.")
     })
 }
 
@@ -109,7 +113,7 @@ fn link(
         if whole && before.is_empty() {
             return whole_fits(checkpoint, width);
         }
-        let problem = Problem::new("chain.not_lora", format!("{} is not a LoRA adapter.", title(checkpoint)));
+        let problem = about(Code::ChainNotLora, checkpoint, "is not a LoRA adapter.");
         return Err(if whole {
             problem.hint("It is a whole model: put it first, or start from it alone.")
         } else {
@@ -117,9 +121,10 @@ fn link(
         });
     }
     if spec.tuning != Tuning::Lora {
-        return Err(Problem::new(
-            "chain.adapter_for_full",
-            format!("{} is an adapter, but every weight is to be tuned.", title(checkpoint)),
+        return Err(about(
+            Code::ChainAdapterForFull,
+            checkpoint,
+            "is an adapter, but every weight is to be tuned.",
         )
         .hint("Choose an adapter (lora), or start from a checkpoint of a full run."));
     }
@@ -133,11 +138,10 @@ fn same_base(spec: &RunSpec, checkpoint: &CheckpointRef, manifest: &Manifest) ->
     if base.is_empty() || spec.model.digest.is_empty() || base == spec.model.digest {
         return Ok(());
     }
-    Err(Problem::new(
-        "chain.other_base",
-        format!("{} was trained on another base model than {}.", title(checkpoint), spec.model.name),
-    )
-    .hint("Choose the model it was trained on."))
+    let what = format!("was trained on another base model than {}.", spec.model.name);
+    Err(about(Code::ChainOtherBase, checkpoint, &what)
+        .with("model", &spec.model.name)
+        .hint("Choose the model it was trained on."))
 }
 
 /// An adapter fits only on what was merged into the base when it was trained.
@@ -150,20 +154,18 @@ fn merged_before(
     if lineage.merged.iter().eq(before.iter().map(|link| &link.digest)) {
         return Ok(());
     }
-    Err(Problem::new(
-        "chain.order",
-        format!("{} was trained on top of other checkpoints than those before it.", title(checkpoint)),
-    )
-    .hint("List the checkpoints in the order they were trained, each with what it was started from."))
+    Err(about(Code::ChainOrder, checkpoint, "was trained on top of other checkpoints than those before it.")
+        .hint("List the checkpoints in the order they were trained, each with what it was started from."))
 }
 
 fn whole_fits(checkpoint: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
     match (hidden_size(Path::new(&checkpoint.folder)), width) {
-        (Some(found), Some(width)) if found != width => Err(Problem::new(
-            "chain.shape",
-            format!("{} is {found} wide, the model {width}.", title(checkpoint)),
-        )
-        .hint("Choose the model it was trained on.")),
+        (Some(found), Some(width)) if found != width => {
+            Err(about(Code::ChainShape, checkpoint, &format!("is {found} wide, the model {width}."))
+                .with("found", found)
+                .with("width", width)
+                .hint("Choose the model it was trained on."))
+        }
         _ => Ok(()),
     }
 }
@@ -171,7 +173,7 @@ fn whole_fits(checkpoint: &CheckpointRef, width: Option<u64>) -> Result<(), Prob
 /// Compares the shapes in the adapter's header with the width of the model.
 fn adapter_fits(folder: &Path, checkpoint: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
     let broken = || {
-        Problem::new("chain.broken", format!("The adapter of {} cannot be read.", title(checkpoint)))
+        about(Code::ChainBroken, checkpoint, "holds an adapter that cannot be read.")
             .hint("Choose another checkpoint.")
     };
     let config: Value = files::read_json(&folder.join(ADAPTER_CONFIG)).map_err(|_| broken())?;
@@ -188,10 +190,13 @@ fn adapter_fits(folder: &Path, checkpoint: &CheckpointRef, width: Option<u64>) -
         (reads.iter().any(|module| a.ends_with(module)) && inner != width).then_some(inner)
     });
     match wrong {
-        Some(found) => Err(Problem::new(
-            "chain.shape",
-            format!("{} is made for a model {found} wide; this one is {width} wide.", title(checkpoint)),
+        Some(found) => Err(about(
+            Code::ChainShape,
+            checkpoint,
+            &format!("is made for a model {found} wide; this one is {width} wide."),
         )
+        .with("found", found)
+        .with("width", width)
         .hint("Choose the model it was trained on.")),
         None => Ok(()),
     }
@@ -201,19 +206,17 @@ fn reward_fits(spec: &RunSpec, reward: &CheckpointRef, width: Option<u64>) -> Re
     let folder = Path::new(&reward.folder);
     let manifest = manifest(reward)?;
     let (Some(head), true) = (header(&folder.join(VALUE_HEAD)), folder.join(ADAPTER_CONFIG).is_file()) else {
-        return Err(Problem::new(
-            "reward.no_head",
-            format!("{} is no reward model: it has no value head.", title(reward)),
-        )
-        .hint("Choose a checkpoint of a run with stage rm."));
+        return Err(about(Code::RewardNoHead, reward, "is no reward model: it has no value head.")
+            .hint("Choose a checkpoint of a run with stage rm."));
     };
     same_base(spec, reward, &manifest)?;
     let weight = head.iter().find(|(name, _)| name.ends_with("summary.weight"));
     let found = weight.and_then(|(_, shape)| shape.last().copied());
     if found.is_none() || width.is_some_and(|width| found != Some(width)) {
-        return Err(Problem::new(
-            "reward.head_width",
-            format!("The value head of {} does not fit a model of this width.", title(reward)),
+        return Err(about(
+            Code::RewardHeadWidth,
+            reward,
+            "has a value head that does not fit a model of this width.",
         )
         .hint("Choose a reward model of the same base model."));
     }
@@ -228,10 +231,7 @@ fn same_backbone(spec: &RunSpec, reward: &CheckpointRef, manifest: &Manifest) ->
     if lineage.merged.iter().eq(merged) {
         return Ok(());
     }
-    Err(Problem::new(
-        "reward.other_backbone",
-        format!("{} was trained on top of other checkpoints than this run starts from.", title(reward)),
-    )
+    Err(about(Code::RewardOtherBackbone, reward, "was trained on top of other checkpoints than this run starts from.")
     .hint("Start both from the same checkpoint, and let this run begin a new adapter instead of going on with it."))
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::problem::Problem;
 
 /// An error that names the file.
@@ -48,11 +49,15 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let full = error.is_disk_full();
         let code = match &error {
-            _ if full => "disk.full",
-            Error::Io { .. } => "disk.io",
-            Error::Broken { .. } => "run.folder_broken",
+            _ if full => Code::DiskFull,
+            Error::Io { .. } => Code::DiskIo,
+            Error::Broken { .. } => Code::RunFolderBroken,
         };
-        let problem = Self::new(code, format!("{error}."));
+        let (path, why) = match &error {
+            Error::Io { path, source, .. } => (path, source.to_string()),
+            Error::Broken { path, why } => (path, why.clone()),
+        };
+        let problem = Self::new(code, format!("{error}.")).with("path", path.display()).with("why", why);
         if full { problem.hint("Free some space on this disk, then resume the run.") } else { problem }
     }
 }

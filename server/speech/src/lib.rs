@@ -1,6 +1,7 @@
 //! A loaded model that answers: template, tokenizer, decode loop and stop words in one place, for the worker process
 //! and for the visitor's own browser. No files, threads, clocks or chance of its own: these come as arguments.
 
+mod problems;
 mod reply;
 mod writer;
 
@@ -10,9 +11,10 @@ use contract::chat::ChatMessage;
 use contract::generation::GenerationSettings;
 use contract::problem::Problem;
 use corpus::{ModelTokenizer, Template};
+use model::CausalLm;
 use model::kernels::Kernels;
-use model::{CausalLm, ModelError};
 
+pub use problems::of_model;
 use reply::Plan;
 pub use reply::Reply;
 use writer::Speaks;
@@ -78,14 +80,5 @@ impl Speaker {
             &self.digest,
             question.clock,
         ))
-    }
-}
-
-/// A model's error as a problem a person can act on, code and hint kept.
-pub fn of_model(error: ModelError) -> Problem {
-    let problem = Problem::new(error.code, error.message);
-    match error.hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
     }
 }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use contract::Code;
 use contract::Problem;
 use contract::chat::{ChatDelta, ChatMessage};
 use contract::generation::GenerationSettings;
@@ -64,13 +65,13 @@ impl Speaker {
             .spawn()
             .map_err(|why| {
                 let worker = config.worker.display();
-                Problem::new("worker.missing", format!("The worker {worker} could not be started: {why}."))
+                Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
                     .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
             })?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(Problem::new("worker.missing", "The worker could not be talked to."));
+            return Err(Problem::new(Code::WorkerMissing, "The worker could not be talked to."));
         };
         let (commands, queue) = mpsc::unbounded_channel();
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
@@ -206,7 +207,7 @@ async fn read_lines(
         let words = executor::last_line(&shared.last_words);
         tracing::warn!("a generating worker ended ({how}); its last words: {words}");
     }
-    let problem = Problem::new("chat.crashed", format!("The model's process ended ({how})."))
+    let problem = Problem::new(Code::ChatCrashed, format!("The model's process ended ({how})."))
         .hint("Ask again: it starts anew. If it happens again, the machine may be short of memory.");
     let problem = shared.gone.get_or_insert(problem).clone();
     for (_, sender) in shared.asked.drain() {

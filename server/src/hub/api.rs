@@ -1,5 +1,6 @@
 //! The hub's JSON: hits of a search, and the files of a repository.
 
+use contract::Code;
 use contract::Problem;
 use contract::hub::{HubFile, HubHit, HubHits, HubKind, HubRepo};
 use reqwest::{Response, Url};
@@ -71,7 +72,10 @@ fn is_hex(text: &str, length: usize) -> bool {
 impl Hub {
     fn address(&self, parts: &[&str]) -> Result<Url, Problem> {
         let mut url = self.settings.endpoint.clone();
-        let broken = || Problem::new("hub.unusable", "The hub's address cannot hold a path.");
+        let broken = || {
+            Problem::new(Code::HubUnusable, "The hub's address cannot hold a path.")
+                .with("why", &self.settings.endpoint)
+        };
         let mut path = url.path_segments_mut().map_err(|()| broken())?;
         path.pop_if_empty().extend(parts.iter().flat_map(|part| part.split('/')));
         drop(path);
@@ -179,6 +183,7 @@ impl Hub {
 }
 
 fn odd(host: &str, why: &str) -> Problem {
-    Problem::new("hub.odd_answer", format!("The answer of {host} cannot be used: {why}."))
+    Problem::new(Code::HubOddAnswer, format!("The answer of {host} cannot be used: {why}."))
+        .with("why", why)
         .hint("Check HF_ENDPOINT: it must name a Hugging Face hub or a mirror of one.")
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::Problem;
 use contract::hub::{HubFile, HubKind, HubRepo};
 
@@ -63,9 +64,11 @@ pub fn repo(cache: &Path, kind: HubKind, repo: &str, revision: &str) -> Result<H
     let plain = !commit.is_empty() && commit.bytes().all(|b| b.is_ascii_alphanumeric());
     if !plain || !snapshot.is_dir() {
         return Err(Problem::new(
-            "hub.not_cached",
+            Code::HubNotCached,
             format!("{repo} at {revision} is not in the cache of this machine."),
         )
+        .with("repo", repo)
+        .with("revision", revision)
         .hint("Burnish was told to stay offline (HF_HUB_OFFLINE); unset it to fetch the files."));
     }
     let mut files = Vec::new();
@@ -152,6 +155,6 @@ mod tests {
         let found = super::repo(place.path(), HubKind::Dataset, "ada/tea", "main").expect("found");
         assert_eq!((found.commit.as_str(), found.files[0].path.as_str()), ("c0ffee", "data/train.jsonl"));
         let none = super::repo(place.path(), HubKind::Dataset, "ada/tea", "dev").expect_err("no such branch");
-        assert_eq!(none.code, "hub.not_cached");
+        assert_eq!(none.code, Code::HubNotCached);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::Problem;
 use contract::hub::{HubFile, HubRepo};
 use reqwest::{Response, StatusCode};
@@ -64,7 +65,10 @@ impl Hub {
         progress: &(impl Fn(u64) + Sync),
     ) -> Result<PathBuf, Problem> {
         if let Some(reason) = &file.refused {
-            return Err(Problem::new("hub.refused_file", format!("{} is not fetched: {reason}.", file.path)));
+            return Err(Problem::new(
+                Code::HubRefusedFile,
+                format!("{} is not fetched: {reason}.", file.path),
+            ));
         }
         let link = cache::snapshot(&self.settings.cache, repo, &file.path);
         let there =
@@ -112,9 +116,7 @@ impl Hub {
             let why = match self.try_once(repo, file, half, progress).await {
                 Ok(Try::Whole) => return Ok(()),
                 Ok(Try::Cut) => cut(&self.settings.host(), &file.path),
-                Err(problem) if matches!(problem.code.as_str(), "hub.unreachable" | "hub.try_later") => {
-                    problem
-                }
+                Err(problem) if matches!(problem.code, Code::HubUnreachable | Code::HubTryLater) => problem,
                 Err(problem) => return Err(problem),
             };
             idle = if half.have > before { 0 } else { idle + 1 };
@@ -143,7 +145,7 @@ impl Hub {
             }
             status if status.is_server_error() => {
                 let problem = refusal(&self.settings, &repo.repo, &response);
-                return Err(Problem { code: "hub.try_later".to_owned(), ..problem });
+                return Err(Problem { code: Code::HubTryLater, ..problem });
             }
             _ => return Err(refusal(&self.settings, &repo.repo, &response).file(file.path.clone())),
         }
@@ -198,7 +200,7 @@ fn check(host: &str, file: &HubFile, half: &Half) -> Result<(), Problem> {
             // what is wrong is not gone on with
             let _ = std::fs::remove_file(&half.path);
             let (wanted, found) = (&wanted[..12], &found[..12]);
-            Err(Problem::new("hub.wrong_digest", format!("What came from {host} is not what the hub says it is: SHA-256 {found}…, not {wanted}…."))
+            Err(Problem::new(Code::HubWrongDigest, format!("What came from {host} is not what the hub says it is: SHA-256 {found}…, not {wanted}…."))
                 .file(file.path.clone())
                 .hint("Nothing of it was kept. Try again; if it stays so, the mirror is broken or somebody tampers with it."))
         }
@@ -207,22 +209,23 @@ fn check(host: &str, file: &HubFile, half: &Half) -> Result<(), Problem> {
 }
 
 fn wrong(file: &HubFile, why: &str) -> Problem {
-    Problem::new("hub.wrong_size", format!("The file is not what the hub announced: {why}."))
+    Problem::new(Code::HubWrongSize, format!("The file is not what the hub announced: {why}."))
         .file(file.path.clone())
         .hint("Try again.")
 }
 
 fn cut(host: &str, path: &str) -> Problem {
-    Problem::new("hub.cut_off", format!("The connection to {host} keeps breaking off."))
+    Problem::new(Code::HubCutOff, format!("The connection to {host} keeps breaking off."))
         .file(path)
         .hint("What came in is kept: press “Try again” and it goes on from there.")
 }
 
 fn disk(why: &std::io::Error) -> Problem {
     if matches!(why.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
-        return Problem::new("disk.full", "The disk is full.")
+        return Problem::new(Code::DiskFull, "The disk is full.")
             .hint("Free some space where the hub's cache lies (HF_HUB_CACHE), then try again.");
     }
-    Problem::new("hub.cache", format!("The hub's cache cannot be written: {}.", why.kind()))
+    Problem::new(Code::HubCache, format!("The hub's cache cannot be written: {}.", why.kind()))
+        .with("why", why.kind())
         .hint("Check the rights of the folder, or name another one in HF_HUB_CACHE.")
 }

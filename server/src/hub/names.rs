@@ -1,9 +1,10 @@
 //! Names that come from outside: repositories, revisions, and paths of files. What is not plainly harmless is
 //! refused with a reason, before it becomes part of an address or of a path.
 
+use contract::Code;
 use contract::Problem;
 use contract::dataset::FileKind;
-use contract::hub::HubKind;
+use contract::hub::{HubKind, Refusal};
 
 /// Accepts `name` or `owner/name`: letters, digits, `-`, `_` and `.`, no leading dot, no `..`.
 ///
@@ -19,7 +20,7 @@ pub fn repo(text: &str) -> Result<&str, Problem> {
     if parts.len() <= 2 && parts.iter().all(|p| part(p)) {
         return Ok(text);
     }
-    Err(Problem::new("hub.bad_name", "This is not the name of a repository.")
+    Err(Problem::new(Code::HubBadName, "This is not the name of a repository.")
         .field("repo")
         .hint("Names look like owner/name, for example HuggingFaceTB/SmolLM2-135M-Instruct."))
 }
@@ -38,7 +39,7 @@ pub fn revision(text: &str) -> Result<&str, Problem> {
     if plain && safe && text.len() <= 120 {
         return Ok(text);
     }
-    Err(Problem::new("hub.bad_revision", "This is not a branch, tag or commit.")
+    Err(Problem::new(Code::HubBadRevision, "This is not a branch, tag or commit.")
         .field("revision")
         .hint("For example: main."))
 }
@@ -61,22 +62,22 @@ fn stays(path: &str) -> bool {
 }
 
 /// Why a file is not fetched; `None` when it is welcome.
-pub fn refused(kind: HubKind, path: &str) -> Option<String> {
+pub fn refused(kind: HubKind, path: &str) -> Option<Refusal> {
     let lower = path.to_ascii_lowercase();
     let ends = |all: &[&str]| all.iter().any(|end| lower.ends_with(end));
     if ends(&[".py", ".ipynb", ".sh", ".js", ".so", ".dll", ".exe"]) {
-        return Some("a script: Burnish never runs code that came with data or a model".to_owned());
+        return Some(Refusal::Script);
     }
     if ends(&[".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib"]) {
-        return Some("a pickle: it can run code when it is read".to_owned());
+        return Some(Refusal::Pickle);
     }
     if !stays(path) {
-        return Some("its name is not safe on every system".to_owned());
+        return Some(Refusal::UnsafeName);
     }
     let welcome = match kind {
         HubKind::Model => {
             if path.contains('/') {
-                return Some("in a folder of its own; only the model's own files are needed".to_owned());
+                return Some(Refusal::Folder);
             }
             let tokenizer = lower.starts_with("tokenizer") && lower.ends_with(".json");
             let named = matches!(
@@ -93,7 +94,7 @@ pub fn refused(kind: HubKind, path: &str) -> Option<String> {
         }
         HubKind::Dataset => FileKind::of_name(path).is_some(),
     };
-    (!welcome).then(|| "not needed".to_owned())
+    (!welcome).then_some(Refusal::NotNeeded)
 }
 
 #[cfg(test)]
@@ -144,14 +145,14 @@ mod tests {
 
     #[test]
     fn s_072_scripts_and_pickles_are_refused_with_a_reason() {
-        for (kind, path, word) in [
-            (HubKind::Dataset, "load_data.py", "script"),
-            (HubKind::Model, "modeling_custom.py", "script"),
-            (HubKind::Model, "pytorch_model.bin", "pickle"),
-            (HubKind::Model, "onnx/model.safetensors", "folder"),
-            (HubKind::Model, "training_args.yaml", "needed"),
+        for (kind, path, why) in [
+            (HubKind::Dataset, "load_data.py", Refusal::Script),
+            (HubKind::Model, "modeling_custom.py", Refusal::Script),
+            (HubKind::Model, "pytorch_model.bin", Refusal::Pickle),
+            (HubKind::Model, "onnx/model.safetensors", Refusal::Folder),
+            (HubKind::Model, "training_args.yaml", Refusal::NotNeeded),
         ] {
-            assert!(refused(kind, path).expect(path).contains(word), "{path}");
+            assert_eq!(refused(kind, path), Some(why), "{path}");
         }
         for path in [
             "config.json",

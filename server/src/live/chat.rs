@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use contract::Code;
 use contract::Problem;
 use contract::chat::{ChatDelta, ChatRequest};
 
@@ -38,12 +39,12 @@ async fn serve(state: AppState, mut socket: WebSocket) {
 
 async fn ask(state: &AppState, text: &str) -> Result<Answer, Problem> {
     let request: ChatRequest = serde_json::from_str(text).map_err(|why| {
-        Problem::new("wire.unknown_frame", format!("The server does not understand this message: {why}."))
+        Problem::new(Code::WireUnknownFrame, format!("The server does not understand this message: {why}."))
             .hint("Reload the page.")
     })?;
     chat::answer(state, request).await.map_err(|fault| {
         let first = fault.into_problems().into_iter().next();
-        first.unwrap_or_else(|| Problem::new("server.fault", "Something went wrong on the server."))
+        first.unwrap_or_else(|| Problem::new(Code::ServerFault, "Something went wrong on the server."))
     })
 }
 

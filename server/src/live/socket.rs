@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use contract::Code;
 use contract::event::Kind;
 use contract::wire::{ClientFrame, ServerFrame};
 use contract::{Problem, RunId};
@@ -87,14 +88,15 @@ fn subscribe(
     text: &str,
 ) -> Result<(), Problem> {
     let frame = serde_json::from_str::<ClientFrame>(text).map_err(|why| {
-        Problem::new("wire.unknown_frame", format!("The server does not understand this message: {why}."))
+        Problem::new(Code::WireUnknownFrame, format!("The server does not understand this message: {why}."))
             .hint("Reload the page.")
     })?;
     let ClientFrame::Subscribe { run, from } = frame;
     let run = RunId::parse(run.as_str()).ok_or_else(|| Problem::not_found("run"))?;
     subscriptions.0.retain(|_, task| !task.is_finished());
     if subscriptions.0.len() >= MOST_RUNS && !subscriptions.0.contains_key(&run) {
-        return Err(Problem::new("wire.too_many", format!("One page can watch {MOST_RUNS} runs at most.")));
+        return Err(Problem::new(Code::WireTooMany, format!("One page can watch {MOST_RUNS} runs at most."))
+            .with("most", MOST_RUNS));
     }
     let task = tokio::spawn(follow(state.clone(), frames.clone(), run.clone(), from));
     if let Some(former) = subscriptions.0.insert(run, task) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::Problem;
 use contract::carry::{MOST_BYTES, Parcel, ParcelFile, adapter_prefix};
 use contract::chat::{ChatRequest, ChatTarget};
@@ -57,7 +58,10 @@ pub(super) async fn gather(state: &AppState, target: &ChatTarget) -> Result<(Par
     let bytes: u64 = found.iter().map(|one| one.file.bytes).sum();
     if bytes > MOST_BYTES {
         let message = format!("This model takes {} MB; a browser holds less.", bytes / 1_000_000);
-        return Err(Problem::new("engine.too_large", message).hint("Talk to it on the server.").into());
+        return Err(Problem::new(Code::EngineTooLarge, message)
+            .with("megabytes", bytes / 1_000_000)
+            .hint("Talk to it on the server.")
+            .into());
     }
     Ok((Parcel { name, parameters, digest, template, system, files: Vec::new() }, found))
 }
@@ -89,7 +93,7 @@ fn collect(weights: &Weights) -> Result<Collected, Problem> {
     let source = whole.as_ref().unwrap_or(&base);
     let main = WEIGHTS.into_iter().find_map(|name| source.find(name, name, &source.digest));
     let mut found = vec![main.ok_or_else(|| {
-        Problem::new("engine.shards", "The weights of this model lie in several files.")
+        Problem::new(Code::EngineShards, "The weights of this model lie in several files.")
             .hint("Talk to it on the server.")
     })?];
     for name in BESIDE {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use contract::Code;
 use contract::Problem;
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{DatasetView, Mixing};
@@ -29,7 +30,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Reports kept on disk at most.
 const KEPT: usize = 200;
 /// Version of the report on disk; rises when its shape or meaning changes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Rows read where some are enough: their sizes tell a mean within a few hundredths.
 const SAMPLE: u64 = 2_000;
 
@@ -144,7 +145,8 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
     let dataset = datasets::find(state, &request.dataset).await?;
     let model = models::find(state, &request.model).await?;
     let Some(facts) = model.facts.filter(|_| model.state == "ready") else {
-        return Err(Problem::new("model.not_ready", format!("{} is not ready.", model.name))
+        return Err(Problem::new(Code::ModelNotReady, format!("{} is not ready.", model.name))
+            .with("name", &model.name)
             .field("model")
             .into());
     };
@@ -202,7 +204,7 @@ async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
         Ok(Ok(report)) => {
             keep(state, &path, &report).err().and_then(|fault| fault.into_problems().into_iter().next())
         }
-        Ok(Err(problem)) => Some(problem).filter(|problem| problem.code != "data.cancelled"),
+        Ok(Err(problem)) => Some(problem).filter(|problem| problem.code != Code::DataCancelled),
         Err(why) => Fault::from(why).into_problems().into_iter().next(),
     };
     state.checkups.end(key, failed);

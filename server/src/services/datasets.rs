@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use app::ports::{Answer, DatasetsPort, Problems};
+use contract::Code;
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
@@ -61,7 +62,7 @@ impl Datasets {
         };
         let needed = self.0.store.runs().await?.iter().any(|run| !run.summary.state.is_ended() && needs(run));
         if needed || !self.0.store.delete_dataset(&family).await? {
-            return Err(Problem::new("busy", "A run that waits or trains needs this dataset.")
+            return Err(Problem::new(Code::DatasetInUse, "A run that waits or trains needs this dataset.")
                 .hint("Stop the run first.")
                 .into());
         }

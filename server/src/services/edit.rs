@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
+use contract::Code;
 use contract::dataset::{Cell, Change, DatasetView, FileKind, Inspection, RowEdit};
 use contract::{DatasetId, Problem};
 use corpus::Row;
@@ -20,7 +21,7 @@ pub async fn edit(state: &AppState, id: &DatasetId, edit: RowEdit) -> Result<Dat
     let Ok(_permit) = state.edits.acquire().await else { return Err(Problem::not_found("dataset").into()) };
     let before = datasets::find(state, id).await?;
     if !before.view.newest {
-        return Err(Problem::new("edit.old_version", "This is not the newest version of the dataset.")
+        return Err(Problem::new(Code::EditOldVersion, "This is not the newest version of the dataset.")
             .hint("Open the newest version and edit the row there.")
             .into());
     }
@@ -66,7 +67,8 @@ fn changed(old: &Row, cells: &[Cell], found: &Inspection) -> Result<(Row, Vec<St
     let mut columns = Vec::new();
     for cell in cells {
         let Some(was) = before.iter().find(|was| was.column == cell.column) else {
-            return Err(Problem::new("dataset.no_such_column", "The file has no such column.")
+            return Err(Problem::new(Code::DatasetNoSuchColumn, "The file has no such column.")
+                .with("columns", before.iter().map(|one| one.column.as_str()).collect::<Vec<_>>().join(", "))
                 .field(cell.column.clone()));
         };
         if was.text == cell.text {
@@ -76,7 +78,8 @@ fn changed(old: &Row, cells: &[Cell], found: &Inspection) -> Result<(Row, Vec<St
             serde_json::from_str(&cell.text).map_err(|why| {
                 let why = why.to_string();
                 let why = why.split(" at line ").next().unwrap_or_default().to_owned();
-                Problem::new("edit.not_json", format!("{} is not valid JSON: {why}.", cell.column))
+                Problem::new(Code::EditNotJson, format!("{} is not valid JSON: {why}.", cell.column))
+                    .with("why", why)
                     .field(cell.column.clone())
                     .hint("Lists look like [\"…\", \"…\"]; a missing quote or comma is the usual cause.")
             })?
@@ -90,7 +93,7 @@ fn changed(old: &Row, cells: &[Cell], found: &Inspection) -> Result<(Row, Vec<St
         }
     }
     if columns.is_empty() {
-        return Err(Problem::new("edit.nothing", "Nothing was changed, so no version was made."));
+        return Err(Problem::new(Code::EditNothing, "Nothing was changed, so no version was made."));
     }
     Ok((row, columns))
 }
@@ -125,7 +128,10 @@ fn json(row: &Row) -> Value {
 fn text_line(row: &Row) -> Result<String, Problem> {
     let text = row.cells.first().and_then(|(_, value)| value.as_str()).unwrap_or_default();
     if text.contains(['\n', '\r']) {
-        return Err(Problem::new("edit.line_break", "A row of a plain text file cannot hold a line break."));
+        return Err(Problem::new(
+            Code::EditLineBreak,
+            "A row of a plain text file cannot hold a line break.",
+        ));
     }
     Ok(text.to_owned())
 }
@@ -315,7 +321,7 @@ mod tests {
     fn an_edit_that_changes_nothing_or_names_no_column_makes_no_version() {
         let text = "{\"prompt\":\"a\",\"response\":\"b\"}\n";
         for (edit, code) in
-            [(set(1, "prompt", "a"), "edit.nothing"), (set(1, "../x", "a"), "dataset.no_such_column")]
+            [(set(1, "prompt", "a"), Code::EditNothing), (set(1, "../x", "a"), Code::DatasetNoSuchColumn)]
         {
             let Err(Fault::Problems(problems)) = edited("x.jsonl", text, &edit) else { panic!("refused") };
             assert_eq!(problems[0].code, code);

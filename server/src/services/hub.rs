@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use app::ports::{Answer, HubPort};
 use axum::body::Body;
+use contract::Code;
 use contract::Problem;
 use contract::hub::{HubFile, HubHits, HubKind, HubRepo, NewTransfer, TransferState, TransferView};
 use tokio_util::io::ReaderStream;
@@ -118,16 +119,18 @@ fn wanted(repo: &HubRepo, new: &NewTransfer) -> Result<Vec<HubFile>, Problem> {
         HubKind::Model => (1..=MOST_FILES).contains(&new.files.len()),
     };
     if !count_fits {
-        return Err(Problem::new("form.missing", "Choose what to fetch.").field("files"));
+        return Err(Problem::new(Code::FormMissing, "Choose what to fetch.").field("files"));
     }
     let find = |path: &String| {
         let file = repo.files.iter().find(|file| file.path == *path).ok_or_else(|| {
-            Problem::new("hub.no_such_file", format!("{} holds no such file.", repo.repo)).field("files")
+            Problem::new(Code::HubNoSuchFile, format!("{} holds no such file.", repo.repo))
+                .with("repo", &repo.repo)
+                .field("files")
         })?;
         match &file.refused {
             None => Ok(file.clone()),
             Some(reason) => {
-                Err(Problem::new("hub.refused_file", format!("{} is not fetched: {reason}.", file.path))
+                Err(Problem::new(Code::HubRefusedFile, format!("{} is not fetched: {reason}.", file.path))
                     .field("files"))
             }
         }
@@ -150,7 +153,7 @@ fn room(cache: &Path, total: u64) -> Result<(), Problem> {
     if free > 0 && free < total {
         let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
         return Err(Problem::new(
-            "disk.full",
+            Code::DiskFull,
             format!("The files take {}, the disk has {} left.", gb(total), gb(free)),
         )
         .hint("Free some space, or name another disk in HF_HUB_CACHE."));

@@ -1,5 +1,6 @@
 //! From a draft to a queued run.
 
+use contract::Code;
 use contract::check::{Checked, check};
 use contract::dataset::{DataFormat, DatasetView};
 use contract::model::ModelView;
@@ -73,10 +74,10 @@ fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
                 "Choose a dataset of pairs, or map its better and its worse answer.",
             ),
         };
-        return Err(Problem::new("form.stage_format", message).field("stage").hint(hint));
+        return Err(Problem::new(Code::FormStageFormat, message).field("stage").hint(hint));
     }
     if found.usable == 0 {
-        return Err(Problem::new("dataset.no_usable_rows", "No row of this dataset can teach.")
+        return Err(Problem::new(Code::DatasetNoUsableRows, "No row of this dataset can teach.")
             .field("dataset")
             .hint("Open the dataset and choose which columns are the question and the answer."));
     }
@@ -86,7 +87,8 @@ fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
 fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {
     let Some(model) = model else { return Err(Problem::not_found("model").field("model")) };
     let Some(facts) = model.facts.as_ref().filter(|_| model.state == "ready") else {
-        return Err(Problem::new("model.not_ready", format!("{} is not ready.", model.name))
+        return Err(Problem::new(Code::ModelNotReady, format!("{} is not ready.", model.name))
+            .with("name", &model.name)
             .field("model")
             .hint("Wait until its import is complete, or choose another model."));
     };
@@ -95,7 +97,7 @@ fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {
         && checked.stage != Stage::Pt
     {
         return Err(Problem::new(
-            "form.no_chat_template",
+            Code::FormNoChatTemplate,
             format!("{} brings no chat template.", model.name),
         )
         .field("template")

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use app::ports::{Answer, ModelsPort, Problems};
+use contract::Code;
 use contract::model::{ModelFacts, ModelView, NewModel, ScratchSize};
 use contract::worker::EXIT_PROBLEM;
 use contract::{ModelId, Problem};
@@ -32,7 +33,8 @@ enum Job {
 
 /// Ends what a former server left half-made and imports the starter model when there is none yet.
 pub async fn recover(state: &AppState) -> Result<(), Fault> {
-    let problem = Problem::new("model.interrupted", "The import was interrupted.").hint("Import it again.");
+    let problem =
+        Problem::new(Code::ModelInterrupted, "The import was interrupted.").hint("Import it again.");
     state.store.interrupted_imports(&problem).await?;
     let known: Vec<String> = state.store.models().await?.into_iter().map(|model| model.id.0).collect();
     let folder = state.config.folder("models");
@@ -92,7 +94,9 @@ async fn make(state: &AppState, id: &ModelId, job: &Job) {
             facts.license.get_or_insert_with(|| license.clone());
         }
         std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
-            Problem::new("disk.io", format!("The model's folder could not be given its name: {why}."))
+            Problem::new(Code::DiskIo, format!("The model's folder could not be given its name: {why}."))
+                .with("path", state.model_folder(id).display())
+                .with("why", &why)
         })?;
         Ok(facts)
     });
@@ -122,14 +126,15 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
     };
     let output = command.process_group(0).kill_on_drop(true).output().await.map_err(|why| {
         let worker = state.config.worker.display();
-        Problem::new("worker.missing", format!("The worker {worker} could not be started: {why}."))
+        Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
             .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = executor::last_line(&text);
     if output.status.success() {
         return serde_json::from_str(line).map_err(|why| {
-            Problem::new("worker.odd_answer", format!("The worker's answer is not what was agreed: {why}."))
+            Problem::new(Code::WorkerOddAnswer, format!("The worker's answer is not what was agreed: {why}."))
+                .with("why", why)
                 .hint("Use a worker of the same version as the server.")
         });
     }
@@ -144,7 +149,8 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
         output.status,
         executor::last_line(&words)
     );
-    Err(Problem::new("worker.ended", format!("The import ended early ({}).", output.status))
+    Err(Problem::new(Code::WorkerEnded, format!("The import ended early ({}).", output.status))
+        .with("code", output.status)
         .hint("The machine may be short of memory or disk space."))
 }
 
@@ -155,7 +161,8 @@ impl Models {
             NewModel::Path { name, path } => {
                 let source = PathBuf::from(path.trim());
                 if !source.is_absolute() || !source.exists() {
-                    return Err(Problem::new("model.no_such_path", format!("There is nothing at {path}."))
+                    return Err(Problem::new(Code::ModelNoSuchPath, format!("There is nothing at {path}."))
+                        .with("path", &path)
                         .field("path")
                         .hint("Give the whole path of a model folder or a GGUF file on the server's disk.")
                         .into());
@@ -171,7 +178,7 @@ impl Models {
             }
             NewModel::Scratch { name, size, dataset } => {
                 let size = ScratchSize::parse(&size).ok_or_else(|| {
-                    Problem::new("form.unknown_choice", "Choose a size: 1m, 5m or 20m.").field("size")
+                    Problem::new(Code::FormUnknownChoice, "Choose a size: 1m, 5m or 20m.").field("size")
                 })?;
                 let row = datasets::find(state, &dataset).await?;
                 let mapping = serde_json::to_string(&row.view.inspection.mapping)?;
@@ -184,7 +191,7 @@ impl Models {
     async fn remove(&self, id: &ModelId) -> Result<(), Fault> {
         find(&self.0, id).await?;
         if !self.0.store.delete_model(id).await? {
-            return Err(Problem::new("busy", "A run that waits or trains needs this model.")
+            return Err(Problem::new(Code::ModelInUse, "A run that waits or trains needs this model.")
                 .hint("Stop the run first.")
                 .into());
         }

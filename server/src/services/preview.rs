@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contract::Code;
 use contract::dataset::{Preview, PreviewRequest};
 use corpus::{Encoder, ModelTokenizer, Template};
 
@@ -14,7 +15,8 @@ pub async fn of_row(state: &AppState, request: PreviewRequest) -> Result<Preview
     let row = datasets::find(state, &request.dataset).await?;
     let model = models::find(state, &request.model).await?;
     if model.state != "ready" {
-        let problem = contract::Problem::new("model.not_ready", format!("{} is not ready.", model.name));
+        let problem = contract::Problem::new(Code::ModelNotReady, format!("{} is not ready.", model.name))
+            .with("name", &model.name);
         return Err(problem.field("model").into());
     }
     let (file, folder) = (datasets::file(state, &row), state.model_folder(&request.model));

@@ -1,6 +1,7 @@
 //! `dataset_info.json`, the register of the original toolkit: read so that its datasets keep their columns and
 //! digests, and written so that they can go back (S-006).
 
+use contract::Code;
 use contract::Problem;
 use contract::registry::{Finding, Registered, Source};
 
@@ -17,10 +18,10 @@ const LONGEST: usize = 4 << 20;
 /// When it is too long or broken.
 pub fn read(bytes: &[u8]) -> Result<Vec<Registered>, Problem> {
     if bytes.len() > LONGEST {
-        return Err(Problem::new("registry.too_large", "dataset_info.json is larger than 4 MiB."));
+        return Err(Problem::new(Code::RegistryTooLarge, "dataset_info.json is larger than 4 MiB."));
     }
     let text = std::str::from_utf8(bytes).map_err(|why| {
-        Problem::new("registry.broken", "dataset_info.json is not UTF-8.").byte(why.valid_up_to() as u64)
+        Problem::new(Code::RegistryBroken, "dataset_info.json is not UTF-8.").byte(why.valid_up_to() as u64)
     })?;
     corpus::registry::read(text.trim_start_matches('\u{feff}'))
 }

@@ -1,6 +1,7 @@
 //! Runs: lists, launch, stop, resume, delete, log.
 
 use app::ports::{Answer, Problems, RunsPort};
+use contract::Code;
 use contract::checkpoint::{CheckpointView, mark};
 use contract::event::Kind;
 use contract::run::{RunSummary, RunView};
@@ -84,7 +85,7 @@ impl Runs {
             RunState::Queued => RunState::Stopped,
             RunState::Stopping => return Ok(()),
             now if now.is_live() => RunState::Stopping,
-            _ => return Err(Problem::new("run.over", "This run is not training any more.").into()),
+            _ => return Err(Problem::new(Code::RunOver, "This run is not training any more.").into()),
         };
         let moved = state.store.move_run(id, next, None, state.clock.now_ms()).await?;
         if moved && next == RunState::Stopping {
@@ -94,7 +95,7 @@ impl Runs {
         }
         if !moved {
             // it moved on between the two looks: look once more
-            return Err(Problem::new("busy", "The run was just changing.").hint("Try again.").into());
+            return Err(Problem::new(Code::Busy, "The run was just changing.").hint("Try again.").into());
         }
         state.hub.changed(id);
         state.wake.notify_one();
@@ -105,16 +106,18 @@ impl Runs {
         let state = &self.0;
         let row = find(state, id).await?;
         if state.store.model(&row.model).await?.is_none() {
-            return Err(Problem::new("run.model_gone", "The base model of this run was deleted.").into());
+            return Err(Problem::new(Code::RunModelGone, "The base model of this run was deleted.").into());
         }
         for dataset in row.spec.datasets() {
             if state.store.dataset(&dataset.id).await?.is_none() {
                 let text = format!("The dataset \"{}\" of this run was deleted.", dataset.name);
-                return Err(Problem::new("run.dataset_gone", text).into());
+                return Err(Problem::new(Code::RunDatasetGone, text).with("name", &dataset.name).into());
             }
         }
         if !state.store.move_run(id, RunState::Queued, None, state.clock.now_ms()).await? {
-            return Err(Problem::new("run.not_ended", "Only a stopped or failed run can be resumed.").into());
+            return Err(
+                Problem::new(Code::RunNotEnded, "Only a stopped or failed run can be resumed.").into()
+            );
         }
         state.hub.changed(id);
         state.wake.notify_one();
@@ -124,7 +127,7 @@ impl Runs {
     async fn remove(&self, id: &RunId) -> Result<(), Fault> {
         find(&self.0, id).await?;
         if !self.0.store.delete_run(id).await? {
-            return Err(Problem::new("busy", "This run still trains.")
+            return Err(Problem::new(Code::RunTraining, "This run still trains.")
                 .hint("Stop it, wait until it has saved, then delete it.")
                 .into());
         }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use app::ports::{Answer, SystemPort};
 use contract::RunId;
-use contract::carry::Parcel;
+use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::chosen;
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
 use serde::de::DeserializeOwned;
 
-use super::{carry, runs, tour};
+use super::{runs, takeaway, tour};
 use crate::error::Fault;
 use crate::executor;
 use crate::proc;
@@ -130,8 +130,8 @@ impl SystemPort for System {
         Box::pin(async move { Ok(self.all_voices().await?) })
     }
 
-    fn parcel(&self, target: ChatTarget) -> Answer<'_, Parcel> {
-        Box::pin(async move { Ok(carry::parcel(&self.0, &target).await?) })
+    fn page_size(&self, target: ChatTarget) -> Answer<'_, PageSize> {
+        Box::pin(async move { Ok(takeaway::size(&self.0, target).await?) })
     }
 
     fn start_tour(&self) -> Answer<'_, TourView> {

@@ -1,6 +1,7 @@
 //! Prompt templates that people write in the browser.
 
 use app::ports::{Answer, TemplatesPort};
+use contract::Code;
 use contract::Problem;
 use contract::saved::SavedTemplate;
 use contract::templates::UserTemplate;
@@ -21,7 +22,8 @@ impl Templates {
         template.name = label(&template.name)?;
         let known = self.0.store.templates().await?;
         if known.len() >= MOST && known.iter().all(|one| one.template.name != template.name) {
-            return Err(Problem::new("template.too_many", "There are 200 templates already.")
+            return Err(Problem::new(Code::TemplateTooMany, format!("There are {MOST} templates already."))
+                .with("most", MOST)
                 .hint("Delete one.")
                 .into());
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use app::ports::ModelsPort;
+use contract::Code;
 use contract::model::{ModelView, NewModel, ScratchSize};
 use contract::spec::Draft;
 use contract::system::TourView;
@@ -130,7 +131,8 @@ async fn ready(state: &AppState, model: ModelView) -> Result<ModelView, Fault> {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.map_err(|_| {
-        Problem::new("model.not_ready", format!("{} is still being prepared.", model.name))
+        Problem::new(Code::ModelNotReady, format!("{} is still being prepared.", model.name))
+            .with("name", &model.name)
             .hint("Try again in a minute.")
     })?
 }

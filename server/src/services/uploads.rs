@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
+use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem};
@@ -76,7 +77,7 @@ pub async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| {
-            Problem::new("upload.aborted", "The upload ended before the file was whole.")
+            Problem::new(Code::UploadAborted, "The upload ended before the file was whole.")
                 .hint("Send it again.")
         })?;
         kept.bytes += chunk.len() as u64;
@@ -99,7 +100,8 @@ pub fn too_large(limit: u64) -> Problem {
         1_048_576..1_073_741_824 => format!("{} MiB", limit >> 20),
         _ => format!("{} GiB", limit >> 30),
     };
-    Problem::new("upload.too_large", format!("The file is larger than {size}."))
+    Problem::new(Code::UploadTooLarge, format!("The file is larger than {size}."))
+        .with("limit", size)
         .hint("Split it, or start the server with a larger BURNISH_MAX_UPLOAD.")
 }
 
@@ -109,7 +111,7 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
     let clean: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
     let Some(kind) = FileKind::of_name(&clean) else {
         return Err(Problem::new(
-            "dataset.unknown_kind",
+            Code::DatasetUnknownKind,
             format!("Burnish cannot read “{clean}” as a dataset."),
         )
         .hint("Upload a .jsonl, .json, .csv, .parquet or .txt file.")
@@ -259,8 +261,11 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
     let file_name = (*file_name).to_owned();
     let source = state.config.site_root.join("samples").join(&file_name);
     let bytes = tokio::fs::read(&source).await.map_err(|_| {
-        Problem::new("sample.missing", format!("The starter dataset {} is not installed.", source.display()))
-            .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
+        Problem::new(
+            Code::SampleMissing,
+            format!("The starter dataset {} is not installed.", source.display()),
+        )
+        .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
     })?;
     if let Some(row) = state.store.dataset_by_sha256(&format!("{:x}", Sha256::digest(&bytes))).await? {
         return Ok(row.view);
@@ -273,7 +278,8 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
 /// The folder that the files of one model upload go to. The id comes from the browser.
 pub fn folder(state: &AppState, upload: &str) -> Result<PathBuf, Fault> {
     let id = contract::ModelId::parse(upload).ok_or_else(|| {
-        Problem::new("upload.bad_id", "The upload's id may hold letters, digits and - only.").field("upload")
+        Problem::new(Code::UploadBadId, "The upload's id may hold letters, digits and - only.")
+            .field("upload")
     })?;
     Ok(state.config.folder("uploads").join(format!("model-{id}")))
 }
@@ -293,15 +299,20 @@ pub async fn model_file(state: &AppState, upload: &str, name: &str, body: Body) 
 fn model_file_name(name: &str) -> Result<(), Problem> {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if name.is_empty() || name.len() > 200 || !plain || name.starts_with('.') {
-        return Err(Problem::new("upload.bad_name", format!("A model file may not be called “{name}”."))
+        return Err(Problem::new(Code::UploadBadName, format!("A model file may not be called “{name}”."))
+            .with("name", &name)
             .field("name")
             .hint("Use letters, digits, dots, - and _ only."));
     }
     let lower = name.to_ascii_lowercase();
     if [".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"].iter().any(|end| lower.ends_with(end)) {
-        return Err(Problem::new("upload.pickle", format!("{name} is a pickle file, which can run code."))
-            .field("name")
-            .hint("Use the model's .safetensors or .gguf files."));
+        return Err(Problem::new(
+            Code::UploadPickle,
+            format!("{name} is a pickle file, which can run code."),
+        )
+        .with("name", &name)
+        .field("name")
+        .hint("Use the model's .safetensors or .gguf files."));
     }
     Ok(())
 }

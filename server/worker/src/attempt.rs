@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 
+use contract::Code;
 use contract::event::Kind;
 use contract::problem::Problem;
 use rundir::{AttemptDir, RunDir, RunResult, WorkerInfo, now_ms};
@@ -29,9 +30,10 @@ fn begin(folder: &Path, number: Option<u32>) -> Result<(RunDir, AttemptDir), Pro
     let run = RunDir::open(folder)?;
     if let Some(busy) = run.live_attempt()? {
         return Err(Problem::new(
-            "run.busy",
+            Code::RunBusy,
             format!("Attempt {busy} of this run is still being worked on."),
-        ));
+        )
+        .with("attempt", busy));
     }
     let attempt = match number {
         None => run.begin_attempt()?,
@@ -46,8 +48,9 @@ fn begin(folder: &Path, number: Option<u32>) -> Result<(RunDir, AttemptDir), Pro
 }
 
 fn work(run: &RunDir, attempt: &AttemptDir) -> Result<ExitCode, Problem> {
-    let signals = Signals::install()
-        .map_err(|why| Problem::new("worker.signals", format!("Signals cannot be handled: {why}.")))?;
+    let signals = Signals::install().map_err(|why| {
+        Problem::new(Code::WorkerSignals, format!("Signals cannot be handled: {why}.")).with("why", why)
+    })?;
     let _claim = attempt.claim(&WorkerInfo::of_this_process(env!("CARGO_PKG_VERSION")))?;
     let mut report = Reporter::new(attempt.event_writer()?);
     let ending = guarded(|| go(run, &signals, &mut report));
@@ -91,8 +94,8 @@ mod tests {
     fn a_panic_is_a_problem_that_says_what_happened() {
         let broken = guarded::<()>(|| panic!("index 7 out of bounds"));
         let problem = broken.expect_err("panicked");
-        assert!(problem.code == "worker.panicked" && problem.message.contains("index 7"), "{problem}");
+        assert!(problem.code == Code::WorkerPanicked && problem.message.contains("index 7"), "{problem}");
         let full = guarded::<()>(|| std::panic::panic_any("out of memory".to_owned()));
-        assert_eq!(full.expect_err("panicked").code, "worker.out_of_memory");
+        assert_eq!(full.expect_err("panicked").code, Code::WorkerOutOfMemory);
     }
 }

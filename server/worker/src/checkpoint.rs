@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use contract::Code;
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::problem::Problem;
@@ -53,7 +54,7 @@ pub fn save<B: Kernels>(
     writer.write(trainer_files::ARGS, &trainer_files::args(spec)?)?;
     let trainer_state = log.state(spec, step, state.best_step.zip(state.best_eval_loss));
     let text = trainer_files::pretty(&trainer_state)
-        .map_err(|why| Problem::new("checkpoint.state", format!("{why}.")))?;
+        .map_err(|why| Problem::new(Code::CheckpointState, format!("{why}.")).with("why", why))?;
     writer.write(trainer_files::STATE, &text)?;
     rundir::write_atomically(&run.path().join(trainer_files::STATE), &text)?;
     let saved = writer.commit_with(weights, state.clone(), Some(lineage))?;

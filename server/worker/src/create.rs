@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use contract::Code;
 use contract::dataset::{DataFormat, FileKind, Mapping};
 use contract::model::{ModelFacts, ScratchShape, ScratchSize};
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use corpus::conversation::{Conversation, text_of};
 use corpus::source::{self, Row};
 use corpus::{ModelTokenizer, TokenizerFiles};
@@ -29,11 +31,13 @@ const MOST_TEXT: usize = 64 << 20;
 pub fn create(target: &Path, size: &str, dataset: &Path, mapping: &str) -> Result<ModelFacts, Problem> {
     let keys: Vec<_> = ScratchSize::ALL.iter().map(|size| size.key()).collect();
     let shape = ScratchSize::parse(size).map(ScratchSize::shape).ok_or_else(|| {
-        Problem::new("model.size", format!("Size {size} does not exist."))
+        Problem::new(Code::ModelSize, format!("Size {size} does not exist."))
+            .with("size", size)
             .hint(format!("Choose one of {}.", keys.join(", ")))
     })?;
-    let mapping: Mapping = serde_json::from_str(mapping)
-        .map_err(|why| Problem::new("dataset.mapping", format!("The column mapping is damaged: {why}.")))?;
+    let mapping: Mapping = serde_json::from_str(mapping).map_err(|why| {
+        Problem::new(Code::DatasetMapping, format!("The column mapping is damaged: {why}.")).with("why", why)
+    })?;
     let texts = texts(dataset, &mapping)?;
     in_new_folder(target, |half| {
         let files = corpus::tokenizer::train::train(texts.into_iter(), shape.vocab_size)?;
@@ -73,7 +77,7 @@ fn config(shape: ScratchShape, tokenizer: &ModelTokenizer) -> ModelConfig {
 fn texts(dataset: &Path, mapping: &Mapping) -> Result<Vec<String>, Problem> {
     let name = dataset.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let kind = FileKind::of_name(&name).ok_or_else(|| {
-        Problem::new("dataset.kind", format!("{name} is of no kind Burnish reads."))
+        Problem::new(Code::DatasetKind, format!("{name} is of no kind Burnish reads."))
             .hint("Use a .json, .jsonl, .csv, .parquet or .txt file.")
     })?;
     let (mut texts, mut size, mut first_reason) = (Vec::new(), 0, None);
@@ -92,17 +96,12 @@ fn texts(dataset: &Path, mapping: &Mapping) -> Result<Vec<String>, Problem> {
         }
     }
     if texts.is_empty() {
-        let reason = first_reason.unwrap_or_else(|| "it holds no rows".to_owned());
-        return Err(Problem::new(
-            "dataset.no_usable_rows",
-            format!("No row can teach; the first is left out because {reason}."),
-        )
-        .hint("Choose which columns hold the question and the answer."));
+        return Err(first_reason.unwrap_or(RowReason::NoRows).none_usable(None));
     }
     Ok(texts)
 }
 
-fn row_texts(row: &Row, mapping: &Mapping) -> Result<Vec<String>, String> {
+fn row_texts(row: &Row, mapping: &Mapping) -> Result<Vec<String>, RowReason> {
     if mapping.format == DataFormat::Text {
         return text_of(row, mapping).map(|text| vec![text]);
     }

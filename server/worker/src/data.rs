@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use contract::Code;
 use contract::params::Hyper;
 use contract::problem::Problem;
 use corpus::Encoded;
@@ -86,7 +87,7 @@ impl<T: TrainRow> TrainData<T> {
         let left = train.partition_point(|place| u64::from(*place) < there);
         let other = number.checked_rem(left).and_then(|other| train.get(other));
         other.map(|place| self.read(*place)).transpose()?.flatten().ok_or_else(|| {
-            Problem::new("data.store", "A prepared row is missing.")
+            Problem::new(Code::DataDamaged, "A prepared row is missing.")
                 .hint("Delete the folder of prepared rows; they are made anew.")
         })
     }

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::problem::Problem;
 use model::kernels::Kernels;
 
@@ -71,7 +72,7 @@ fn decide(wish: &str, built: bool, driver: Option<&Path>) -> Result<Choice, Prob
                 }
                 None => "this machine has no CUDA driver (libcuda.so.1)".to_owned(),
             };
-            Err(Problem::new("device.no_cuda", format!("A CUDA GPU was asked for, but {why}."))
+            Err(Problem::new(Code::DeviceNoCuda, format!("A CUDA GPU was asked for, but {why}."))
                 .field("device")
                 .hint("Choose Automatic or CPU and launch the run again."))
         }

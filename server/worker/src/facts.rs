@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use contract::Code;
 use contract::model::{ModelFacts, ModelShape, TensorShape};
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
@@ -33,8 +34,9 @@ pub const COMPANIONS: [&str; 5] = [
 pub fn write(folder: &Path, source: &str, license: Option<String>) -> Result<ModelFacts, Problem> {
     let facts = gather(folder, source, license)?;
     let path = folder.join(FILE);
-    let text = serde_json::to_vec_pretty(&facts)
-        .map_err(|why| Problem::new("model.facts", format!("The facts cannot be written: {why}.")))?;
+    let text = serde_json::to_vec_pretty(&facts).map_err(|why| {
+        Problem::new(Code::ModelFacts, format!("The facts cannot be written: {why}.")).with("why", why)
+    })?;
     rundir::write_atomically(&path, &text)?;
     Ok(facts)
 }
@@ -47,9 +49,11 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
     if tokenizer.vocab_size() > config.vocab_size {
         let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
         return Err(Problem::new(
-            "model.tokenizer_too_large",
+            Code::ModelTokenizerTooLarge,
             format!("The tokenizer has {tokens} tokens, but the model's vocabulary has only {rows}."),
         )
+        .with("tokens", tokens)
+        .with("rows", rows)
         .file("tokenizer.json")
         .hint("Take tokenizer.json and config.json from the same model."));
     }
@@ -96,8 +100,9 @@ fn shape(config: &ModelConfig, folder: &Path) -> Result<ModelShape, Problem> {
 pub fn read(folder: &Path) -> Result<ModelFacts, Problem> {
     let path = folder.join(FILE);
     let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
-    let mut facts: ModelFacts = serde_json::from_slice(&bytes)
-        .map_err(|why| Problem::new("model.facts", format!("The facts cannot be read: {why}.")))?;
+    let mut facts: ModelFacts = serde_json::from_slice(&bytes).map_err(|why| {
+        Problem::new(Code::ModelFacts, format!("The facts cannot be read: {why}.")).with("why", why)
+    })?;
     if facts.shape.is_none() {
         facts.shape = Some(shape(&read_config(folder)?, folder)?);
     }
@@ -135,9 +140,10 @@ fn check_shapes(config: &ModelConfig, weights: &dyn TensorSource) -> Result<u64,
             Some(found) if found == shape => count += shape.iter().product::<usize>() as u64,
             Some(found) => {
                 return Err(Problem::new(
-                    "weights.shape",
+                    Code::WeightsShape,
                     format!("Tensor {name} has shape {found:?}, but config.json asks for {shape:?}."),
                 )
+                .with("name", &name)
                 .field(name)
                 .hint("config.json and the weights belong to different models."));
             }
@@ -173,7 +179,9 @@ pub fn digest(folder: &Path) -> Result<String, Problem> {
 /// When the index is damaged or names something else than a file beside it.
 pub fn shards(folder: &Path) -> Result<Vec<String>, Problem> {
     let path = folder.join("model.safetensors.index.json");
-    let broken = |why: String| Problem::new("weights.broken", why).file("model.safetensors.index.json");
+    let broken = |why: String| {
+        Problem::new(Code::WeightsBroken, &*why).with("why", &why).file("model.safetensors.index.json")
+    };
     let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
     let index: Value =
         serde_json::from_slice(&bytes).map_err(|why| broken(format!("It is not JSON: {why}.")))?;
@@ -224,7 +232,7 @@ mod tests {
         assert_eq!(shards(place.path()).expect("fine"), ["m-1.safetensors", "m-2.safetensors"]);
         for bad in ["../x.safetensors", "/etc/passwd", "m.bin"] {
             write(&format!(r#"{{"weight_map":{{"a":"{bad}"}}}}"#));
-            assert_eq!(shards(place.path()).expect_err(bad).code, "weights.broken");
+            assert_eq!(shards(place.path()).expect_err(bad).code, Code::WeightsBroken);
         }
     }
 }

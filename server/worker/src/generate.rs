@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 
+use contract::Code;
 use contract::chat::{ChatDelta, ChatMessage};
 use contract::generation::GenerationSettings;
 use contract::problem::Problem;
@@ -52,7 +53,7 @@ fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &In
         GenerateCommand::Generate { request, template, messages, settings } => {
             let answered = guarded(|| {
                 let speaker = speaker.as_ref().ok_or_else(|| {
-                    Problem::new("chat.nothing_loaded", "No model is loaded.").hint("Load a model first.")
+                    Problem::new(Code::ChatNothingLoaded, "No model is loaded.").hint("Load a model first.")
                 })?;
                 answer(speaker, &template, &messages, &settings, &mut |delta| {
                     say(request, delta).is_ok() && !inbox.is_cancelled(request)

@@ -6,6 +6,7 @@ mod traces;
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::problem::Problem;
 use model::kernels::Kernels;
 
@@ -54,8 +55,9 @@ impl device::Work for Check<'_> {
 /// A JSON file.
 fn json(path: &Path) -> Result<serde_json::Value, Problem> {
     let bytes = std::fs::read(path).map_err(|why| of_file(path, "read", &why))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|why| Problem::new("gpu_check.reference", format!("{} is not JSON: {why}.", path.display())))
+    serde_json::from_slice(&bytes).map_err(|why| {
+        Problem::new(Code::GpuCheckReference, format!("{} is not JSON: {why}.", path.display()))
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod gguf;
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
 
@@ -17,7 +18,9 @@ use crate::problems::of_file;
 /// One clear problem; then nothing is left at `target`.
 pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
     let found = std::fs::metadata(source).map_err(|why| {
-        Problem::new("model.source_missing", format!("{} cannot be opened: {why}.", source.display()))
+        Problem::new(Code::ModelSourceMissing, format!("{} cannot be opened: {why}.", source.display()))
+            .with("path", source.display())
+            .with("why", why)
             .hint("Give the full path of a model folder or a .gguf file on the server's disk.")
     })?;
     let file = if found.is_dir() { folder::single_gguf(source)? } else { Some(source.to_owned()) };
@@ -39,7 +42,8 @@ pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
 /// Those of `fill`, or when `target` exists or the disk refuses.
 pub fn in_new_folder<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, Problem>) -> Result<T, Problem> {
     if target.exists() {
-        return Err(Problem::new("model.exists", format!("{} exists already.", target.display())));
+        return Err(Problem::new(Code::ModelExists, format!("{} exists already.", target.display()))
+            .with("name", target.file_name().unwrap_or_default().to_string_lossy()));
     }
     let half = half_name(target);
     // Left over from a process that was killed.
@@ -80,7 +84,7 @@ mod tests {
     #[test]
     fn an_existing_model_is_never_overwritten() {
         let place = tempfile::tempdir().expect("a folder");
-        assert_eq!(in_new_folder(place.path(), |_| Ok(())).expect_err("exists").code, "model.exists");
+        assert_eq!(in_new_folder(place.path(), |_| Ok(())).expect_err("exists").code, Code::ModelExists);
     }
 
     #[test]
@@ -88,6 +92,6 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let problem =
             import(&place.path().join("nope.gguf"), &place.path().join("new")).expect_err("missing");
-        assert!(problem.code == "model.source_missing" && problem.message.contains("nope.gguf"));
+        assert!(problem.code == Code::ModelSourceMissing && problem.message.contains("nope.gguf"));
     }
 }

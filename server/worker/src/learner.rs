@@ -345,7 +345,7 @@ pub fn batch(rows: &[Encoded], pad_id: u32) -> Batch {
 /// is loaded: by the estimate that the form shows.
 ///
 /// # Errors
-/// `worker.out_of_memory` with the estimate.
+/// `worker.too_little_memory` with the estimate.
 pub fn check_memory(spec: &RunSpec, sizes: &Sizes, rows: u64) -> Result<(), Problem> {
     let facts = facts::read(Path::new(&spec.model.folder))?;
     let planned = Planned {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use contract::Code;
 use contract::problem::Problem;
 pub use speech::of_model;
 
@@ -9,8 +10,10 @@ pub use speech::of_model;
 pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     let full = matches!(error.kind(), StorageFull | QuotaExceeded);
-    let code = if full { "disk.full" } else { "disk.io" };
-    let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", path.display()));
+    let code = if full { Code::DiskFull } else { Code::DiskIo };
+    let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", path.display()))
+        .with("path", path.display())
+        .with("why", error);
     if full { problem.hint("Free some space on this disk and try again.") } else { problem }
 }
 
@@ -21,9 +24,10 @@ pub fn of_panic(payload: &(dyn std::any::Any + Send)) -> Problem {
     let short: String = said.lines().next().unwrap_or_default().chars().take(300).collect();
     let memory = ["memory", "alloc", "capacity overflow"].iter().any(|word| said.contains(word));
     if memory {
-        return Problem::new("worker.out_of_memory", format!("The memory did not suffice: {short}."))
+        return Problem::new(Code::WorkerOutOfMemory, format!("The memory did not suffice: {short}."))
             .hint("Use fewer rows at once, shorter lengths or a smaller model, then resume.");
     }
-    Problem::new("worker.panicked", format!("The worker met an error it did not expect: {short}."))
+    Problem::new(Code::WorkerPanicked, format!("The worker met an error it did not expect: {short}."))
+        .with("why", short)
         .hint("Resume the run; if it happens again, report it with the attempt's stderr.log.")
 }

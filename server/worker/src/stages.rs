@@ -16,6 +16,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use contract::Code;
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::measuring::{Measuring, Rows};
@@ -259,9 +260,10 @@ fn check_datasets(spec: &RunSpec, state: &mut LoopState) -> Result<Vec<String>, 
 
 fn changed(dataset: &DatasetRef) -> Problem {
     Problem::new(
-        "dataset.changed",
+        Code::DatasetChanged,
         format!("The file of dataset \"{}\" is not the one this run was started with.", dataset.name),
     )
+    .with("name", &dataset.name)
     .field("dataset")
     .hint("Put the former file back, or launch a new run on the new one.")
 }
@@ -282,16 +284,6 @@ fn recipe<B: Kernels>(spec: &RunSpec, source: &Source, answers: u64) -> Box<dyn 
 pub fn encode(spec: &RunSpec, folder: &Path) -> Result<TrainData, Problem> {
     let digests = check_datasets(spec, &mut LoopState::default())?;
     Ok(source::open(spec, folder, &digests, &mut |_| Ok(()))?.data())
-}
-
-fn no_usable_rows(first: Option<(u64, String)>) -> Problem {
-    let (row, reason) = first.unwrap_or((1, "it holds too little text".to_owned()));
-    Problem::new(
-        "dataset.no_usable_rows",
-        format!("No row of the dataset can teach; the first is left out because {reason}."),
-    )
-    .row(row)
-    .hint("Choose which columns hold the question and the answer.")
 }
 
 #[cfg(test)]

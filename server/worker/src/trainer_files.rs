@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use serde_json::{Value, json};
@@ -130,8 +131,9 @@ fn clock(seconds: f64) -> String {
 /// # Errors
 /// When the settings cannot be written as JSON.
 pub fn args(spec: &RunSpec) -> Result<Vec<u8>, Problem> {
-    let broken =
-        |why: serde_json::Error| Problem::new("run.args", format!("The settings cannot be written: {why}."));
+    let broken = |why: serde_json::Error| {
+        Problem::new(Code::RunArgs, format!("The settings cannot be written: {why}.")).with("why", why)
+    };
     let hyper = serde_json::to_value(&spec.hyper).map_err(broken)?;
     let mut sorted: BTreeMap<String, Value> =
         hyper.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -157,7 +159,8 @@ pub fn pretty<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Err
 pub fn results(run: &Path, results: &BTreeMap<String, f64>) -> Result<(), Problem> {
     let numbers: BTreeMap<&String, Option<f64>> =
         results.iter().map(|(name, x)| (name, finite(*x))).collect();
-    let text = pretty(&numbers).map_err(|why| Problem::new("run.results", format!("{why}.")))?;
+    let text =
+        pretty(&numbers).map_err(|why| Problem::new(Code::RunResults, format!("{why}.")).with("why", why))?;
     for name in RESULTS {
         rundir::write_atomically(&run.join(name), &text)?;
     }

@@ -1,6 +1,7 @@
 //! Whether a run fits into a machine, and what would.
 
 use super::{Cost, Planned};
+use crate::code::Code;
 use crate::params::param;
 use crate::problem::Problem;
 use crate::stage::Tuning;
@@ -37,7 +38,10 @@ pub fn refusal(cost: &Cost, machine: u64) -> Option<Problem> {
     let (needed, there) = (gb(needed), gb(machine));
     let message = format!("This run needs about {needed:.1} GB of memory; the machine has {there:.1} GB.");
     let hint = "Use fewer rows at once, shorter lengths, LoRA instead of full tuning, or a smaller model.";
-    Some(Problem::new("worker.out_of_memory", message).hint(hint))
+    let problem = Problem::new(Code::WorkerTooLittleMemory, message)
+        .with("needed", format!("{needed:.1}"))
+        .with("there", format!("{there:.1}"));
+    Some(problem.hint(hint))
 }
 
 /// Other settings of a run too large as it is.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use contract::Code;
 use contract::Problem;
 use contract::registry::{Finding, Registered, Source};
 use leptos::prelude::*;
@@ -49,7 +50,10 @@ impl State {
         self.problems.set(Vec::new());
         self.entries.set(Vec::new());
         let Some(register) = files.iter().find(|file| file.name() == REGISTER).cloned() else {
-            self.problems.set(vec![Problem::new("form.missing", said.none)]);
+            self.problems.set(vec![Problem::new(
+                Code::RegistryMissing,
+                "dataset_info.json is not among the chosen files.",
+            )]);
             return;
         };
         upload::post(
@@ -112,7 +116,6 @@ impl State {
 /// Sentences of the page's language, for use after it was drawn.
 #[derive(Clone, Copy)]
 struct Said {
-    none: &'static str,
     hub: &'static str,
     script: &'static str,
 }
@@ -142,7 +145,7 @@ fn file_name(entry: &Registered) -> Option<String> {
 #[component]
 pub(crate) fn Register(landed: RwSignal<u32>) -> impl IntoView {
     let w = &words().data;
-    let said = Said { none: w.register_none, hub: w.register_hub, script: w.register_script };
+    let said = Said { hub: w.register_hub, script: w.register_script };
     let state = State { entries: RwSignal::default(), problems: RwSignal::default(), landed };
     view! {
         <section class="card pad register" aria-labelledby="register">

@@ -1,6 +1,6 @@
 //! What a repository holds: size and licence, what can be fetched, what is not fetched and why.
 
-use contract::hub::{HubChoice, HubKind, HubRepo, NewTransfer};
+use contract::hub::{HubChoice, HubKind, HubRepo, NewTransfer, Refusal};
 use leptos::prelude::*;
 
 use super::{Card, Shown, license};
@@ -8,7 +8,7 @@ use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
 use crate::ports::hub_start;
 use crate::words::amounts::{num, size};
-use crate::words::{fill, words};
+use crate::words::{Hub, fill, words};
 
 /// The repository with its choices.
 #[component]
@@ -95,6 +95,16 @@ fn Choices(repo: HubRepo, choices: Vec<HubChoice>, card: Card) -> impl IntoView 
     .into_any()
 }
 
+fn refusal(w: &'static Hub, why: Refusal) -> &'static str {
+    match why {
+        Refusal::Script => w.refused_script,
+        Refusal::Pickle => w.refused_pickle,
+        Refusal::UnsafeName => w.refused_name,
+        Refusal::Folder => w.refused_folder,
+        Refusal::NotNeeded => w.refused_not_needed,
+    }
+}
+
 #[component]
 fn LeftOut(repo: HubRepo) -> impl IntoView {
     let w = &words().hub;
@@ -106,7 +116,7 @@ fn LeftOut(repo: HubRepo) -> impl IntoView {
     let lines = out
         .into_iter()
         .take(60)
-        .map(|(path, why)| view! { <li class="small"><span class="mono break">{path}</span>": "{why}</li> })
+        .map(|(path, why)| view! { <li class="small"><span class="mono break">{path}</span>": "{refusal(w, why)}</li> })
         .collect_view();
     view! { <details><summary class="small">{summary}</summary><ul class="plain">{lines}</ul></details> }
         .into_any()

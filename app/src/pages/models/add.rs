@@ -1,5 +1,6 @@
 //! Four ways to add a model: the hub, a path, files, from scratch.
 
+use contract::Code;
 use contract::dataset::DatasetView;
 use contract::hub::HubKind;
 use contract::model::{NewModel, ScratchSize};
@@ -44,8 +45,8 @@ impl Creation {
         });
     }
 
-    fn refuse(self, message: &str) {
-        self.problems.set(vec![Problem::new("form.missing", message)]);
+    fn refuse(self, code: Code, field: &str, message: &str) {
+        self.problems.set(vec![Problem::new(code, message).field(field)]);
     }
 }
 
@@ -82,7 +83,7 @@ fn ByPath(version: RwSignal<u32>) -> impl IntoView {
     let start = move |_| {
         let (name, path) = (name.get_untracked().trim().to_owned(), path.get_untracked().trim().to_owned());
         if path.is_empty() {
-            return creation.refuse(w.need_path);
+            return creation.refuse(Code::FormBlank, "path", "Say where the model is.");
         }
         let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         let name = if name.is_empty() { last.to_owned() } else { name };
@@ -140,7 +141,9 @@ fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
     let start = move |_| {
         let list = input.get_untracked().and_then(|input| input.files());
         let chosen = list.map(|list| files_in(&list)).unwrap_or_default();
-        let Some(first) = chosen.first() else { return creation.refuse(w.models.need_files) };
+        let Some(first) = chosen.first() else {
+            return creation.refuse(Code::FormMissing, "files", "Choose at least one file.");
+        };
         let typed = name.get_untracked().trim().to_owned();
         let fallback = first.name().rsplit_once('.').map(|(stem, _)| stem.to_owned()).unwrap_or_default();
         let label = if typed.is_empty() { fallback } else { typed };
@@ -186,7 +189,7 @@ fn Scratch(datasets: Vec<DatasetView>, version: RwSignal<u32>) -> impl IntoView 
     let creation = Creation::new(version);
     let start = move |_| {
         let Some(dataset) = DatasetId::parse(&dataset.get_untracked()) else {
-            return creation.refuse(w.need_dataset);
+            return creation.refuse(Code::FormMissing, "dataset", "Choose a dataset.");
         };
         let size = size.get_untracked();
         let typed = name.get_untracked().trim().to_owned();

@@ -25,8 +25,8 @@ pub(crate) struct Pane {
 
 impl Pane {
     /// A pane with a voice chosen.
-    pub(crate) fn new(lost: &'static str, voice: &Voice) -> Self {
-        let talk = Talk::new(lost);
+    pub(crate) fn new(voice: &Voice) -> Self {
+        let talk = Talk::new();
         Self { voice: RwSignal::new(key(&voice.target)), talk, place: Place::new(talk) }
     }
 

@@ -1,5 +1,6 @@
 //! Where a pane's model answers: on the server, or in this browser.
 
+use contract::Code;
 use contract::Problem;
 use contract::carry::EngineNews;
 use contract::chat::{ChatDelta, ChatTarget};
@@ -8,7 +9,7 @@ use leptos::prelude::*;
 use crate::browser::engine::{self, EngineId};
 use crate::browser::{checked_of, encode};
 use crate::chat::Talk;
-use crate::words::amounts::size;
+use crate::words::amounts::{file_size, size};
 use crate::words::{fill, problem_text, words};
 
 /// How far the model has come into this browser.
@@ -20,7 +21,7 @@ enum Stage {
     /// Its size is being asked for.
     Asked,
     /// Its size is known; nothing has been fetched.
-    Offered { bytes: u64, kept: u64, forecast: f64 },
+    Offered { bytes: u64, kept: u64 },
     /// It is being fetched.
     Fetching { loaded: u64, total: u64 },
     /// It answers here.
@@ -34,13 +35,28 @@ enum Stage {
 pub(crate) struct Place {
     stage: RwSignal<Stage>,
     worker: RwSignal<Option<EngineId>>,
+    /// Tokens a second of the answers that were given here.
+    speeds: RwSignal<Vec<f64>>,
     talk: Talk,
+}
+
+/// The median of speeds; nothing where nothing was measured.
+fn median(speeds: &[f64]) -> Option<f64> {
+    let mut sorted = speeds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// The problem of a browser that cannot run a model.
+fn no_worker() -> Problem {
+    let message = "This browser cannot run the model: it has no module workers or no WebAssembly.";
+    Problem::new(Code::EngineNoWorker, message)
 }
 
 impl Place {
     /// At first the server answers.
     pub(crate) fn new(talk: Talk) -> Self {
-        Self { stage: RwSignal::default(), worker: RwSignal::new(None), talk }
+        Self { stage: RwSignal::default(), worker: RwSignal::new(None), speeds: RwSignal::default(), talk }
     }
 
     /// Back to the server; the model's memory is freed, what was fetched stays kept.
@@ -57,6 +73,7 @@ impl Place {
             engine::close(id);
         }
         self.worker.try_set(None);
+        self.speeds.try_set(Vec::new());
         self.talk.lose_engine(why);
         self.stage.try_set(then);
     }
@@ -66,10 +83,10 @@ impl Place {
         self.stage.set(Stage::Asked);
         let id = engine::open(move |said| match said {
             Some(text) => self.hear(&text),
-            None => self.refuse(Problem::new("engine.fault", words().play.no_engine)),
+            None => self.refuse(no_worker()),
         });
         match id {
-            None => self.refuse(Problem::new("engine.fault", words().play.no_engine)),
+            None => self.refuse(no_worker()),
             Some(id) => {
                 self.worker.set(Some(id));
                 engine::describe(id, &query(target));
@@ -80,8 +97,8 @@ impl Place {
     fn hear(self, text: &str) {
         if let Ok(news) = serde_json::from_str::<EngineNews>(text) {
             match news {
-                EngineNews::Size { bytes, kept, forecast } => {
-                    self.stage.try_set(Stage::Offered { bytes, kept, forecast });
+                EngineNews::Size { bytes, kept } => {
+                    self.stage.try_set(Stage::Offered { bytes, kept });
                     if kept >= bytes {
                         self.load();
                     }
@@ -98,6 +115,10 @@ impl Place {
                 EngineNews::Refused { problem } => self.refuse(problem),
             }
         } else if let Ok(delta) = serde_json::from_str::<ChatDelta>(text) {
+            // The first token's time is that of the question: one token alone measures nothing.
+            if let ChatDelta::Done { tokens: 2.., tokens_per_second, .. } = &delta {
+                self.speeds.try_update(|speeds| speeds.push(*tokens_per_second));
+            }
             self.talk.take(delta);
         }
     }
@@ -136,14 +157,10 @@ pub(crate) fn PlaceSwitch(place: Place, voice: RwSignal<String>) -> impl IntoVie
     let state = move || match stage.get() {
         Stage::Server => ().into_any(),
         Stage::Asked => view! { <span class="small">{w.play.place_asking}</span> }.into_any(),
-        Stage::Offered { bytes, kept, forecast } => {
-            let label = fill(w.play.place_load, &[&size(bytes - kept)]);
-            let speed = fill(w.play.place_forecast, &[&format!("{forecast:.0}")]);
-            view! {
-                <button type="button" class="btn" on:click=move |_| place.load()>{label}</button>
-                <span class="small">{speed}</span>
-            }
-            .into_any()
+        Stage::Offered { bytes, kept } => {
+            let label = fill(w.play.place_load, &[&file_size(bytes - kept)]);
+            view! { <button type="button" class="btn" on:click=move |_| place.load()>{label}</button> }
+                .into_any()
         }
         Stage::Fetching { loaded, total } => {
             let text = fill(w.play.place_fetching, &[&size(loaded), &size(total)]);
@@ -156,6 +173,10 @@ pub(crate) fn PlaceSwitch(place: Place, voice: RwSignal<String>) -> impl IntoVie
         }
         Stage::Here { kept } => view! {
             <span class="small">{w.play.place_here}</span>
+            {move || place.speeds.with(|speeds| median(speeds)).map(|speed| {
+                let text = fill(w.play.place_speed, &[&format!("{speed:.1}")]);
+                view! { <span class="small num">{text}</span> }
+            })}
             {(!kept).then(|| view! { <span class="small">{w.play.place_not_kept}</span> })}
         }
         .into_any(),
@@ -185,6 +206,13 @@ mod tests {
     use contract::{ModelId, RunId};
 
     use super::*;
+
+    #[test]
+    fn a_speed_is_said_once_it_was_measured() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[7.0]), Some(7.0));
+        assert_eq!(median(&[1.0, 6.0, 8.0]), Some(6.0));
+    }
 
     #[test]
     fn a_target_becomes_a_query() {

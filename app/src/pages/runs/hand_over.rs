@@ -1,6 +1,6 @@
 //! A run's checkpoint as a page of its own, to be handed over.
 
-use contract::carry::{HandOver as Texts, Parcel};
+use contract::carry::{HandOver as Texts, PageSize};
 use contract::chat::ChatTarget;
 use contract::run::RunView;
 use contract::{Problem, RunId};
@@ -13,14 +13,14 @@ use crate::browser::{checked_of, encode, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::part::settled;
 use crate::components::safe_textarea::SafeTextarea;
-use crate::ports::{Problems, describe_weights, get_run, list_voices};
-use crate::words::amounts::{num, size};
+use crate::ports::{Problems, get_run, list_voices, page_size};
+use crate::words::amounts::{file_size, num};
 use crate::words::{field_text, fill, words};
 
 /// What the page begins with.
 struct Begun {
     run: RunView,
-    parcel: Parcel,
+    bytes: PageSize,
     suggestion: Option<String>,
 }
 
@@ -29,18 +29,18 @@ struct Begun {
 pub(crate) fn HandOver() -> impl IntoView {
     let params = use_params_map();
     let begun = Resource::new(move || RunId(params.read().get("id").unwrap_or_default()), begin);
-    settled(begun, |(run, parcel, suggestion)| {
-        view! { <Found begun=Begun { run, parcel, suggestion }/> }.into_any()
+    settled(begun, |(run, bytes, suggestion)| {
+        view! { <Found begun=Begun { run, bytes, suggestion }/> }.into_any()
     })
 }
 
-async fn begin(id: RunId) -> Result<(RunView, Parcel, Option<String>), Problems> {
+async fn begin(id: RunId) -> Result<(RunView, PageSize, Option<String>), Problems> {
     let run = get_run(id).await?;
     let target = target(&run);
     let voices = list_voices().await?;
     let suggestion = voices.into_iter().find(|voice| voice.target.run == target.run);
-    let parcel = describe_weights(target).await?;
-    Ok((run, parcel, suggestion.and_then(|voice| voice.suggestion)))
+    let bytes = page_size(target).await?;
+    Ok((run, bytes, suggestion.and_then(|voice| voice.suggestion)))
 }
 
 fn target(run: &RunView) -> ChatTarget {
@@ -67,7 +67,7 @@ fn address(target: &ChatTarget, texts: &Texts) -> String {
 #[component]
 fn Found(begun: Begun) -> impl IntoView {
     let w = words();
-    let Begun { run, parcel, suggestion } = begun;
+    let Begun { run, bytes, suggestion } = begun;
     let summary = &run.summary;
     let tuning = method(w, summary.tuning);
     let said = [tuning.as_str(), &summary.dataset_name, &num(summary.step), &summary.model_name];
@@ -75,7 +75,7 @@ fn Found(begun: Begun) -> impl IntoView {
     let title = RwSignal::new(summary.name.clone());
     let introduction = RwSignal::new(String::new());
     let prompts = RwSignal::new(suggestion.unwrap_or_default());
-    let both = RwSignal::new(true);
+    let both = RwSignal::new(bytes.both.is_some());
     let texts = Memo::new(move |_| Texts {
         title: title.get(),
         introduction: introduction.get(),
@@ -92,15 +92,15 @@ fn Found(begun: Begun) -> impl IntoView {
         })
     };
     let target = target(&run);
-    let label = fill(w.runs.page_download, &[&size(parcel.bytes())]);
     let download = move || {
+        let bytes = bytes.both.filter(|_| both.get()).unwrap_or(bytes.alone);
+        let label = fill(w.runs.page_download, &[&file_size(bytes)]);
         if texts.with(|texts| texts.problems().is_empty()) {
             let href = texts.with(|texts| address(&target, texts));
-            view! { <a class="btn primary" href=href download="page.zip" rel="external">{label.clone()}</a> }
+            view! { <a class="btn primary" href=href download="page.zip" rel="external">{label}</a> }
                 .into_any()
         } else {
-            view! { <button type="button" class="btn primary" disabled=true>{label.clone()}</button> }
-                .into_any()
+            view! { <button type="button" class="btn primary" disabled=true>{label}</button> }.into_any()
         }
     };
     let back = format!("/runs/{}", run.summary.id);
@@ -117,7 +117,7 @@ fn Found(begun: Begun) -> impl IntoView {
             <Text id="introduction" label=w.runs.page_introduction help=w.runs.page_introduction_help value=introduction error=wrong("introduction")/>
             <Text id="prompts" label=w.runs.page_prompts help=w.runs.page_prompts_help value=prompts error=wrong("prompts")/>
             <Text id="trained" label=w.runs.page_trained value=trained error=wrong("trained")/>
-            <label class="check"><input type="checkbox" prop:checked=both on:change=move |event| both.set(checked_of(&event))/><span>{w.runs.page_both}</span></label>
+            {bytes.both.is_some().then(|| view! { <label class="check"><input type="checkbox" prop:checked=both on:change=move |event| both.set(checked_of(&event))/><span>{w.runs.page_both}</span></label> })}
             <p class="row">{download}</p>
         </div>
     }

@@ -1,6 +1,7 @@
 //! Preference rows: one question, a better and a worse answer (S-144).
 
 use contract::dataset::Mapping;
+use contract::row_reason::RowReason;
 use serde_json::Value;
 
 use super::{Conversation, from_items, history, list, question, text};
@@ -29,8 +30,8 @@ impl Pair {
     /// list of two, the better first.
     ///
     /// # Errors
-    /// The reason why the row holds no pair, as a sentence without a full stop.
-    pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, String> {
+    /// The reason why the row holds no pair.
+    pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
         let has = |name: &'static str| row.get(name).is_some().then_some(name);
         let chosen = mapping
             .chosen
@@ -38,12 +39,14 @@ impl Pair {
             .or_else(|| if mapping.response.is_some() { None } else { has("chosen") });
         let Some(chosen) = chosen else { return from_list(row, mapping) };
         let rejected = mapping.rejected.as_deref().or_else(|| has("rejected"));
-        let rejected = rejected.ok_or("no column holds the worse answer")?;
+        let rejected = rejected.ok_or(RowReason::NoWorseColumn)?;
         match (messages(row, chosen), messages(row, rejected)) {
             (Some(better), Some(worse)) => from_talks(row, mapping, (chosen, &better), (rejected, &worse)),
             _ => {
-                let better = text(row, Some(chosen))?.ok_or_else(|| format!("{chosen} is empty"))?;
-                let worse = text(row, Some(rejected))?.ok_or_else(|| format!("{rejected} is empty"))?;
+                let better = text(row, Some(chosen))?
+                    .ok_or_else(|| RowReason::EmptyAnswer { column: chosen.to_owned() })?;
+                let worse = text(row, Some(rejected))?
+                    .ok_or_else(|| RowReason::EmptyAnswer { column: rejected.to_owned() })?;
                 let conversation = asked(row, mapping, better)?;
                 Ok(Self { chosen: conversation, rejected: worse })
             }
@@ -52,11 +55,11 @@ impl Pair {
 }
 
 /// One column with a list of two.
-fn from_list(row: &Row, mapping: &Mapping) -> Result<Pair, String> {
+fn from_list(row: &Row, mapping: &Mapping) -> Result<Pair, RowReason> {
     let column = mapping.response.as_deref().unwrap_or("output");
     let items = list(row.get(column), column)?;
     if items.is_empty() {
-        return Err(format!("{column} is empty"));
+        return Err(RowReason::EmptyAnswer { column: column.to_owned() });
     }
     let side = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -67,15 +70,16 @@ fn from_list(row: &Row, mapping: &Mapping) -> Result<Pair, String> {
     match items.as_slice() {
         [better, worse] => {
             let texts = side(better).zip(side(worse));
-            let (better, rejected) = texts.ok_or_else(|| format!("{column} is not a list of two texts"))?;
+            let (better, rejected) =
+                texts.ok_or_else(|| RowReason::NotTwoTexts { column: column.to_owned() })?;
             Ok(Pair { chosen: asked(row, mapping, better)?, rejected })
         }
-        other => Err(format!("{column} holds {} answers where two are needed", other.len())),
+        other => Err(RowReason::AnswerCount { column: column.to_owned(), count: other.len() }),
     }
 }
 
 /// The turns before, the question, and an answer to it.
-fn asked(row: &Row, mapping: &Mapping, answer: String) -> Result<Conversation, String> {
+fn asked(row: &Row, mapping: &Mapping, answer: String) -> Result<Conversation, RowReason> {
     let prompt = mapping.prompt.as_deref().unwrap_or_else(|| prompt_column(row));
     let question = question(row, mapping, prompt)?;
     let mut turns = match mapping.history.as_deref() {
@@ -101,19 +105,24 @@ fn from_talks(
     mapping: &Mapping,
     (better_name, better): (&str, &[Value]),
     (worse_name, worse): (&str, &[Value]),
-) -> Result<Pair, String> {
-    let talk = |name: &str, items: &[Value]| -> Result<Conversation, String> {
+) -> Result<Pair, RowReason> {
+    let talk = |name: &str, items: &[Value]| -> Result<Conversation, RowReason> {
         if let [only] = items {
-            let (_, answer) = super::message(only).ok_or_else(|| format!("{name} has no role and text"))?;
+            let (_, answer) = super::message(only).ok_or(RowReason::BrokenMessage { number: 1 })?;
             return asked(row, mapping, answer);
         }
         from_items(items, name, text(row, mapping.system.as_deref())?)
     };
     let (chosen, mut other) = (talk(better_name, better)?, talk(worse_name, worse)?);
-    let Some((question, rejected)) = other.turns.pop() else { return Err(format!("{worse_name} is empty")) };
+    let Some((question, rejected)) = other.turns.pop() else {
+        return Err(RowReason::EmptyAnswer { column: worse_name.to_owned() });
+    };
     let before = chosen.turns.split_last().map(|(last, rest)| (&last.0, rest));
     if before != Some((&question, other.turns.as_slice())) {
-        return Err(format!("{better_name} and {worse_name} answer different questions"));
+        return Err(RowReason::DifferentQuestions {
+            better: better_name.to_owned(),
+            worse: worse_name.to_owned(),
+        });
     }
     Ok(Pair { chosen, rejected })
 }
@@ -124,7 +133,7 @@ mod tests {
     use contract::dataset::DataFormat;
     use serde_json::json;
 
-    fn pair(value: Value, mapping: &Mapping) -> Result<Pair, String> {
+    fn pair(value: Value, mapping: &Mapping) -> Result<Pair, RowReason> {
         Pair::from_row(&Row::from_json(value).unwrap(), mapping)
     }
 
@@ -159,13 +168,16 @@ mod tests {
         assert_eq!(pair(only, &pairs()).unwrap(), made);
         let other = json!({"role": "user", "content": "another"});
         let row = json!({"chosen": [user, says("good")], "rejected": [other, says("bad")]});
-        assert_eq!(pair(row, &pairs()).unwrap_err(), "chosen and rejected answer different questions");
+        assert_eq!(
+            pair(row, &pairs()).unwrap_err().to_string(),
+            "chosen and rejected answer different questions"
+        );
     }
 
     #[test]
     fn rows_without_a_pair_say_why() {
         let listed = Mapping { response: Some("output".into()), ..pairs() };
-        let reason = |value: Value, mapping: &Mapping| pair(value, mapping).unwrap_err();
+        let reason = |value: Value, mapping: &Mapping| pair(value, mapping).unwrap_err().to_string();
         assert_eq!(
             reason(json!({"prompt": "q", "output": ["a"]}), &listed),
             "output holds 1 answers where two are needed"

@@ -2,6 +2,7 @@
 
 use contract::dataset::{Behaviour, Mapping};
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
 use super::{Encoded, EncodedPair, EncodedPrompt, Encoder, IGNORED};
@@ -76,13 +77,13 @@ impl Taken {
     /// writes its own answers; corrected, a question is enough there.
     ///
     /// # Errors
-    /// The reason why the row cannot teach, as a sentence without a full stop.
+    /// The reason why the row cannot teach.
     pub fn from_row(
         row: &Row,
         mapping: &Mapping,
         stage: Stage,
         behaviour: Behaviour,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, RowReason> {
         match (stage, behaviour) {
             (Stage::Pt, _) => text_of(row, mapping).map(Self::Text),
             (Stage::Rm | Stage::Dpo, _) => Pair::from_row(row, mapping).map(Self::Pair),
@@ -117,7 +118,7 @@ impl Encoder {
         row: &Row,
         mapping: &Mapping,
         prefix: Option<&str>,
-    ) -> Result<Result<Example, String>, Problem> {
+    ) -> Result<Result<Example, RowReason>, Problem> {
         match Taken::from_row(row, mapping, self.stage, self.behaviour) {
             Ok(taken) => self.encode_taken(&taken.with_prefix(prefix)).map(Ok),
             Err(reason) => Ok(Err(reason)),

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 
 use super::{Names, Shared, Summary, disk, record};
 use crate::encode::{Encoded, Example, PtPacker};
@@ -76,7 +77,7 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
                 Ok(Err(reason)) => Some(reason),
                 Err(problem) if is_refusal(&problem) => {
                     refused = true;
-                    Some(format!("the template refuses it: {}", problem.message))
+                    Some(RowReason::Refused { problem: Box::new(problem) })
                 }
                 Err(problem) => return Err(problem.row(number)),
             };

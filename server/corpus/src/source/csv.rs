@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use contract::Code;
 use contract::problem::Problem;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use serde_json::Value;
@@ -33,7 +34,8 @@ impl<R: Read> CsvRows<R> {
         let found = self.reader.read_byte_record(&mut record).map_err(|error| match error.kind() {
             csv::ErrorKind::Io(io) if io.to_string() == "row too long" => too_long(row, before),
             csv::ErrorKind::Io(io) => io_problem(io, before),
-            _ => Problem::new("dataset.csv_broken", format!("This row is not valid CSV: {error}."))
+            _ => Problem::new(Code::DatasetCsvBroken, format!("This row is not valid CSV: {error}."))
+                .with("why", &error)
                 .row(row)
                 .byte(before),
         })?;
@@ -50,7 +52,7 @@ impl<R: Read> CsvRows<R> {
             let name = if name.is_empty() { format!("column {}", index + 1) } else { name.to_owned() };
             if names.contains(&name) {
                 return Err(Problem::new(
-                    "dataset.column_twice",
+                    Code::DatasetColumnTwice,
                     format!("The header names “{name}” twice."),
                 )
                 .field(name)
@@ -72,9 +74,11 @@ impl<R: Read> CsvRows<R> {
         self.row = row;
         if record.len() != header.len() {
             return Err(Problem::new(
-                "dataset.ragged_row",
+                Code::DatasetRaggedRow,
                 format!("This row has {} cells where the header names {}.", record.len(), header.len()),
             )
+            .with("cells", record.len())
+            .with("columns", header.len())
             .row(row)
             .byte(start)
             .hint("Put cells with commas or line breaks in double quotes."));

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, Cursor, Read};
 
+use contract::Code;
 use contract::problem::Problem;
 use encoding_rs::{CoderResult, Decoder, DecoderResult, GB18030, UTF_16BE, UTF_16LE};
 
@@ -118,7 +119,7 @@ fn refuse_binary(head: &[u8]) -> Result<(), Problem> {
         (b"\x93NUMPY", "a NumPy array"),
     ];
     match kinds.iter().find(|(magic, _)| head.starts_with(magic)) {
-        Some((_, what)) => Err(Problem::new("dataset.not_text", format!("The file is {what}, not text."))
+        Some((_, what)) => Err(Problem::new(Code::DatasetNotText, format!("The file is {what}, not text."))
             .byte(0)
             .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .parquet or .txt file inside.")),
         None => Ok(()),

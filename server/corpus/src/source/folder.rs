@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::dataset::FileKind;
 use contract::problem::Problem;
 use contract::registry::Finding;
@@ -33,7 +34,7 @@ pub fn list(path: &Path) -> Result<Files, Problem> {
         return Ok(Files { kind: kind_of(path)?, paths: vec![path.to_owned()] });
     }
     let missing = || {
-        Problem::new("dataset.not_found", "There is no such file or folder.")
+        Problem::new(Code::DatasetNotFound, "There is no such file or folder.")
             .file(name_of(path))
             .hint("Check the name; a folder must hold at least one data file.")
     };
@@ -49,9 +50,11 @@ pub fn list(path: &Path) -> Result<Files, Problem> {
         // The ancestor reads .json and .jsonl with one reader and so lets them stand together (S-071).
         if other != kind && !(is_json(other) && is_json(kind)) {
             return Err(Problem::new(
-                "dataset.mixed_kinds",
+                Code::DatasetMixedKinds,
                 format!("The folder holds .{} and .{} files.", kind.extension(), other.extension()),
             )
+            .with("one", kind.extension())
+            .with("other", other.extension())
             .file(name_of(path))
             .hint("Put files of one type into a folder, and make a dataset of each folder."));
         }
@@ -66,7 +69,7 @@ fn is_json(kind: FileKind) -> bool {
 fn kind_of(path: &Path) -> Result<FileKind, Problem> {
     FileKind::of_name(&name_of(path)).ok_or_else(|| {
         Problem::new(
-            "dataset.unknown_kind",
+            Code::DatasetUnknownKind,
             "The file's name must end in .txt, .csv, .json, .jsonl or .parquet.",
         )
         .file(name_of(path))

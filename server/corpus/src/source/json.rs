@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use contract::Code;
 use contract::problem::Problem;
 
 use super::{DEPTH_LIMIT, ROW_LIMIT, Row, io_problem, parse_json, too_long, utf8};
@@ -50,7 +51,8 @@ impl<R: BufRead> JsonRows<R> {
     }
 
     fn broken(&self, why: &str) -> Problem {
-        Problem::new("dataset.json_broken", format!("The file is not a valid JSON array: {why}."))
+        Problem::new(Code::DatasetJsonBroken, format!("The file is not a valid JSON array: {why}."))
+            .with("why", why)
             .row(self.row + 1)
             .byte(self.offset)
             .hint("A .json file holds one array of objects: [{…}, {…}].")
@@ -84,9 +86,10 @@ impl<R: BufRead> JsonRows<R> {
                 }
                 if scan.depth > DEPTH_LIMIT {
                     return Err(Problem::new(
-                        "dataset.json_too_deep",
+                        Code::DatasetJsonTooDeep,
                         format!("This row nests deeper than {DEPTH_LIMIT} levels."),
                     )
+                    .with("most", DEPTH_LIMIT)
                     .row(row)
                     .byte(self.offset + take as u64)
                     .hint("Flatten the row."));

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use contract::Code;
 use contract::problem::Problem;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
@@ -57,7 +58,8 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 }
 
 fn broken(why: &str) -> Problem {
-    Problem::new("dataset.parquet_broken", format!("The file is not valid Parquet: {why}."))
+    Problem::new(Code::DatasetParquetBroken, format!("The file is not valid Parquet: {why}."))
+        .with("why", why)
         .hint("Write it again with Snappy, gzip, Zstandard or no compression, or upload it as JSON Lines.")
 }
 

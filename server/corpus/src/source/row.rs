@@ -1,5 +1,6 @@
 //! One row: named cells, and how JSON text becomes one.
 
+use contract::Code;
 use contract::problem::Problem;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
@@ -44,7 +45,7 @@ impl Row {
 
 fn not_an_object(value: &Value) -> Problem {
     Problem::new(
-        "dataset.not_an_object",
+        Code::DatasetNotAnObject,
         format!("A row must be a JSON object with named columns; this one is {}.", kind_of(value)),
     )
     .hint("Write each row as {\"instruction\": \"…\", \"output\": \"…\"}.")
@@ -108,17 +109,19 @@ fn problem_of(error: &serde_json::Error) -> Problem {
     let why = why.split(" at line ").next().unwrap_or_default();
     if why.contains("recursion limit") {
         return Problem::new(
-            "dataset.json_too_deep",
+            Code::DatasetJsonTooDeep,
             format!("This row nests deeper than {DEPTH_LIMIT} levels."),
         )
+        .with("most", DEPTH_LIMIT)
         .hint("Flatten the row.");
     }
     if let Some(name) = why.strip_prefix(TWICE) {
-        return Problem::new("dataset.column_twice", format!("This row names “{name}” twice."))
+        return Problem::new(Code::DatasetColumnTwice, format!("This row names “{name}” twice."))
             .field(name)
             .hint("Keep one of the two.");
     }
-    Problem::new("dataset.json_broken", format!("This row is not valid JSON: {why}."))
+    Problem::new(Code::DatasetJsonBroken, format!("This row is not valid JSON: {why}."))
+        .with("why", why)
         .hint("Open the file at this row and mend it; a missing quote or comma is the usual cause.")
 }
 

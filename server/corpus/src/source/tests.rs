@@ -17,7 +17,7 @@ fn place(problem: &Problem) -> (Option<u64>, Option<u64>) {
 #[test]
 fn broken_json_line_names_row_and_byte() {
     let found = problem(b"{\"a\":1}\n\n{\"a\":\n", FileKind::Jsonl);
-    assert_eq!(found.code, "dataset.json_broken");
+    assert_eq!(found.code, Code::DatasetJsonBroken);
     assert_eq!(place(&found).0, Some(2), "blank lines are no rows");
     assert!(place(&found).1 >= Some(9));
 }
@@ -37,11 +37,11 @@ fn ragged_csv_names_row() {
 #[test]
 fn empty_files_of_each_kind_are_refused() {
     for kind in [FileKind::Json, FileKind::Jsonl, FileKind::Csv, FileKind::Txt] {
-        assert_eq!(problem(b"", kind).code, "dataset.empty");
-        assert_eq!(problem(b"\xEF\xBB\xBF", kind).code, "dataset.empty");
+        assert_eq!(problem(b"", kind).code, Code::DatasetEmpty);
+        assert_eq!(problem(b"\xEF\xBB\xBF", kind).code, Code::DatasetEmpty);
     }
-    assert_eq!(problem(b"[]", FileKind::Json).code, "dataset.empty");
-    assert_eq!(problem(b"q,a\n", FileKind::Csv).code, "dataset.empty");
+    assert_eq!(problem(b"[]", FileKind::Json).code, Code::DatasetEmpty);
+    assert_eq!(problem(b"q,a\n", FileKind::Csv).code, Code::DatasetEmpty);
 }
 
 #[test]
@@ -58,10 +58,10 @@ fn invalid_utf8_names_row_and_byte() {
 
 #[test]
 fn nul_bytes_and_utf16_are_refused() {
-    assert_eq!(problem(b"a\0b\n", FileKind::Txt).code, "dataset.nul_byte");
+    assert_eq!(problem(b"a\0b\n", FileKind::Txt).code, Code::DatasetNulByte);
     assert_eq!(
         problem(b"\xFF\xFEa\0", FileKind::Csv).code,
-        "dataset.empty",
+        Code::DatasetEmpty,
         "UTF-16 is read: a header alone"
     );
 }
@@ -69,9 +69,9 @@ fn nul_bytes_and_utf16_are_refused() {
 #[test]
 fn deep_json_is_refused_before_it_is_parsed() {
     let deep = format!("[{{\"a\":{}{}}}]", "[".repeat(200), "]".repeat(200));
-    assert_eq!(problem(deep.as_bytes(), FileKind::Json).code, "dataset.json_too_deep");
+    assert_eq!(problem(deep.as_bytes(), FileKind::Json).code, Code::DatasetJsonTooDeep);
     let line = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
-    assert_eq!(problem(line.as_bytes(), FileKind::Jsonl).code, "dataset.json_too_deep");
+    assert_eq!(problem(line.as_bytes(), FileKind::Jsonl).code, Code::DatasetJsonTooDeep);
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn json_array_streams_elements_and_names_the_broken_one() {
     assert_eq!(rows[0].get("a"), Some(&Value::from("x]}\",")));
     let found = problem(br#"[{"a":1}, {"a" 2}]"#, FileKind::Json);
     assert_eq!((found.code.as_str(), place(&found)), ("dataset.json_broken", (Some(2), Some(15))));
-    assert_eq!(problem(br#"[{"a":1}"#, FileKind::Json).code, "dataset.json_broken");
-    assert_eq!(problem(br#"[1]"#, FileKind::Json).code, "dataset.not_an_object");
-    assert_eq!(problem(br#"[{"a":1}] x"#, FileKind::Json).code, "dataset.json_broken");
+    assert_eq!(problem(br#"[{"a":1}"#, FileKind::Json).code, Code::DatasetJsonBroken);
+    assert_eq!(problem(br#"[1]"#, FileKind::Json).code, Code::DatasetNotAnObject);
+    assert_eq!(problem(br#"[{"a":1}] x"#, FileKind::Json).code, Code::DatasetJsonBroken);
 }
 
 #[test]

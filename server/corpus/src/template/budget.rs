@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{Error, Write};
 
+use contract::Code;
 use contract::problem::Problem;
 use minijinja::Environment;
 use serde_json::Value;
@@ -62,8 +63,9 @@ impl Capped {
     /// # Errors
     /// `template.failed` for bytes that are no text, which no template can write.
     pub(super) fn text(self) -> Result<String, Problem> {
-        String::from_utf8(self.bytes)
-            .map_err(|_| Problem::new("template.failed", "The chat template wrote bytes that are no text."))
+        String::from_utf8(self.bytes).map_err(|_| {
+            Problem::new(Code::TemplateFailed, "The chat template wrote bytes that are no text.")
+        })
     }
 }
 

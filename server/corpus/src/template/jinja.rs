@@ -5,6 +5,7 @@ mod spans;
 
 use std::sync::Arc;
 
+use contract::Code;
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
 use minijinja::syntax::SyntaxConfig;
@@ -180,19 +181,21 @@ const RAISED: &str = "raise_exception: ";
 fn broken(error: &Error) -> Problem {
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
     let why = error.detail().unwrap_or("it cannot be read");
-    Problem::new("template.broken", format!("The model's chat template does not compile{line}: {why}."))
+    Problem::new(Code::TemplateBroken, format!("The model's chat template does not compile{line}: {why}."))
+        .with("why", format!("{why}{line}"))
         .hint("Choose a built-in template for this model.")
 }
 
 fn refused(error: &Error) -> Problem {
     if let Some(words) = error.detail().and_then(|detail| detail.strip_prefix(RAISED)) {
-        return Problem::new("template.refused", words).hint(
+        return Problem::new(Code::TemplateRefused, words).with("why", words).hint(
             "The model's chat template refuses this conversation; change it or choose a built-in template.",
         );
     }
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
     let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    Problem::new("template.failed", format!("The model's chat template failed{line}: {why}."))
+    Problem::new(Code::TemplateFailed, format!("The model's chat template failed{line}: {why}."))
+        .with("why", format!("{why}{line}"))
         .hint("Choose a built-in template for this model.")
 }
 

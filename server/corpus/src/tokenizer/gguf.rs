@@ -2,6 +2,7 @@
 
 mod sentencepiece;
 
+use contract::Code;
 use contract::problem::Problem;
 use serde_json::{Map, Value, json};
 
@@ -54,11 +55,12 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
         "llama" => Some(sentencepiece::parts(source)?),
         other => {
             return Err(Problem::new(
-            "tokenizer.gguf_unsupported",
+            Code::TokenizerGgufUnsupported,
             format!(
                 "This GGUF file has a tokenizer of kind “{other}”; Burnish reads “gpt2” (byte-level BPE) and “llama” (SentencePiece)."
             ),
         )
+        .with("kind", other)
         .field("tokenizer.ggml.model")
         .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
         }
@@ -118,7 +120,8 @@ fn to_bytes(value: &Value) -> Result<Vec<u8>, Problem> {
 }
 
 fn gguf_broken(why: String) -> Problem {
-    Problem::new("tokenizer.gguf_broken", format!("The tokenizer in this GGUF file is broken: {why}."))
+    Problem::new(Code::TokenizerGgufBroken, format!("The tokenizer in this GGUF file is broken: {why}."))
+        .with("why", why)
         .hint("Download the file again.")
 }
 
@@ -184,9 +187,10 @@ fn pre_tokenizer(pre: &str) -> Result<Value, Problem> {
         "qwen2" => vec![split(QWEN2), bytes(false)],
         other => {
             return Err(Problem::new(
-                "tokenizer.gguf_unsupported",
+                Code::TokenizerGgufUnsupported,
                 format!("This GGUF file splits text by the rule “{other}”, which Burnish does not know."),
             )
+            .with("kind", other)
             .field("tokenizer.ggml.pre")
             .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
         }

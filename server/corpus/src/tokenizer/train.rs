@@ -1,5 +1,6 @@
 //! Training a new byte-level BPE tokenizer on a corpus.
 
+use contract::Code;
 use contract::problem::Problem;
 use serde_json::json;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -33,9 +34,10 @@ pub fn train(
 ) -> Result<TokenizerFiles, Problem> {
     if vocab_size < SMALLEST_VOCAB {
         return Err(Problem::new(
-            "tokenizer.vocab_too_small",
+            Code::TokenizerVocabTooSmall,
             format!("A vocabulary of {vocab_size} is too small."),
         )
+        .with("least", SMALLEST_VOCAB)
         .field("vocab_size")
         .hint(format!(
             "Choose at least {SMALLEST_VOCAB}: 256 bytes and {} special tokens.",
@@ -43,7 +45,8 @@ pub fn train(
         )));
     }
     let failed = |why: String| {
-        Problem::new("tokenizer.training_failed", format!("Training the tokenizer failed: {why}."))
+        Problem::new(Code::TokenizerTrainingFailed, format!("Training the tokenizer failed: {why}."))
+            .with("why", why)
             .hint("Check the texts.")
     };
     let bytes = ByteLevel::new(false, true, true);
@@ -115,6 +118,6 @@ mod tests {
 
     #[test]
     fn a_vocabulary_without_room_for_bytes_is_refused() {
-        assert_eq!(train(texts(), 258).unwrap_err().code, "tokenizer.vocab_too_small");
+        assert_eq!(train(texts(), 258).unwrap_err().code, Code::TokenizerVocabTooSmall);
     }
 }

@@ -1,3 +1,4 @@
+use contract::Code;
 use contract::chat::ChatMessage;
 use contract::templates::{BUILTIN, builtin};
 use corpus::template::builtin::{get_dialog, get_prompt};
@@ -110,7 +111,7 @@ fn published_templates_have_fuel_for_four_hundred_messages() {
         let messages: Vec<_> = (0..401).map(message).collect();
         match template.render(&messages, true, &Extras::default()) {
             Ok(text) => rendered += usize::from(text.contains("Message 400")),
-            Err(problem) => assert_eq!(problem.code, "template.refused", "{name}: {problem}"),
+            Err(problem) => assert_eq!(problem.code, Code::TemplateRefused, "{name}: {problem}"),
         }
     }
     assert!(rendered >= 3, "{rendered}");

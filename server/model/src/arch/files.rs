@@ -2,6 +2,7 @@
 //! and some published folders leave out the first part of every name.
 
 use crate::config::ModelConfig;
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::weights::TensorSource;
 
@@ -35,9 +36,10 @@ pub(super) fn read(
     let stored = file_name(weights, name);
     if let Some(found) = weights.shape(stored).filter(|found| *found != wanted) {
         return Err(ModelError::new(
-            "weights.shape",
+            Code::WeightsShape,
             format!("Tensor \"{name}\" has shape {found:?}, config.json asks for {wanted:?}."),
         )
+        .with("name", name)
         .hint("config.json and the weights belong to different models."));
     }
     let values = weights.read(stored)?;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// Largest value accepted for any dimension of a model.
@@ -43,7 +44,8 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn need(&self, name: &str) -> Result<usize> {
         self.size(name)?.ok_or_else(|| {
-            ModelError::new("config.missing", format!("config.json lacks \"{}\".", self.own_name(name)))
+            ModelError::new(Code::ConfigMissing, format!("config.json lacks \"{}\".", self.own_name(name)))
+                .with("name", self.own_name(name))
                 .hint("Take the config.json that was published with the weights.")
         })
     }
@@ -105,7 +107,9 @@ pub(crate) fn wrong(name: &str, value: &Value, expected: &str) -> ModelError {
     if shown.chars().count() > 60 {
         shown = shown.chars().take(60).collect::<String>() + "…";
     }
-    ModelError::new("config.value", format!("config.json: \"{name}\" is {shown}; expected {expected}."))
+    ModelError::new(Code::ConfigValue, format!("config.json: \"{name}\" is {shown}; expected {expected}."))
+        .with("name", name)
+        .with("value", shown)
 }
 
 /// At most 60 characters of a text from a file.

@@ -5,24 +5,29 @@ use serde_json::{Map, Value};
 use super::fields::{Fields, short};
 use super::rope::{rope_fields, rope_scaling};
 use super::{Architecture, ModelConfig, SUPPORTED};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 fn architecture(map: &Map<String, Value>) -> Result<Architecture> {
     let name = map.get("model_type").and_then(Value::as_str).unwrap_or("unknown");
     Architecture::ALL.into_iter().find(|one| one.name() == name).ok_or_else(|| {
         let message = format!("config.json: model_type is \"{}\", which Burnish cannot run.", short(name));
-        ModelError::new("config.architecture", message).hint(format!("Supported: {}.", SUPPORTED.join(", ")))
+        ModelError::new(Code::ConfigArchitecture, message)
+            .with("name", short(name))
+            .hint(format!("Supported: {}.", SUPPORTED.join(", ")))
     })
 }
 
 impl ModelConfig {
     /// Reads a `config.json`. Fails with the name of the field that is missing, wrong or not supported.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| ModelError::new("config.json", format!("config.json is not JSON: {error}.")))?;
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+            ModelError::new(Code::ConfigBroken, format!("config.json is not JSON: {error}."))
+                .with("why", error)
+        })?;
         let map = value
             .as_object()
-            .ok_or_else(|| ModelError::new("config.json", "config.json must hold one object."))?;
+            .ok_or_else(|| ModelError::new(Code::ConfigBroken, "config.json must hold one object."))?;
         let architecture = architecture(map)?;
         Self::from_fields(architecture, &Fields::spelt(map, architecture.family().fields))
     }
@@ -67,7 +72,7 @@ impl ModelConfig {
     fn check(&self, fields: &Fields) -> Result<()> {
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return Err(ModelError::new(
-                "config.heads",
+                Code::ConfigHeads,
                 format!(
                     "config.json: num_attention_heads ({}) must be a multiple of num_key_value_heads ({}).",
                     self.num_attention_heads, self.num_key_value_heads
@@ -76,20 +81,21 @@ impl ModelConfig {
         }
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(ModelError::new(
-                "config.heads",
+                Code::ConfigHeads,
                 "config.json: the head size must be even and above 0.",
             ));
         }
         let family = self.architecture.family();
         match fields.text("hidden_act") {
             Some(act) if !family.activations.contains(&act) => Err(ModelError::new(
-                "config.hidden_act",
+                Code::ConfigHiddenAct,
                 format!(
                     "config.json: {} \"{}\" is not supported.",
                     fields.own_name("hidden_act"),
                     short(act)
                 ),
             )
+            .with("name", short(act))
             .hint(format!("Supported: {}.", family.activations.join(", ")))),
             _ => Ok(()),
         }

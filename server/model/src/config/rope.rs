@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, short, wrong};
 use super::{Architecture, ModelConfig};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// How rotary frequencies are stretched for contexts longer than the original one.
@@ -56,7 +57,8 @@ pub(super) fn rope_scaling(fields: &Fields, config: &ModelConfig) -> Result<Rope
     let Some(inner) = rope_fields(fields, "full_attention")? else { return Ok(RopeScaling::None) };
     let kind = inner.text("rope_type").or_else(|| inner.text("type")).unwrap_or("default");
     let lacks = |name: &str| {
-        ModelError::new("config.missing", format!("config.json: rope_scaling lacks \"{name}\"."))
+        ModelError::new(Code::ConfigMissing, format!("config.json: rope_scaling lacks \"{name}\"."))
+            .with("name", format!("rope_scaling.{name}"))
     };
     let need = |name: &str| inner.number(name)?.ok_or_else(|| lacks(name));
     match kind {
@@ -94,7 +96,7 @@ pub(super) fn rope_scaling(fields: &Fields, config: &ModelConfig) -> Result<Rope
             })
         }
         other => Err(ModelError::new(
-            "config.rope_scaling",
+            Code::ConfigRopeScaling,
             format!("config.json: rope_scaling of type \"{}\" is not supported.", short(other)),
         )
         .hint("Supported: default, linear, llama3; longrope for phi3.")),

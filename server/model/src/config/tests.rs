@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::error::Result;
+use crate::error::{Code, Result};
 
 fn base(kind: &str) -> Value {
     json!({ "model_type": kind, "vocab_size": 32, "hidden_size": 8, "intermediate_size": 16,
@@ -49,7 +49,7 @@ fn names_what_is_wrong() {
     assert!(read(&value).unwrap_err().to_string().contains("n_embd"));
     value = base("qwen2");
     value["num_key_value_heads"] = json!(3);
-    assert_eq!(read(&value).unwrap_err().code, "config.heads");
+    assert_eq!(read(&value).unwrap_err().code, Code::ConfigHeads);
     value = base("llama");
     value["rope_scaling"] = json!({ "type": "yarn", "factor": 2.0 });
     assert!(read(&value).unwrap_err().to_string().contains("yarn"));
@@ -62,7 +62,7 @@ fn names_what_is_wrong() {
     value = base("gemma2");
     value["hidden_activation"] = json!("gelu");
     assert!(read(&value).unwrap_err().to_string().contains("hidden_activation"));
-    assert_eq!(ModelConfig::from_json(b"[").unwrap_err().code, "config.json");
+    assert_eq!(ModelConfig::from_json(b"[").unwrap_err().code, Code::ConfigBroken);
 }
 
 #[test]

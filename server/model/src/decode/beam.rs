@@ -2,6 +2,7 @@
 //! are ranked by `sum of log-probabilities / length ^ penalty`.
 
 use super::{Generator, Sequence, check_scores};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::Kernels;
 use crate::sample::{log_softmax, penalise};
@@ -54,7 +55,7 @@ impl Default for BeamConfig {
 impl BeamConfig {
     /// Checks every field; names the one that is wrong.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(ModelError::new("generation.setting", what.to_owned()));
+        let wrong = |what: &str| Err(ModelError::new(Code::GenerationSetting, what.to_owned()));
         if !(1..=64).contains(&self.num_beams) {
             return wrong("num_beams must be between 1 and 64.");
         }

@@ -85,13 +85,13 @@ fn s_191_scores_that_are_no_numbers_fail_their_row_only() {
         let prompts = [vec![1, 2], vec![3, bad], vec![1; 64]];
         let asked = prompts.each_ref().map(|prompt| Asked { prompt, seed: 0 });
         let rows = generator.generate_rows(&asked, &greedy, |_, _| ControlFlow::Continue(())).unwrap();
-        assert_eq!(rows[2].finish.clone().unwrap_err().code, "generation.prompt");
+        assert_eq!(rows[2].finish.clone().unwrap_err().code, Code::GenerationPrompt);
         assert_eq!((rows[0].tokens.len(), &rows[0].finish), (3, &Ok(Finish::Length)));
         let error = rows[1].finish.clone().unwrap_err();
-        assert!(rows[1].tokens.is_empty() && error.code == "generation.scores", "{error}");
+        assert!(rows[1].tokens.is_empty() && error.code == Code::GenerationScores, "{error}");
         assert!(error.to_string().contains("new token 1"), "{error}");
         let beams = generator.beam_search(&[3, bad], &BeamConfig::default()).unwrap_err();
-        assert_eq!(beams.code, "generation.scores");
+        assert_eq!(beams.code, Code::GenerationScores);
     }
 }
 
@@ -107,7 +107,7 @@ fn s_042_the_seed_decides_the_draw_and_room_is_kept() {
     assert_eq!((tokens.len(), finish), (4, Finish::Length));
     assert_eq!(
         generator.generate(&[], &drawn(1), |_| ControlFlow::Continue(())).unwrap_err().code,
-        "generation.prompt"
+        Code::GenerationPrompt
     );
 }
 

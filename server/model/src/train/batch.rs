@@ -1,5 +1,6 @@
 //! Batches as plain numbers, and the same without padding.
 
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::Segment;
 
@@ -80,7 +81,7 @@ impl Batch {
     /// Checks sizes and that every real id and label is below `vocab`; names the row that is wrong.
     pub fn check(&self, vocab: usize) -> Result<()> {
         let size = self.b * self.t;
-        let fail = |message: String| Err(ModelError::new("batch.invalid", message));
+        let fail = |message: String| Err(ModelError::new(Code::BatchInvalid, message));
         if self.input_ids.len() != size || self.attention_mask.len() != size {
             return fail(format!(
                 "A batch of {} rows of {} needs {size} ids and mask values.",

@@ -1,5 +1,6 @@
 //! Which blocks a freeze run trains (S-038, S-039), matched by whole name parts: block 1 is not block 31.
 
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// Patterns of the trainable parts of a model with `layers` blocks. `count` above 0 takes the last blocks, below 0
@@ -8,7 +9,7 @@ use crate::error::{ModelError, Result};
 /// # Errors
 /// When no block or no module is chosen, or more blocks than there are.
 pub fn freeze_patterns(layers: usize, count: i64, modules: &[String]) -> Result<Vec<String>> {
-    let fail = |message: String| Err(ModelError::new("freeze.blocks", message));
+    let fail = |message: String| Err(ModelError::new(Code::FreezeBlocks, message));
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if wanted == 0 || modules.is_empty() {
         return fail("A freeze run needs at least one block and one module to train.".into());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::arch::{CausalLm, Param};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{AdamStep, Kernels, Mat};
 use crate::train::{Grads, ValueHead};
@@ -133,9 +134,10 @@ impl<B: Kernels> AdamW<B> {
         head.into_iter().flat_map(ValueHead::params).for_each(&mut restore);
         if let Some(name) = wrong.or_else(|| by_name.keys().next().cloned()) {
             return Err(ModelError::new(
-                "optimizer.state",
+                Code::OptimizerState,
                 format!("The stored optimizer state \"{name}\" does not fit this model."),
             )
+            .with("name", &name)
             .hint("Resume with the same model and the same LoRA settings."));
         }
         (self.t, self.moments) = (steps, moments);

@@ -8,6 +8,7 @@ use super::{
     AdamW, Batch, Grads, Judged, Normalisation, OptimConfig, Row, RowGrads, ValueHead, Wants, covers, outputs,
 };
 use crate::arch::{CausalLm, Mode, Param, Pass, Upstream};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{Kernels, Mat};
 use crate::lora::{LoraConfig, PREFIX};
@@ -91,7 +92,7 @@ impl<B: Kernels> Trainer<B> {
     pub fn new(mut model: CausalLm<B>, method: Method, optim: OptimConfig, seed: u64) -> Result<Self> {
         if model.is_quantised() && !matches!(method, Method::Lora(_) | Method::LoadedLora) {
             return Err(ModelError::new(
-                "train.quantised",
+                Code::TrainQuantised,
                 "Quantization is only compatible with the LoRA method.",
             )
             .hint("Train an adapter, or load the model without quantization."));
@@ -103,7 +104,7 @@ impl<B: Kernels> Trainer<B> {
             }
             Method::Lora(config) => model.attach_adapter(&config, seed)?,
             Method::LoadedLora if model.adapter().is_none() => {
-                return Err(ModelError::new("lora.none", "This model has no adapter to go on with."));
+                return Err(ModelError::new(Code::LoraNone, "This model has no adapter to go on with."));
             }
             Method::LoadedLora => model.set_trainable(|name| name.starts_with(PREFIX)),
             Method::Freeze(parts) => {
@@ -112,7 +113,7 @@ impl<B: Kernels> Trainer<B> {
             }
         }
         if model.parameter_counts().1 == 0 {
-            return Err(ModelError::new("train.nothing", "No tensor of this model would be trained."));
+            return Err(ModelError::new(Code::TrainNothing, "No tensor of this model would be trained."));
         }
         let (optimizer, grads, options) = (AdamW::new(optim), Grads::default(), Options::default());
         Ok(Self { model, head: None, optimizer, grads, options, seed, micro: 0 })
@@ -392,9 +393,10 @@ impl<B: Kernels> Trainer<B> {
         self.head.iter_mut().flat_map(ValueHead::params_mut).for_each(&mut restore);
         match wrong {
             Some(name) => Err(ModelError::new(
-                "checkpoint.tensors",
+                Code::CheckpointTensors,
                 format!("The checkpoint lacks \"{name}\" in this shape."),
             )
+            .with("name", name)
             .hint("Resume with the same model and the same LoRA settings.")),
             None => Ok(()),
         }

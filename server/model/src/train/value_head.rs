@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::arch::Param;
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{Kernels, Mat, product, product_transposed};
 use crate::rng::{Rng, splitmix};
@@ -61,16 +62,19 @@ impl<B: Kernels> ValueHead<B> {
         let find = |name: &str| {
             let wanted = |found: &String| found.starts_with(prefix) && found.ends_with(name);
             weights.names().into_iter().find(wanted).ok_or_else(|| {
-                ModelError::new("value_head.missing", format!("{} holds no \"{name}\".", path.display()))
+                ModelError::new(Code::ValueHeadMissing, format!("{} holds no \"{name}\".", path.display()))
+                    .with("name", name)
                     .hint("Choose a checkpoint of a reward model run.")
             })
         };
         let (weight, bias) = (weights.read(&find("summary.weight")?)?, weights.read(&find("summary.bias")?)?);
         if weight.len() != width || bias.len() != 1 {
             return Err(ModelError::new(
-                "value_head.width",
+                Code::ValueHeadWidth,
                 format!("The value head is {} wide, this model {width}.", weight.len()),
             )
+            .with("found", weight.len())
+            .with("width", width)
             .hint("The head was trained on another base model."));
         }
         Ok(Self::of(weight, bias[0], dropout, device))
@@ -170,6 +174,9 @@ mod tests {
         head.save(&path).unwrap();
         let again = ValueHead::<Cpu>::load(&path, "", 8, 0.0, &device).unwrap();
         assert_eq!(Cpu::to_host(&again.weight.value), Cpu::to_host(&head.weight.value));
-        assert_eq!(ValueHead::<Cpu>::load(&path, "", 9, 0.0, &device).unwrap_err().code, "value_head.width");
+        assert_eq!(
+            ValueHead::<Cpu>::load(&path, "", 9, 0.0, &device).unwrap_err().code,
+            Code::ValueHeadWidth
+        );
     }
 }

@@ -15,6 +15,7 @@ use super::{Blocks, Bytes, TensorSource};
 use crate::arch::family::NormKind;
 use crate::arch::transposed;
 use crate::config::{Architecture, ModelConfig};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 pub use quant::BlockFormat;
 use reader::Reader;
@@ -126,7 +127,10 @@ pub struct Gguf {
 }
 
 fn broken(message: impl Into<String>) -> ModelError {
-    ModelError::new("gguf.broken", message).hint("Download or copy the file again.")
+    let message = message.into();
+    ModelError::new(Code::GgufBroken, &*message)
+        .with("why", message.trim_end_matches('.'))
+        .hint("Download or copy the file again.")
 }
 
 impl Gguf {
@@ -165,9 +169,10 @@ impl Gguf {
             let Some(name) = names::transformers_name(config.architecture, &raw.name) else { continue };
             let format = BlockFormat::from_code(raw.kind).ok_or_else(|| {
                 ModelError::new(
-                    "gguf.format",
+                    Code::GgufFormat,
                     format!("Tensor \"{}\" has storage type {}.", raw.name, raw.kind),
                 )
+                .with("name", format!("{} ({})", raw.name, raw.kind))
                 .hint("F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K can be read.")
             })?;
             let count: u64 = raw.shape.iter().product();
@@ -247,7 +252,8 @@ impl TensorSource for Gguf {
 
     fn read(&self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.tensors.iter().find(|tensor| tensor.name == name).ok_or_else(|| {
-            ModelError::new("weights.tensor_missing", format!("The GGUF file lacks the tensor \"{name}\"."))
+            ModelError::new(Code::WeightsTensorMissing, format!("The GGUF file lacks the tensor \"{name}\"."))
+                .with("name", name)
         })?;
         self.dequantise(tensor)
     }

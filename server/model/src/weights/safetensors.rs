@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::gguf::BlockFormat;
 use super::{Blocks, Bytes, TensorSource};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// Longest header accepted, bytes.
@@ -50,7 +51,10 @@ pub struct Weights {
 }
 
 fn broken(message: impl Into<String>) -> ModelError {
-    ModelError::new("weights.broken", message).hint("Download or copy the file again.")
+    let message = message.into();
+    ModelError::new(Code::WeightsBroken, &*message)
+        .with("why", message.trim_end_matches('.'))
+        .hint("Download or copy the file again.")
 }
 
 fn refuse_pickle(name: &str, start: &[u8]) -> Result<()> {
@@ -60,9 +64,10 @@ fn refuse_pickle(name: &str, start: &[u8]) -> Result<()> {
     let by_magic = start.starts_with(b"PK\x03\x04") || pickled;
     if by_name || by_magic {
         return Err(ModelError::new(
-            "weights.pickle",
+            Code::WeightsPickle,
             format!("{name} is a PyTorch pickle, which can run code when it is opened; Burnish does not read it."),
         )
+        .with("name", name)
         .hint("Save the model with save_pretrained(…, safe_serialization=True), or take a repository that has model.safetensors."));
     }
     Ok(())
@@ -83,8 +88,11 @@ impl Weights {
         for entry in entries.flatten() {
             refuse_pickle(&entry.file_name().to_string_lossy(), &[])?;
         }
-        Err(ModelError::new("weights.missing", format!("{}: no model.safetensors here.", folder.display()))
-            .hint("The folder must hold model.safetensors, or its shards with model.safetensors.index.json."))
+        Err(ModelError::new(
+            Code::WeightsMissing,
+            format!("{}: no model.safetensors here.", folder.display()),
+        )
+        .hint("The folder must hold model.safetensors, or its shards with model.safetensors.index.json."))
     }
 
     fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
@@ -158,13 +166,15 @@ impl Weights {
     fn find(&self, name: &str) -> Result<&Entry> {
         if let Some(format) = self.unreadable.get(name) {
             return Err(ModelError::new(
-                "weights.format",
+                Code::WeightsFormat,
                 format!("Tensor \"{name}\" is stored as {format}."),
             )
+            .with("name", format!("{name} ({format})"))
             .hint("F32, F16 and BF16 can be read."));
         }
         self.entries.get(name).ok_or_else(|| {
-            ModelError::new("weights.tensor_missing", format!("The weights lack the tensor \"{name}\"."))
+            ModelError::new(Code::WeightsTensorMissing, format!("The weights lack the tensor \"{name}\"."))
+                .with("name", name)
                 .hint("Do config.json and the weights belong to the same model?")
         })
     }
@@ -174,9 +184,10 @@ impl Weights {
         let entry = self.find(name)?;
         if entry.format != Format::I64 {
             return Err(ModelError::new(
-                "weights.format",
+                Code::WeightsFormat,
                 format!("Tensor \"{name}\" does not hold whole numbers."),
-            ));
+            )
+            .with("name", name));
         }
         let bytes = self.files[entry.file].read(entry.start, entry.count * 8)?;
         Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect())
@@ -273,7 +284,7 @@ mod tests {
         let weights = Weights::from_bytes(small()).unwrap();
         assert_eq!(weights.shape("a").unwrap(), [2, 3]);
         assert_eq!(weights.read("a").unwrap(), [1.0, -2.0, 3.5, 0.0, 1e-8, 7.0]);
-        assert_eq!(weights.read("c").unwrap_err().code, "weights.tensor_missing");
+        assert_eq!(weights.read("c").unwrap_err().code, Code::WeightsTensorMissing);
     }
 
     #[test]
@@ -295,9 +306,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pytorch_model.bin"), b"PK\x03\x04").unwrap();
         let error = Weights::open_folder(folder.path()).unwrap_err();
-        assert_eq!(error.code, "weights.pickle");
+        assert_eq!(error.code, Code::WeightsPickle);
         assert!(error.to_string().contains("safe_serialization"));
-        assert_eq!(Weights::from_bytes(b"\x80\x02ccommand".to_vec()).unwrap_err().code, "weights.pickle");
+        assert_eq!(Weights::from_bytes(b"\x80\x02ccommand".to_vec()).unwrap_err().code, Code::WeightsPickle);
     }
 
     #[test]

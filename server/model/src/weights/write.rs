@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// A named tensor on the host, row by row.
@@ -29,7 +30,7 @@ fn header(tensors: &[(String, Vec<usize>)]) -> Result<Vec<u8>> {
         offset = end;
     }
     let mut text = serde_json::to_vec(&Value::Object(map)).map_err(|error| {
-        ModelError::new("weights.write", format!("The header could not be written: {error}."))
+        ModelError::new(Code::WeightsWrite, format!("The header could not be written: {error}."))
     })?;
     text.resize(text.len().next_multiple_of(8), b' ');
     Ok(text)
@@ -79,7 +80,7 @@ pub fn write_streamed(
             let values = values(i)?;
             if values.len() != shape.iter().product::<usize>() {
                 return Err(ModelError::new(
-                    "weights.write",
+                    Code::WeightsWrite,
                     format!("\"{name}\": values do not fill its shape."),
                 ));
             }

@@ -98,7 +98,7 @@ fn names(chain: Vec<CheckpointRef>) -> Vec<String> {
     chain.into_iter().map(|link| link.name).collect()
 }
 
-fn codes(spec: &RunSpec) -> Vec<String> {
+fn codes(spec: &RunSpec) -> Vec<Code> {
     problems(spec).into_iter().map(|problem| problem.code).collect()
 }
 
@@ -108,8 +108,8 @@ fn s_124_a_chain_in_its_order_fits_and_another_order_does_not() {
     let first = place.adapter(64, "base", &[], false);
     let second = place.adapter(64, "base", &[&first], false);
     assert!(codes(&place.spec(Stage::Sft, &[&first, &second])).is_empty());
-    assert_eq!(codes(&place.spec(Stage::Sft, &[&second, &first])), ["chain.order", "chain.order"]);
-    assert_eq!(codes(&place.spec(Stage::Sft, &[&second])), ["chain.order"]);
+    assert_eq!(codes(&place.spec(Stage::Sft, &[&second, &first])), [Code::ChainOrder, Code::ChainOrder]);
+    assert_eq!(codes(&place.spec(Stage::Sft, &[&second])), [Code::ChainOrder]);
 }
 
 #[test]
@@ -146,10 +146,10 @@ fn s_058_s_126_a_quantised_base_takes_one_adapter_and_trains_it_further() {
         assert!(codes(&spec(&[], false, form)).is_empty());
         assert!(codes(&spec(&[&first], true, form)).is_empty(), "{form}: one, trained further");
         let merged = problems(&spec(&[&first], false, form));
-        assert_eq!(merged[0].code, "form.quantized_merge");
+        assert_eq!(merged[0].code, Code::FormQuantizedMerge);
         assert_eq!(merged[0].form_key(), Some("resume_lora_training"));
         let chain = problems(&spec(&[&first, &second], true, form));
-        assert_eq!(chain[0].code, "form.quantized_single");
+        assert_eq!(chain[0].code, Code::FormQuantizedSingle);
         assert!(chain[0].message.contains("\"run 1\", \"run 2\""), "{chain:?}");
     }
     for form in ["file", "none"] {
@@ -161,19 +161,19 @@ fn s_058_s_126_a_quantised_base_takes_one_adapter_and_trains_it_further() {
 fn s_123_what_is_no_adapter_of_this_base_is_named_at_its_field() {
     let mut place = Place::new();
     let other = place.adapter(64, "another base", &[], false);
-    assert_eq!(codes(&place.spec(Stage::Sft, &[&other])), ["chain.other_base"]);
+    assert_eq!(codes(&place.spec(Stage::Sft, &[&other])), [Code::ChainOtherBase]);
     let wide = place.adapter(128, "", &[], false);
     let problems = problems(&place.spec(Stage::Sft, &[&wide]));
-    assert!(problems[0].code == "chain.shape" && problems[0].message.contains("128"), "{problems:?}");
+    assert!(problems[0].code == Code::ChainShape && problems[0].message.contains("128"), "{problems:?}");
     assert_eq!(problems[0].form_key(), Some("adapters"));
     std::fs::remove_file(Path::new(&wide.folder).join(ADAPTER_CONFIG)).expect("removed");
-    assert_eq!(codes(&place.spec(Stage::Sft, &[&wide])), ["chain.not_lora"]);
+    assert_eq!(codes(&place.spec(Stage::Sft, &[&wide])), [Code::ChainNotLora]);
     std::fs::remove_dir_all(&wide.folder).expect("removed");
-    assert_eq!(codes(&place.spec(Stage::Sft, &[&wide])), ["chain.gone"]);
+    assert_eq!(codes(&place.spec(Stage::Sft, &[&wide])), [Code::ChainGone]);
     let good = place.adapter(64, "base", &[], false);
     let mut full = place.spec(Stage::Sft, &[&good]);
     full.tuning = Tuning::Full;
-    assert_eq!(codes(&full), ["chain.adapter_for_full"]);
+    assert_eq!(codes(&full), [Code::ChainAdapterForFull]);
 }
 
 #[test]
@@ -187,16 +187,16 @@ fn s_105_a_reward_model_needs_a_head_and_the_same_backbone() {
         spec
     };
     assert!(codes(&ppo(Some(&reward), &[&sft], &place)).is_empty());
-    assert_eq!(codes(&ppo(None, &[&sft], &place)), ["form.no_reward_model"]);
-    assert_eq!(codes(&ppo(Some(&sft), &[&sft], &place)), ["reward.no_head"]);
-    assert_eq!(codes(&ppo(Some(&reward), &[], &place)), ["reward.other_backbone"]);
+    assert_eq!(codes(&ppo(None, &[&sft], &place)), [Code::FormNoRewardModel]);
+    assert_eq!(codes(&ppo(Some(&sft), &[&sft], &place)), [Code::RewardNoHead]);
+    assert_eq!(codes(&ppo(Some(&reward), &[], &place)), [Code::RewardOtherBackbone]);
     let mut goes_on = ppo(Some(&reward), &[&sft], &place);
     goes_on.hyper.resume_lora_training = true;
-    assert_eq!(codes(&goes_on), ["reward.other_backbone"], "the reference would not be the SFT model");
+    assert_eq!(codes(&goes_on), [Code::RewardOtherBackbone], "the reference would not be the SFT model");
     let narrow = place.save(&[("x.q_proj.lora_A.weight", [8, 64])], "base", &[&sft], Some(32));
-    assert_eq!(codes(&ppo(Some(&narrow), &[&sft], &place)), ["reward.head_width"]);
+    assert_eq!(codes(&ppo(Some(&narrow), &[&sft], &place)), [Code::RewardHeadWidth]);
     let other = place.adapter(64, "another base", &[&sft], true);
-    assert_eq!(codes(&ppo(Some(&other), &[&sft], &place)), ["chain.other_base"]);
+    assert_eq!(codes(&ppo(Some(&other), &[&sft], &place)), [Code::ChainOtherBase]);
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn torn_files_are_problems_and_no_panics() {
     let bytes = std::fs::read(&path).expect("reads");
     for cut in [0, 4, 8, 20] {
         std::fs::write(&path, &bytes[..cut]).expect("written");
-        assert_eq!(codes(&place.spec(Stage::Sft, &[&good])), ["chain.broken"], "{cut} bytes");
+        assert_eq!(codes(&place.spec(Stage::Sft, &[&good])), [Code::ChainBroken], "{cut} bytes");
     }
     std::fs::write(&path, [0xff; 32]).expect("written");
-    assert_eq!(codes(&place.spec(Stage::Sft, &[&good])), ["chain.broken"]);
+    assert_eq!(codes(&place.spec(Stage::Sft, &[&good])), [Code::ChainBroken]);
 }

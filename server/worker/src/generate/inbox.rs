@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use contract::Code;
 use contract::problem::Problem;
 use contract::worker::GenerateCommand;
 
@@ -63,8 +64,9 @@ fn read(input: impl BufRead, sender: &Sender<Result<GenerateCommand, Problem>>, 
         if line.trim().is_empty() {
             continue;
         }
-        let command = serde_json::from_str(&line)
-            .map_err(|why| Problem::new("worker.command", format!("This command cannot be read: {why}.")));
+        let command = serde_json::from_str(&line).map_err(|why| {
+            Problem::new(Code::WorkerCommand, format!("This command cannot be read: {why}.")).with("why", why)
+        });
         if let Ok(GenerateCommand::Cancel { request }) = &command {
             shared.ids().insert(*request);
             continue;
@@ -87,7 +89,7 @@ mod tests {
         read(lines.as_bytes(), &sender, &shared);
         assert!(shared.ids().contains(&3));
         assert!(matches!(commands.recv(), Ok(Ok(GenerateCommand::Load { .. }))));
-        assert!(matches!(commands.recv(), Ok(Err(problem)) if problem.code == "worker.command"));
+        assert!(matches!(commands.recv(), Ok(Err(problem)) if problem.code == Code::WorkerCommand));
         assert!(commands.try_recv().is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use contract::Code;
 use contract::problem::Problem;
 use model::arch::LoadOptions;
 use model::kernels::Kernels;
@@ -118,7 +119,7 @@ pub(super) fn measure<B: Kernels>(
         let (first, last) = (losses[0], losses[losses.len() - 1]);
         if !(last.is_finite() && last < first) {
             return Err(Problem::new(
-                "gpu_check.no_learning",
+                Code::GpuCheckNoLearning,
                 format!("{name}: the loss went from {first:.4} to {last:.4} on one batch."),
             ));
         }

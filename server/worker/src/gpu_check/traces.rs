@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::problem::Problem;
 use model::CausalLm;
 use model::kernels::Kernels;
@@ -40,7 +41,7 @@ pub(super) fn check<B: Kernels>(
         say(&format!("{name}: loss within {loss:.1e}, gradient norm within {norm:.1e} of the recorded run"));
         if !(loss <= TOLERANCE[0] && norm <= TOLERANCE[1]) {
             return Err(Problem::new(
-                "gpu_check.differs",
+                Code::GpuCheckDiffers,
                 format!("{name}: loss differs by {loss:.1e} (allowed {:.0e}), gradient norm by {norm:.1e} (allowed {:.0e}).", TOLERANCE[0], TOLERANCE[1]),
             )
             .hint("This device computes something else than the CPU; train on the CPU and report it."));
@@ -81,7 +82,7 @@ fn batch(tensors: &Weights, index: &Value, with_labels: bool) -> Result<Batch, P
     let shape = tensors.shape(&format!("batch{index}.input_ids")).unwrap_or_default();
     let labels = if with_labels { read("labels")? } else { input_ids.clone() };
     let [b, t] = shape[..] else {
-        return Err(Problem::new("gpu_check.reference", "A recorded batch has not two dimensions."));
+        return Err(Problem::new(Code::GpuCheckReference, "A recorded batch has not two dimensions."));
     };
     Ok(Batch { attention_mask: read("attention_mask")?, labels, input_ids, b, t })
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::Code;
 use contract::problem::Problem;
 
 use crate::facts;
@@ -18,8 +19,10 @@ pub(super) fn single_gguf(source: &Path) -> Result<Option<PathBuf>, Problem> {
     let is_gguf = |path: &PathBuf| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
     let mut files = entries.flatten().map(|entry| entry.path()).filter(is_gguf);
     match (files.next(), files.next()) {
-        (Some(_), Some(_)) => Err(Problem::new("model.several_gguf", "The folder holds several GGUF files.")
-            .hint("Give the path of one of them.")),
+        (Some(_), Some(_)) => {
+            Err(Problem::new(Code::ModelSeveralGguf, "The folder holds several GGUF files.")
+                .hint("Give the path of one of them."))
+        }
         (one, _) => Ok(one),
     }
 }
@@ -65,7 +68,7 @@ fn weight_files(source: &Path) -> Result<Vec<String>, Problem> {
 }
 
 fn missing(source: &Path, name: &str) -> Problem {
-    Problem::new("model.file_missing", format!("{} holds no {name}.", source.display()))
+    Problem::new(Code::ModelFileMissing, format!("{} holds no {name}.", source.display()))
         .file(name)
         .hint("A model folder holds config.json, tokenizer.json and model.safetensors (or its shards with their index).")
 }
@@ -93,7 +96,7 @@ mod tests {
         let (source, target) =
             (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let write = |name: &str, text: &str| std::fs::write(source.path().join(name), text).expect("written");
-        assert_eq!(copy(source.path(), target.path()).expect_err("empty").code, "model.file_missing");
+        assert_eq!(copy(source.path(), target.path()).expect_err("empty").code, Code::ModelFileMissing);
         let config = serde_json::json!({ "model_type": "llama", "vocab_size": 32, "hidden_size": 8,
             "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2 });
         write("config.json", &config.to_string());
@@ -101,7 +104,7 @@ mod tests {
         write("modeling.py", "import os");
         write("pytorch_model.bin", "PK\x03\x04");
         let problem = copy(source.path(), target.path()).expect_err("a pickle");
-        assert!(problem.code == "weights.pickle" && problem.hint.is_some(), "{problem}");
+        assert!(problem.code == Code::WeightsPickle && problem.hint.is_some(), "{problem}");
         write("model.safetensors", "weights");
         copy(source.path(), target.path()).expect("copied");
         let mut names: Vec<_> =

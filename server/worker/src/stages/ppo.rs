@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use contract::Code;
 use contract::checkpoint::{LoopState, PpoState};
 use contract::event::Kind;
 use contract::params::Hyper;
@@ -215,7 +216,7 @@ impl<B: Kernels> Ppo<B> {
 }
 
 fn no_reward_model() -> Problem {
-    Problem::new("form.no_reward_model", "A PPO run needs a reward model.").field("reward_model")
+    Problem::new(Code::FormNoRewardModel, "A PPO run needs a reward model.").field("reward_model")
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

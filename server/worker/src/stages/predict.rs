@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::Code;
 use contract::event::{Kind, Measure};
 use contract::problem::Problem;
 use model::CausalLm;
@@ -141,10 +142,10 @@ mod tests {
     fn s_191_a_question_without_an_answer_says_why_and_scores_nothing() {
         let question = Question { prompt: Vec::new(), answer: "red".to_owned() };
         let row =
-            Answered::new(String::new(), &question, Err(Problem::new("generation.scores", "No numbers.")));
+            Answered::new(String::new(), &question, Err(Problem::new(Code::GenerationScores, "No numbers.")));
         assert!(row.line().contains("\"predict\":\"\"") && row.line().contains("No numbers."));
         assert!(row.scores.values().all(|score| *score == 0.0));
         let Kind::Sample { problem, .. } = row.sample(3) else { panic!("a sample") };
-        assert_eq!(problem.map(|problem| problem.code), Some("generation.scores".to_owned()));
+        assert_eq!(problem.map(|problem| problem.code), Some(Code::GenerationScores));
     }
 }

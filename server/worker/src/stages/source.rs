@@ -13,6 +13,7 @@ use contract::dataset::{Behaviour, Mixing, mixing_weights, source_prefixes};
 use contract::health::Progress;
 pub use contract::plan::LARGE;
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
@@ -23,8 +24,8 @@ use corpus::sampler::draw;
 use corpus::source::folder::Files;
 use corpus::{Encoder, ModelTokenizer, Template};
 
+use super::Facts;
 use super::questions::{Questions, wait};
-use super::{Facts, no_usable_rows};
 use crate::data::{Split, TrainData, TrainRow};
 
 /// Rows shuffled together in the first round over a large set.
@@ -83,7 +84,8 @@ pub(super) fn open(
         }
     };
     if rows == 0 {
-        return Err(no_usable_rows(first));
+        let (row, reason) = first.unwrap_or((1, RowReason::TooShort));
+        return Err(reason.none_usable(Some(row)));
     }
     let all = store.summary();
     if let Some(all) = &all {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use contract::Code;
 use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::measuring::Measuring;
@@ -146,9 +147,10 @@ impl<B: Kernels> Loop<'_, B> {
             return Ok(());
         }
         Err(Problem::new(
-            "train.not_finite",
+            Code::TrainNotFinite,
             format!("At step {step} the loss became infinite or no number at all."),
         )
+        .with("step", step)
         .field("learning_rate")
         .hint("Lower the learning rate or clip gradients, and launch again; the last checkpoint is kept."))
     }

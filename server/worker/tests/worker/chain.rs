@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use contract::Code;
 use contract::cost::Planned;
 use contract::event::Kind;
 use contract::sizes::Sizes;
@@ -26,9 +27,9 @@ fn of(stage: Stage, place: &tempfile::TempDir, more: &[(&str, &str)]) -> RunSpec
     spec_of(stage, place.path(), Tuning::Lora, &values)
 }
 
-fn failure(run: &RunDir) -> String {
+fn failure(run: &RunDir) -> Code {
     match events(run, 1).last() {
-        Some(Kind::Failed { problem, .. }) => problem.code.clone(),
+        Some(Kind::Failed { problem, .. }) => problem.code,
         other => panic!("did not fail: {other:?}"),
     }
 }
@@ -160,7 +161,7 @@ fn s_105_a_wrong_reward_model_is_refused_before_anything_is_loaded() {
     let run = RunDir::create(&place.path().join("ppo"), &spec).expect("created");
     let ended = finish(start(&run));
     assert!(!ended.status.success(), "{}", text(&ended));
-    assert_eq!(failure(&run), "reward.no_head");
+    assert_eq!(failure(&run), Code::RewardNoHead);
     let loading = |kind: &Kind| matches!(kind, Kind::Preparing { phase } if phase == "loading_model");
     assert!(!events(&run, 1).iter().any(loading));
 }

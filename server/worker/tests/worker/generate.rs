@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use contract::Code;
 use contract::chat::{ChatDelta, ChatMessage};
 use contract::generation::GenerationSettings;
 use contract::stage::Tuning;
@@ -90,10 +91,10 @@ impl Talk {
 fn s_090_a_base_model_answers_and_breaks_off_when_told() {
     let mut talk = Talk::open();
     writeln!(talk.input, "rubbish").expect("sent");
-    assert!(matches!(talk.next(), (0, ChatDelta::Error { problem }) if problem.code == "worker.command"));
+    assert!(matches!(talk.next(), (0, ChatDelta::Error { problem }) if problem.code == Code::WorkerCommand));
     talk.ask(1, 5);
     assert!(
-        matches!(talk.next(), (1, ChatDelta::Error { problem }) if problem.code == "chat.nothing_loaded")
+        matches!(talk.next(), (1, ChatDelta::Error { problem }) if problem.code == Code::ChatNothingLoaded)
     );
     let digest = talk.load(&[]);
     assert!(digest.chars().count() == 9 && digest.contains('·'), "no adapter in its name: {digest}");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use contract::Code;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
 use contract::worker::EXIT_PROBLEM;
@@ -49,20 +50,20 @@ fn a_folder_comes_in_with_the_same_weights() {
     let mut again = worker();
     let again = again.arg("import").arg(model()).arg(place.path().join("new")).output().expect("runs");
     let problem: Problem = serde_json::from_slice(&again.stdout).expect("a problem");
-    assert_eq!(problem.code, "model.exists");
+    assert_eq!(problem.code, Code::ModelExists);
     assert!(place.path().join("new/burnish.json").is_file(), "the first import stays as it was");
 }
 
 #[test]
 fn what_cannot_run_is_named() {
     for (name, from, to, code) in [
-        ("config.json", "\"llama\"", "\"mamba\"", "config.architecture"),
-        ("config.json", "\"hidden_size\": 128", "\"hidden_size\": 256", "weights.shape"),
-        ("tokenizer.json", "{", "", "tokenizer.broken"),
+        ("config.json", "\"llama\"", "\"mamba\"", Code::ConfigArchitecture),
+        ("config.json", "\"hidden_size\": 128", "\"hidden_size\": 256", Code::WeightsShape),
+        ("tokenizer.json", "{", "", Code::TokenizerBroken),
     ] {
         let place = tempfile::tempdir().expect("a folder");
         let source = changed(place.path(), |folder| edit(folder, name, from, to));
-        let problem = import(&source, &place.path().join("new")).expect_err(code);
+        let problem = import(&source, &place.path().join("new")).expect_err(name);
         assert_eq!(problem.code, code, "{problem}");
     }
     let place = tempfile::tempdir().expect("a folder");
@@ -71,7 +72,7 @@ fn what_cannot_run_is_named() {
         let bytes = std::fs::read(&path).expect("reads");
         std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
     });
-    assert_eq!(import(&source, &place.path().join("new")).expect_err("cut").code, "weights.broken");
+    assert_eq!(import(&source, &place.path().join("new")).expect_err("cut").code, Code::WeightsBroken);
 }
 
 fn gguf_text(out: &mut Vec<u8>, text: &str) {
@@ -87,13 +88,13 @@ fn broken_gguf_files_are_refused_whole() {
         std::fs::write(&path, bytes).expect("written");
         import(&path, &place.path().join("new")).expect_err("broken").code
     };
-    assert_eq!(code(b"hello there"), "gguf.magic");
+    assert_eq!(code(b"hello there"), Code::GgufMagic);
     let mut head = b"GGUF".to_vec();
     head.extend(3_u32.to_le_bytes());
     let mut lying = head.clone();
     lying.extend(u64::MAX.to_le_bytes());
     lying.extend(1_u64.to_le_bytes());
-    assert_eq!(code(&lying), "gguf.broken");
+    assert_eq!(code(&lying), Code::GgufBroken);
     let mut unknown = head.clone();
     unknown.extend(0_u64.to_le_bytes());
     unknown.extend(1_u64.to_le_bytes());
@@ -101,9 +102,9 @@ fn broken_gguf_files_are_refused_whole() {
     unknown.extend(8_u32.to_le_bytes());
     gguf_text(&mut unknown, "rwkv");
     for cut in [5, 12, 30, unknown.len() - 1] {
-        assert!(code(&unknown[..cut]).starts_with("gguf."), "cut at {cut}");
+        assert!(code(&unknown[..cut]) == Code::GgufBroken, "cut at {cut}");
     }
-    assert_eq!(code(&unknown), "config.architecture");
+    assert_eq!(code(&unknown), Code::ConfigArchitecture);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A run killed at random steps ends as if nothing had happened: same losses, same weights, bit for bit.
 
+use contract::Code;
 use contract::event::Kind;
 use contract::spec::RunSpec;
 use contract::stage::{Stage, Tuning};
@@ -131,7 +132,7 @@ fn a_dataset_that_changed_is_one_clear_problem_on_resume() {
     assert!(!finish(start(&run)).status.success());
     let said = events(&run, 2);
     assert!(
-        matches!(said.last(), Some(Kind::Failed { problem, .. }) if problem.code == "dataset.changed"),
+        matches!(said.last(), Some(Kind::Failed { problem, .. }) if problem.code == Code::DatasetChanged),
         "{:?}",
         said.last()
     );

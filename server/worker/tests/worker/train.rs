@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use contract::Code;
 use contract::event::Kind;
 use contract::stage::{Stage, Tuning};
 use rundir::{Request, RunDir};
@@ -12,9 +13,9 @@ fn new_run(place: &tempfile::TempDir, name: &str, tuning: Tuning, values: &[(&st
     RunDir::create(&place.path().join(name), &spec(place.path(), tuning, values)).expect("created")
 }
 
-fn failure(run: &RunDir) -> (String, u64) {
+fn failure(run: &RunDir) -> (Code, u64) {
     match events(run, 1).last() {
-        Some(Kind::Failed { problem, step }) => (problem.code.clone(), *step),
+        Some(Kind::Failed { problem, step }) => (problem.code, *step),
         other => panic!("did not fail: {other:?}"),
     }
 }
@@ -144,7 +145,7 @@ fn a_dataset_without_usable_rows_is_one_clear_problem() {
     spec.dataset.mapping.response = Some("nothing".to_owned());
     let run = RunDir::create(&place.path().join("run"), &spec).expect("created");
     assert!(!finish(start(&run)).status.success());
-    assert_eq!(failure(&run), ("dataset.no_usable_rows".to_owned(), 0));
+    assert_eq!(failure(&run), (Code::DatasetNoUsableRows, 0));
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn a_gpu_that_is_not_there_is_one_clear_problem() {
     let place = tempfile::tempdir().expect("a folder");
     let run = new_run(&place, "run", Tuning::Lora, &[("device", "cuda")]);
     assert!(!finish(start(&run)).status.success());
-    assert_eq!(failure(&run), ("device.no_cuda".to_owned(), 0));
+    assert_eq!(failure(&run), (Code::DeviceNoCuda, 0));
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn a_loss_that_is_no_number_ends_the_run() {
     spec.model.folder = broken.to_string_lossy().into_owned();
     let run = RunDir::create(&place.path().join("run"), &spec).expect("created");
     assert!(!finish(start(&run)).status.success());
-    assert_eq!(failure(&run), ("train.not_finite".to_owned(), 1));
+    assert_eq!(failure(&run), (Code::TrainNotFinite, 1));
     assert!(events(&run, 1).iter().any(|kind| matches!(kind, Kind::Step { loss: None, .. })));
 }
 

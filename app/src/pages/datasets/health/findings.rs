@@ -6,7 +6,7 @@ use contract::{DatasetId, Stage, Tuning};
 use leptos::prelude::*;
 
 use crate::words::amounts::{num, rows};
-use crate::words::{fill, words};
+use crate::words::{fill, reason_text, words};
 
 /// Row numbers shown of a finding.
 const SHOWN: usize = 12;
@@ -27,7 +27,7 @@ fn findings(report: &HealthReport) -> Vec<Finding> {
         }
     };
     for out in &report.left_out {
-        add("bad", &out.rows, fill(w.left_out, &[&out.reason]));
+        add("bad", &out.rows, fill(w.left_out, &[&reason_text(words().lang, &out.reason)]));
     }
     let cut = &report.truncated;
     add("bad", &cut.nothing_left, w.nothing_left.to_owned());

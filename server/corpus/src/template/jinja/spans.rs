@@ -1,5 +1,6 @@
 //! Which part of a rendered conversation is answer: found by rendering its prefixes.
 
+use contract::Code;
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
 
@@ -71,8 +72,9 @@ fn prompt_piece(text: &str, question: &str) -> Piece {
 
 fn lost(index: usize) -> Problem {
     Problem::new(
-        "template.answer_lost",
+        Code::TemplateAnswerLost,
         format!("The model's chat template does not print message {} as it stands.", index + 1),
     )
+    .with("number", index + 1)
     .hint("Choose a built-in template for this model.")
 }

@@ -90,6 +90,8 @@ fn merges(source: &GgufTokenizer, ids: &HashMap<&str, usize>) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::super::files_from_gguf;
+    use contract::Code;
+
     use super::*;
     use crate::ModelTokenizer;
 
@@ -155,6 +157,6 @@ mod tests {
     #[test]
     fn missing_scores_are_named() {
         let problem = files_from_gguf(&GgufTokenizer { scores: Vec::new(), ..small() }).unwrap_err();
-        assert!(problem.code == "tokenizer.gguf_broken" && problem.message.contains("scores"), "{problem}");
+        assert!(problem.code == Code::TokenizerGgufBroken && problem.message.contains("scores"), "{problem}");
     }
 }

@@ -193,7 +193,7 @@ fn s_121_s_184_full_trains_every_tensor_and_takes_none_for_granted() {
     }
     trainer.load_trainable_tensors(&before).unwrap();
     assert_eq!(trainer.trainable_tensors(), before);
-    assert_eq!(trainer.load_trainable_tensors(&after[1..]).unwrap_err().code, "checkpoint.tensors");
+    assert_eq!(trainer.load_trainable_tensors(&after[1..]).unwrap_err().code, Code::CheckpointTensors);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn s_122_s_183_freeze_changes_the_chosen_blocks_only() {
     assert_ne!(tensor(&trainer, learnt), before.1);
     let nothing =
         Trainer::new(model(false), Method::Freeze(vec!["layers.9.mlp".into()]), OptimConfig::default(), 1);
-    assert_eq!(nothing.err().unwrap().code, "train.nothing");
+    assert_eq!(nothing.err().unwrap().code, Code::TrainNothing);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{GgufValue, broken};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// Deepest nesting of metadata lists.
@@ -146,14 +147,18 @@ impl<'a> Reader<'a> {
     pub(super) fn header(&mut self) -> Result<Header> {
         if self.take(4)? != b"GGUF" {
             return Err(ModelError::new(
-                "gguf.magic",
+                Code::GgufMagic,
                 "This is not a GGUF file: it does not begin with \"GGUF\".",
             ));
         }
         let version = self.u32()?;
         if !(2..=3).contains(&version) {
-            return Err(ModelError::new("gguf.version", format!("GGUF version {version} is not supported."))
-                .hint("Versions 2 and 3 can be read."));
+            return Err(ModelError::new(
+                Code::GgufVersion,
+                format!("GGUF version {version} is not supported."),
+            )
+            .with("version", version)
+            .hint("Versions 2 and 3 can be read."));
         }
         let tensor_count = self.count(24)?;
         let pairs = self.count(13)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::RawTensor;
 use super::{GgufValue, broken};
 use crate::config::{Architecture, ModelConfig, RopeScaling};
+use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// llama.cpp's name and ours; Mistral goes as llama there.
@@ -55,7 +56,8 @@ fn family(metadata: &BTreeMap<String, GgufValue>) -> Result<(&'static str, Archi
     let name = metadata.get("general.architecture").and_then(GgufValue::as_str).unwrap_or("unknown");
     NAMES.into_iter().find(|(theirs, _)| *theirs == name).ok_or_else(|| {
         let shown: String = name.chars().take(60).collect();
-        ModelError::new("config.architecture", format!("The GGUF file holds a \"{shown}\" model."))
+        ModelError::new(Code::ConfigArchitecture, format!("The GGUF file holds a \"{shown}\" model."))
+            .with("name", &shown)
             .hint(format!("Supported: {}.", NAMES.map(|(name, _)| name).join(", ")))
     })
 }
@@ -101,7 +103,7 @@ pub(super) fn config(
     let rotated = meta.maybe("rope.dimension_count").unwrap_or(config.head_dim);
     if rotated != config.head_dim && architecture != Architecture::Gpt2 {
         let message = format!("Only {rotated} of {} elements of a head are rotated.", config.head_dim);
-        return Err(ModelError::new("config.rope_scaling", message).hint("Such models cannot be run yet."));
+        return Err(ModelError::new(Code::ConfigRopeScaling, message).hint("Such models cannot be run yet."));
     }
     config.rope_scaling = scaling(&meta, &config, factors)?;
     particulars(&meta, &mut config);
@@ -162,7 +164,7 @@ fn scaling(meta: &Meta, config: &ModelConfig, factors: Factors) -> Result<RopeSc
         ("none", _) => Ok(RopeScaling::None),
         ("linear", Some(factor)) => Ok(RopeScaling::Linear { factor }),
         (other, _) => Err(ModelError::new(
-            "config.rope_scaling",
+            Code::ConfigRopeScaling,
             format!(
                 "The GGUF file stretches positions by \"{}\", which is not supported.",
                 other.chars().take(60).collect::<String>()
@@ -189,7 +191,7 @@ fn llama3(config: &ModelConfig, divisors: &[f64]) -> Result<RopeScaling> {
         return Ok(rule);
     }
     Err(ModelError::new(
-        "config.rope_scaling",
+        Code::ConfigRopeScaling,
         "The GGUF file stretches positions by a table that follows none of the published rules.",
     )
     .hint("Import the same model as a Hugging Face folder."))

@@ -72,17 +72,17 @@ fn every_truncation_is_an_error() {
 
 #[test]
 fn says_what_it_is_not() {
-    assert_eq!(Gguf::from_bytes(b"GGML....".to_vec()).unwrap_err().code, "gguf.magic");
+    assert_eq!(Gguf::from_bytes(b"GGML....".to_vec()).unwrap_err().code, Code::GgufMagic);
     let mut old = small();
     old[4] = 1;
-    assert_eq!(Gguf::from_bytes(old).unwrap_err().code, "gguf.version");
+    assert_eq!(Gguf::from_bytes(old).unwrap_err().code, Code::GgufVersion);
 }
 
 #[test]
 fn a_lying_count_is_refused_before_memory_is_asked_for() {
     let mut bytes = small();
     bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-    assert_eq!(Gguf::from_bytes(bytes).unwrap_err().code, "gguf.broken");
+    assert_eq!(Gguf::from_bytes(bytes).unwrap_err().code, Code::GgufBroken);
 }
 
 proptest! {

@@ -1,0 +1,52 @@
+//! Errors of a model as problems a person can act on.
+
+use contract::Code;
+use contract::problem::Problem;
+use model::{Code as ModelCode, ModelError};
+
+/// A model's error as a problem; code, hint and what it carries are kept.
+pub fn of_model(error: ModelError) -> Problem {
+    let mut problem = Problem::new(code(error.code), error.message);
+    problem.hint = error.hint;
+    error.params.into_iter().fold(problem, |problem, (name, value)| problem.with(name, value))
+}
+
+const fn code(code: ModelCode) -> Code {
+    match code {
+        ModelCode::BatchInvalid => Code::BatchInvalid,
+        ModelCode::BatchTooLong => Code::BatchTooLong,
+        ModelCode::CheckpointTensors => Code::CheckpointTensors,
+        ModelCode::ConfigArchitecture => Code::ConfigArchitecture,
+        ModelCode::ConfigBroken => Code::ConfigBroken,
+        ModelCode::ConfigHeads => Code::ConfigHeads,
+        ModelCode::ConfigHiddenAct => Code::ConfigHiddenAct,
+        ModelCode::ConfigMissing => Code::ConfigMissing,
+        ModelCode::ConfigRopeScaling => Code::ConfigRopeScaling,
+        ModelCode::ConfigValue => Code::ConfigValue,
+        ModelCode::FreezeBlocks => Code::FreezeBlocks,
+        ModelCode::GenerationPrompt => Code::GenerationPrompt,
+        ModelCode::GenerationPromptTooLong => Code::GenerationPromptTooLong,
+        ModelCode::GenerationScores => Code::GenerationScores,
+        ModelCode::GenerationSetting => Code::GenerationSetting,
+        ModelCode::GgufBroken => Code::GgufBroken,
+        ModelCode::GgufFormat => Code::GgufFormat,
+        ModelCode::GgufMagic => Code::GgufMagic,
+        ModelCode::GgufVersion => Code::GgufVersion,
+        ModelCode::LoraConfig => Code::LoraConfig,
+        ModelCode::LoraNone => Code::LoraNone,
+        ModelCode::OptimizerState => Code::OptimizerState,
+        ModelCode::TrainNothing => Code::TrainNothing,
+        ModelCode::TrainQuantised => Code::TrainQuantised,
+        ModelCode::ValueHeadMissing => Code::ValueHeadMissing,
+        ModelCode::ValueHeadWidth => Code::ValueHeadWidth,
+        ModelCode::WeightsBroken => Code::WeightsBroken,
+        ModelCode::WeightsFormat => Code::WeightsFormat,
+        ModelCode::WeightsIo => Code::WeightsIo,
+        ModelCode::WeightsMissing => Code::WeightsMissing,
+        ModelCode::WeightsPickle => Code::WeightsPickle,
+        ModelCode::WeightsShape => Code::WeightsShape,
+        ModelCode::WeightsTensorMissing => Code::WeightsTensorMissing,
+        ModelCode::WeightsTruncated => Code::WeightsTruncated,
+        ModelCode::WeightsWrite => Code::WeightsWrite,
+    }
+}
