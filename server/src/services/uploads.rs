@@ -300,7 +300,7 @@ fn model_file_name(name: &str) -> Result<(), Problem> {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if name.is_empty() || name.len() > 200 || !plain || name.starts_with('.') {
         return Err(Problem::new(Code::UploadBadName, format!("A model file may not be called “{name}”."))
-            .with("name", &name)
+            .with("name", name)
             .field("name")
             .hint("Use letters, digits, dots, - and _ only."));
     }
@@ -310,7 +310,7 @@ fn model_file_name(name: &str) -> Result<(), Problem> {
             Code::UploadPickle,
             format!("{name} is a pickle file, which can run code."),
         )
-        .with("name", &name)
+        .with("name", name)
         .field("name")
         .hint("Use the model's .safetensors or .gguf files."));
     }

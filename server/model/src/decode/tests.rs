@@ -85,7 +85,7 @@ fn s_191_scores_that_are_no_numbers_fail_their_row_only() {
         let prompts = [vec![1, 2], vec![3, bad], vec![1; 64]];
         let asked = prompts.each_ref().map(|prompt| Asked { prompt, seed: 0 });
         let rows = generator.generate_rows(&asked, &greedy, |_, _| ControlFlow::Continue(())).unwrap();
-        assert_eq!(rows[2].finish.clone().unwrap_err().code, Code::GenerationPrompt);
+        assert_eq!(rows[2].finish.clone().unwrap_err().code, Code::GenerationPromptTooLong);
         assert_eq!((rows[0].tokens.len(), &rows[0].finish), (3, &Ok(Finish::Length)));
         let error = rows[1].finish.clone().unwrap_err();
         assert!(rows[1].tokens.is_empty() && error.code == Code::GenerationScores, "{error}");
