@@ -259,7 +259,7 @@ mod tests {
     fn a_turn_that_failed_is_not_sent_again() {
         let failed = Turn {
             question: "lost".to_owned(),
-            answer: Answer { problem: Some(Problem::new("x", "y")), ..Answer::default() },
+            answer: Answer { problem: Some(Problem::new(Code::ServerFault, "y")), ..Answer::default() },
         };
         let sent = messages(&[done("a", "b"), failed], "c");
         let said: Vec<_> = sent.iter().map(|m| (m.role.as_str(), m.content.as_str())).collect();

@@ -261,7 +261,7 @@ mod tests {
         assert!(all.ask("k") && !all.ask("k"), "begun once");
         assert!(all.tell("k", Progress { rows: 3, ..Progress::default() }));
         assert!(matches!(all.look("k"), Some(Checkup::Running { progress }) if progress.rows == 3));
-        all.end("k", Some(Problem::new("x", "y")));
+        all.end("k", Some(Problem::new(Code::ServerFault, "y")));
         assert!(matches!(all.look("k"), Some(Checkup::Failed { .. })));
         assert!(all.look("k").is_none() && all.ask("k"));
         all.end("k", None);

@@ -75,9 +75,9 @@ mod tests {
         let target = place.path().join("new");
         let made: Result<(), _> = in_new_folder(&target, |half| {
             std::fs::write(half.join("config.json"), b"{}").expect("written");
-            Err(Problem::new("x", "no"))
+            Err(Problem::new(Code::DiskFull, "no"))
         });
-        assert_eq!(made.expect_err("failed").code, "x");
+        assert_eq!(made.expect_err("failed").code, Code::DiskFull);
         assert_eq!(std::fs::read_dir(place.path()).expect("lists").count(), 0);
     }
 
