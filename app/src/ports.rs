@@ -166,7 +166,7 @@ mod ssr {
         /// Whom one can talk to: every ready model and every run with a checkpoint, newest first.
         fn voices(&self) -> Answer<'_, Vec<Voice>>;
         /// How large the page will be by which a voice is handed over.
-        fn page_size(&self, target: ChatTarget) -> Answer<'_, PageSize>;
+        fn handed_over_size(&self, target: ChatTarget) -> Answer<'_, PageSize>;
         /// Starts the tour: starter model (else from scratch) on the made-up company.
         fn start_tour(&self) -> Answer<'_, TourView>;
         /// The tour of a run, if it is one.
@@ -385,10 +385,10 @@ pub async fn list_voices() -> Result<Vec<Voice>, Problems> {
     ports()?.system.voices().await
 }
 
-/// See `SystemPort::page_size`.
-#[server(endpoint = "page_size", input = leptos::server_fn::codec::Json)]
-pub async fn page_size(target: ChatTarget) -> Result<PageSize, Problems> {
-    ports()?.system.page_size(target).await
+/// See `SystemPort::handed_over_size`.
+#[server(endpoint = "handed_over_size", input = leptos::server_fn::codec::Json)]
+pub async fn handed_over_size(target: ChatTarget) -> Result<PageSize, Problems> {
+    ports()?.system.handed_over_size(target).await
 }
 
 /// See `SystemPort::start_tour`.

@@ -233,6 +233,7 @@ fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
     need(
         !hyper.eval_all_at_end || holds_out(hyper.dev_ratio),
         "eval_all_at_end",
+        Code::FormNeedsHeldOut,
         "Measuring all held-out rows needs held-out rows.",
     );
     need(

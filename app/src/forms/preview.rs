@@ -107,7 +107,7 @@ fn Shown(preview: Preview, row: RwSignal<u64>) -> impl IntoView {
                     on:click=move |_| row.set((at + 1).min(rows))><Icon glyph=Glyph::Right/></button>
             </div>
         </div>
-        {preview.left_out.map(|reason| view! { <p class="pad notice warn">{reason_text(w.lang, &reason)}</p> })}
+        {preview.left_out.map(|reason| view! { <p class="pad notice warn">{reason_text(words().lang, &reason)}</p> })}
         {parts}
         <div class="pad legend">
             <span><i class="key key-block t1"></i>{w.legend_read}</span>

@@ -498,7 +498,7 @@ impl SystemPort for Fake {
         answer(if self.full { voices } else { Vec::new() })
     }
 
-    fn page_size(&self, _: ChatTarget) -> Answer<'_, PageSize> {
+    fn handed_over_size(&self, _: ChatTarget) -> Answer<'_, PageSize> {
         answer(PageSize { alone: 91_000_000, both: Some(182_000_000) })
     }
 

@@ -130,7 +130,7 @@ impl SystemPort for System {
         Box::pin(async move { Ok(self.all_voices().await?) })
     }
 
-    fn page_size(&self, target: ChatTarget) -> Answer<'_, PageSize> {
+    fn handed_over_size(&self, target: ChatTarget) -> Answer<'_, PageSize> {
         Box::pin(async move { Ok(takeaway::size(&self.0, target).await?) })
     }
 

@@ -133,7 +133,7 @@ fn Line(row: RowView, editing: Option<RwSignal<Option<u64>>>, marked: bool) -> i
     let number = row.row;
     let cells = row.cells.into_iter().map(|cell| view! { <td class="cell">{cell}</td> }).collect_view();
     let out = row.left_out.map(|reason| {
-        view! { <div><span class="chip warn">{w.left_out}</span><div class="small">{reason_text(w.lang, &reason)}</div></div> }
+        view! { <div><span class="chip warn">{w.left_out}</span><div class="small">{reason_text(words().lang, &reason)}</div></div> }
     });
     let edit = editing.map(|editing| {
         let label = fill(w.edit_row, &[&num(number)]);

@@ -13,7 +13,7 @@ use crate::browser::{checked_of, encode, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::part::settled;
 use crate::components::safe_textarea::SafeTextarea;
-use crate::ports::{Problems, get_run, list_voices, page_size};
+use crate::ports::{Problems, get_run, handed_over_size, list_voices};
 use crate::words::amounts::{file_size, num};
 use crate::words::{field_text, fill, words};
 
@@ -39,7 +39,7 @@ async fn begin(id: RunId) -> Result<(RunView, PageSize, Option<String>), Problem
     let target = target(&run);
     let voices = list_voices().await?;
     let suggestion = voices.into_iter().find(|voice| voice.target.run == target.run);
-    let bytes = page_size(target).await?;
+    let bytes = handed_over_size(target).await?;
     Ok((run, bytes, suggestion.and_then(|voice| voice.suggestion)))
 }
 

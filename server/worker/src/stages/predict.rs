@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use contract::Code;
 use contract::event::{Kind, Measure};
 use contract::problem::Problem;
 use model::CausalLm;
@@ -126,6 +125,7 @@ impl<'a> Answered<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::Code;
 
     #[test]
     fn s_190_predictions_are_written_as_they_are() {
