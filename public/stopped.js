@@ -8,11 +8,12 @@
   let hydrated = false;
   let stopped = false;
   let leaving = false;
-  /** What is still to be put back, and what was put back last. */
-  let waiting = [];
+  /** What was put back last, out of which list. */
   let last = null;
-  /** Fields that somebody typed into before the app took over; `early.js` tells the app of them. */
-  const typed = new WeakSet();
+  /** Fields a person has used since the page was loaded, some before the app took over (`early.js` tells it of those): that
+      person has the last word. */
+  const touched = new WeakSet();
+  const isTouched = (field) => touched.has(field) || (field.type === "radio" && [...document.getElementsByName(field.name)].some((one) => touched.has(one)));
 
   const key = () => `burnish:typed:${location.pathname}${location.search}`;
 
@@ -78,15 +79,16 @@
   async function putBack() {
     const from = key();
     const list = JSON.parse(sessionStorage.getItem(from) ?? "[]");
-    waiting = [...list];
-    for (const end = Date.now() + WAIT; waiting.length > 0 && Date.now() < end && key() === from; await turn(50)) {
-      for (const entry of [...waiting]) {
+    const waiting = new Set(list);
+    for (const end = Date.now() + WAIT; waiting.size > 0 && Date.now() < end && key() === from; await turn(50)) {
+      for (const entry of waiting) {
         const field = find(entry);
-        if (!has(field, entry) || !waiting.includes(entry)) continue;
-        waiting = waiting.filter((one) => one !== entry);
+        if (!has(field, entry)) continue;
+        waiting.delete(entry);
+        if (isTouched(field)) continue;
         const before = last;
         last = { entry, list, from };
-        if (!typed.has(field) && set(field, entry)) await turn(0); else last = before;
+        if (set(field, entry)) await turn(0); else last = before;
         if (stopped) return;
       }
     }
@@ -97,12 +99,7 @@
     }, WAIT);
   }
 
-  // Who types has the last word.
-  addEventListener("input", ({ isTrusted, target }) => {
-    if (!isTrusted) return;
-    waiting = [];
-    if (!hydrated) typed.add(target);
-  }, true);
+  addEventListener("input", ({ isTrusted, target }) => isTrusted && touched.add(target), true);
   addEventListener("burnish:hydrated", () => {
     hydrated = true;
     setTimeout(putBack, 0);

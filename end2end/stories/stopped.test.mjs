@@ -131,3 +131,24 @@ test("the bar is within reach when a dialog is open", { timeout: 60_000 }, async
   assert.equal(await bar(page).count(), 0);
   await page.context().close();
 });
+
+test("what a person has used after the reload stays as it is, and the rest is put back", { timeout: 60_000 }, async () => {
+  const page = await open(browser, server, "/templates");
+  await page.locator("#template-name").fill("Ours");
+  await page.locator("#stops").fill("###");
+  // A field that comes late, so that the rest is still waited for when the person types.
+  const late = () => page.evaluate(() => document.querySelector("main").insertAdjacentHTML("beforeend", '<input id="late" aria-label="Late">'));
+  await late();
+  await page.locator("#late").fill("later");
+  await trap(page);
+  await bar(page).getByRole("button").click();
+  await hydrated(page);
+  await page.waitForFunction(() => document.querySelector("#stops").value === "###");
+  await page.locator("#template-name").click();
+  await page.keyboard.press("End");
+  await page.keyboard.type(" too");
+  await late();
+  await page.waitForFunction(() => document.querySelector("#late").value === "later");
+  assert.equal(await page.locator("#template-name").inputValue(), "Ours too");
+  await page.context().close();
+});
