@@ -197,13 +197,16 @@ test("after a minute a press is given up with a word, and what was typed stays",
 });
 
 test("where the pages' script cannot be had, every press says so", { timeout: 60_000 }, async () => {
-  const page = await open(browser, server, undefined, {});
+  const page = await open(browser, server, undefined, PHONE);
   await page.route(/burnish_bg\.wasm/, (route) => route.abort());
   const broken = page.waitForEvent("pageerror");
   await page.goto("/");
   await broken;
   await page.getByRole("button", { name: /Try it now/ }).click();
   await note(page).filter({ hasText: /not done/ }).waitFor();
+  const [bar, said] = await Promise.all([page.locator(".stopped"), note(page)].map((one) => one.boundingBox()));
+  assert.ok(bar.y + bar.height <= said.y, "the bar that says why does not hide it");
+  await shot(page, "early-broken-390");
   assert.equal(await busy(page).count(), 0);
   await page.context().close();
 });
