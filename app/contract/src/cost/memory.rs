@@ -45,14 +45,16 @@ pub(super) fn estimate(
     }
     let trainable: u64 = learning.iter().map(|part| part.count).sum();
     let held = Held { facts, shape, tuning, hyper, load, trainable };
-    let activations = held.activations() + held.logits();
+    let (kept, passing) = held.activations();
+    let kept = kept + held.logits();
+    let activations = kept + passing;
     let program = PROGRAM + TOKENIZER * facts.vocab_size + (held.sides() - 1) * SECOND;
     let with_holes = |bytes: u64| bytes + bytes / 100 * HOLES;
     Some(Cost {
         parameters: facts.parameters + added,
         program_bytes: with_holes(program),
         weight_bytes: with_holes(base_bytes(facts, tuning, hyper)? + F32 * added),
-        optimizer_bytes: with_holes(held.peak(activations).saturating_sub(activations)),
+        optimizer_bytes: with_holes(held.peak(kept, passing).saturating_sub(activations)),
         activation_bytes: with_holes(activations),
         load,
         learning,
@@ -100,16 +102,15 @@ impl Held<'_> {
         outputs + self.shape.query_width + norms + inner
     }
 
-    /// What the way back needs of the largest batch, bytes.
-    fn activations(&self) -> u64 {
-        let kept = self.kept();
-        // The block that is on its way back makes its products anew and their gradients.
-        let passing = 2 * kept;
-        let all = match self.hyper.gradient_checkpointing {
-            true => self.facts.layers * self.facts.hidden_size + kept + passing,
-            false => self.facts.layers * kept + passing,
-        };
-        F32 * self.load.tokens * all
+    /// What the largest batch keeps until its way back has passed, and what the block that is on its way back takes,
+    /// bytes.
+    fn activations(&self) -> (u64, u64) {
+        let (layers, kept, bytes) = (self.facts.layers, self.kept(), F32 * self.load.tokens);
+        // A block makes its products anew and their gradients; with checkpointing what it keeps as well.
+        match self.hyper.gradient_checkpointing {
+            true => (bytes * layers * self.facts.hidden_size, bytes * 3 * kept),
+            false => (bytes * layers * kept, bytes * 2 * kept),
+        }
     }
 
     /// Whether the output matrix learns.
@@ -130,14 +131,14 @@ impl Held<'_> {
         F32 * self.sides() * numbers
     }
 
-    /// Everything at its highest, bytes.
-    fn peak(&self, activations: u64) -> u64 {
+    /// Everything at its highest beside the weights, bytes; `kept` and `passing` as in [`Held::activations`].
+    fn peak(&self, kept: u64, passing: u64) -> u64 {
         let (moments, gradients) = (2 * F32 * self.trainable, F32 * self.trainable);
         let gathered = if self.hyper.gradient_accumulation_steps > 1 { gradients } else { 0 };
-        // Gradients grow while activations go. Those of two halves are added up, which takes a third copy; a checkpoint
-        // copies both moments.
+        // Gradients grow while what was kept goes. Those of two halves are added up, which takes a third copy; a
+        // checkpoint copies both moments.
         let copies = if self.sides() > 1 { 3 } else { 1 };
-        let step = moments + gathered + activations.max(copies * gradients);
+        let step = moments + gathered + passing + kept.max(copies * gradients);
         // The largest tensor is copied once more where the whole model is saved; DoRA measures the lengths of rows over
         // copies, a quarter of what the maps would take as f32.
         let table = F32 * self.facts.vocab_size * self.facts.hidden_size;

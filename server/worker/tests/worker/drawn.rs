@@ -14,6 +14,7 @@ use contract::params::Hyper;
 use contract::plan::{Examples, Plan};
 use contract::spec::{CheckpointRef, DatasetRef, ModelRef, RunSpec};
 use contract::stage::{Stage, Tuning};
+use contract::templates::MODEL_TEMPLATE;
 use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::source::folder::Files;
@@ -162,7 +163,7 @@ impl Place {
             },
             more_datasets: Vec::new(),
             prepared: String::new(),
-            template: "default".to_owned(),
+            template: MODEL_TEMPLATE.to_owned(),
             system: String::new(),
             hyper: Hyper::read(&setting.values, stage, tuning).expect("valid"),
             adapters: Vec::new(),
