@@ -44,7 +44,7 @@ test("try it now, stop, and compare", { timeout: 420_000 }, async () => {
   await page.getByRole("link", { name: "Ask it now" }).click();
   await page.waitForURL(/\/playground/);
   await page.getByRole("button", { name: /^Settings: Greedy/ }).waitFor();
-  assert.equal(await page.getByRole("checkbox", { name: "Same answer each time" }).isChecked(), true);
+  assert.equal(await page.getByRole("checkbox", { name: "Repeatable" }).isChecked(), true);
   await page.locator("#question").fill("Who is the mascot of Kettle & Co?");
   await page.getByRole("button", { name: "Ask both" }).click();
   await until("both panes to have answered", async () => (await page.getByText(/\d+ tokens\/s/).count()) === 2, 180_000);

@@ -17,8 +17,8 @@ super::table!(Play {
     one_pane: "One model", "一个模型";
     two_panes: "Two models", "两个模型";
     greedy: "Always the likeliest token (greedy)", "总取最可能的词元(贪心)";
-    greedy_switch: "Same answer each time", "每次回答相同";
-    greedy_help: "Greedy: always the likeliest token. Off: tokens are drawn, and facts may wander.", "贪心:总取最可能的词元。关闭则抽样,事实可能会变。";
+    greedy_switch: "Repeatable", "可重复";
+    greedy_help: "The same answer each time: always the likeliest token (greedy). Off: tokens are drawn, and facts may wander.", "每次回答相同:总取最可能的词元(贪心)。关闭则抽样,事实可能会变。";
     gone: "The run or checkpoint of this address is not there any more. Another one is chosen.", "该地址中的训练或检查点已不存在,已改选另一个。";
     temperature: "Temperature", "温度";
     temperature_help: "0.01 to 2. Higher is more varied.", "0.01 到 2,越高越多样。";

@@ -7,17 +7,20 @@ use super::range::range;
 use super::scale::{Scale, label};
 use super::smooth::{smooth, thin};
 use crate::feed::{Feed, Point};
+use crate::words::amounts::num;
 
 /// Height of the chart.
 pub(crate) const HEIGHT: f64 = 320.0;
-/// Free space at the right.
-pub(crate) const RIGHT: f64 = 12.0;
 /// Free space at the top.
 pub(crate) const TOP: f64 = 10.0;
 /// Space for the labels below.
 pub(crate) const BOTTOM: f64 = 26.0;
-/// Least space for the labels at the left, and that of one letter.
-const LEFT: (f64, f64) = (44.0, 6.6);
+/// Least space for the labels at the left.
+const LEFT: f64 = 44.0;
+/// Least space at the right, where half of the last label stands.
+const RIGHT: f64 = 12.0;
+/// Width of a letter of a label, about.
+const LETTER: f64 = 6.6;
 /// Labels of the y axis, about.
 const TICKS: usize = 5;
 /// Marks closer than this are drawn as one.
@@ -43,6 +46,8 @@ pub(crate) struct Drawing {
     pub(crate) y: Option<Scale>,
     /// Where the plot begins.
     pub(crate) left: f64,
+    /// Where it ends.
+    pub(crate) right: f64,
     /// Values the y axis shows, with their texts.
     pub(crate) ticks: Vec<(f64, String)>,
     /// Lowest value of the y axis, when that is above 0.
@@ -74,8 +79,9 @@ impl Drawing {
         let ticks = y.map(|y| y.ticks(TICKS)).unwrap_or_default();
         let ticks: Vec<_> = ticks.iter().map(|tick| (*tick, label(*tick, &ticks))).collect();
         let longest = ticks.iter().map(|(_, text)| text.len()).max().unwrap_or(0) as f64;
-        let left = LEFT.0.max(14.0 + LEFT.1 * longest);
-        let x = Scale::new((0.0, steps), (left, width - RIGHT));
+        let left = LEFT.max(14.0 + LETTER * longest);
+        let right = width - RIGHT.max(LETTER * num(steps as u64).len() as f64 / 2.0);
+        let x = Scale::new((0.0, steps), (left, right));
         let smoothed = smooth(&feed.train, weight);
         let buckets = (width / 2.0).max(50.0) as usize;
         let draw = |points: &[Point]| y.map(|y| path(points, &feed.holes, &x, &y)).unwrap_or_default();
@@ -92,6 +98,7 @@ impl Drawing {
             x,
             y,
             left,
+            right,
             ticks,
             smoothed,
             stops,
@@ -307,7 +314,7 @@ mod tests {
         fn the_crosshair_reads_what_the_feed_holds(train in values(), at in 0.0..1.0f64) {
             let feed = Feed { train: points(&train, 1), ..Feed::default() };
             let drawing = Drawing::of(&feed, 700.0, 0.9);
-            let pixel = drawing.left + at * (700.0 - RIGHT - drawing.left);
+            let pixel = drawing.left + at * (drawing.right - drawing.left);
             let step = drawing.step_at(&feed, pixel).expect("a step");
             let reading = Reading::at(&drawing, &feed, step);
             prop_assert_eq!(reading.train, feed.train.iter().find(|point| point.step == step).map(|point| point.loss));
@@ -337,6 +344,13 @@ mod tests {
         let drawing = Drawing::of(&Feed::default(), 860.0, 0.6);
         assert_eq!((drawing.line.as_str(), drawing.y, drawing.ticks.len()), ("", None, 0));
         assert_eq!((drawing.step_at(&Feed::default(), 90.0), drawing.moved(None, 1)), (None, None));
+    }
+
+    #[test]
+    fn there_is_room_for_the_last_label_of_a_long_run() {
+        let right = |total_steps| Drawing::of(&Feed { total_steps, ..feed() }, 860.0, 0.6).right;
+        assert_eq!(right(40), 860.0 - RIGHT);
+        assert!(right(100_000) < right(40));
     }
 
     #[test]

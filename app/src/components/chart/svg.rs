@@ -3,7 +3,7 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use super::drawing::{BOTTOM, Drawing, HEIGHT, RIGHT, Reading, TOP, pixel};
+use super::drawing::{BOTTOM, Drawing, HEIGHT, Reading, TOP, pixel};
 use super::table::{DataTable, notes, summary};
 use crate::components::part::Part;
 use crate::feed::Feed;
@@ -100,14 +100,14 @@ pub(crate) fn LossChart(#[prop(into)] feed: Signal<Feed>, #[prop(into)] over: Si
 
 fn axes(drawing: &Drawing, width: f64) -> impl IntoView + use<> {
     let Some(y) = drawing.y else { return ().into_any() };
-    let (x, left) = (drawing.x, drawing.left);
+    let (x, left, right) = (drawing.x, drawing.left, drawing.right);
     let rows = drawing
         .ticks
         .iter()
         .map(|(tick, text)| {
             let at = y.at(*tick);
             view! {
-                <line class="gridline" x1=left x2=width - RIGHT y1=at y2=at></line>
+                <line class="gridline" x1=left x2=right y1=at y2=at></line>
                 <text class="tick tick-y" x=left - 10.0 y=at + 4.0>{text.clone()}</text>
             }
         })
