@@ -49,7 +49,7 @@ super::table!(Runs {
     judged_by: "Judged by {0}, step {1}", "由 {0}(第 {1} 步)评判";
     metrics: "Metrics", "指标";
     metric_from_to: "{0}: {1} at first, {2} at last; lowest {3}, highest {4}", "{0}:最初 {1},最后 {2};最低 {3},最高 {4}";
-    metric_span: "from {0} · {1} to {2}", "起始 {0} · 范围 {1} 至 {2}";
+    metric_span: "began at {0} · between {1} and {2}", "起始 {0} · 范围 {1} 至 {2}";
     metric_held_out: "{0}, held-out rows", "{0}(评估行)";
     metric_all_rows: "{0}, all held-out rows", "{0}(全部评估行)";
     metric_up: "higher is better", "越高越好";
