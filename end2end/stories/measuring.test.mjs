@@ -13,16 +13,16 @@ const kinds = (view, wanted) => view.events.map(({ event }) => event.what).filte
 
 test("a long measuring says how far it is, and stops when asked", { timeout: 300_000 }, async () => {
   const row = (n) => JSON.stringify({ prompt: `What is on shelf ${n}?`, response: `Shelf ${n} holds ${n % 7} cups and ${n % 13} red kettles.` });
-  const data = await acts.dataset(server, "shelves.jsonl", Array.from({ length: 6000 }, (_, n) => row(n)).join("\n"));
+  const data = await acts.dataset(server, "shelves.jsonl", Array.from({ length: 3000 }, (_, n) => row(n)).join("\n"));
   const model = await acts.scratchModel(server, data);
   // Every held-out row, each time: the bounds are taken off.
-  const values = { dev_ratio: "0.9", max_eval_samples: "0", eval_share: "0", eval_steps: "2", max_steps: "4", per_device_train_batch_size: "2" };
+  const values = { dev_ratio: "0.9", max_eval_samples: "0", eval_share: "0", eval_steps: "2", save_steps: "100", max_steps: "4", per_device_train_batch_size: "2" };
   const id = await acts.launch(server, { data, model, values });
   const page = await open(browser, server, `/runs/${id}`);
   const chinese = await open(browser, server, `/runs/${id}`, { width: 390, height: 844, locale: "zh-CN" });
-  const now = page.getByText(/^Measuring: [\d,]+ of 5,400 rows/);
+  const now = page.getByText(/^Measuring: [\d,]+ of 2,700 rows/);
   await now.waitFor({ timeout: 60_000 });
-  await chinese.getByText(/^正在评估.*5,400/).waitFor();
+  await chinese.getByText(/^正在评估.*2,700/).waitFor();
   const first = await now.innerText();
   await until("it to go on", async () => (await now.innerText()) !== first, 20_000);
   assert.deepEqual(await violations(page), []);
@@ -55,5 +55,5 @@ test("by default three steps on thousands of rows are not held up by measuring",
   const id = await acts.launch(server, { data, model, values: { max_steps: "3", dev_ratio: "0.5" } });
   const view = await server.reaches(id, ["finished"], 60_000);
   const begun = kinds(view, "measuring").filter(({ done }) => done === 0);
-  assert.deepEqual(begun.map(({ step, of }) => [step, of]), [[0, 8], [3, 8]], "a few of 3,000 rows, before and after");
+  assert.deepEqual(begun.map(({ step, of }) => [step, of]), [[0, 8], [3, 8]], "a few of 1,500 rows, before and after");
 });
