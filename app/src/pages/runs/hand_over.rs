@@ -2,6 +2,7 @@
 
 use contract::carry::{HandOver as Texts, PageSize};
 use contract::chat::ChatTarget;
+use contract::checkpoint::chosen;
 use contract::run::RunView;
 use contract::{Problem, RunId};
 use leptos::prelude::*;
@@ -70,7 +71,10 @@ fn Found(begun: Begun) -> impl IntoView {
     let Begun { run, bytes, suggestion } = begun;
     let summary = &run.summary;
     let tuning = method(w, summary.tuning);
-    let said = [tuning.as_str(), &summary.dataset_name, &num(summary.step), &summary.model_name];
+    // What is handed over is the checkpoint that stands for the run, which need not be its last step.
+    let stands = chosen(&run.checkpoints, run.hyper.load_best_model_at_end);
+    let step = num(stands.map_or(summary.step, |checkpoint| checkpoint.step));
+    let said = [tuning.as_str(), &summary.dataset_name, &step, &summary.model_name];
     let trained = RwSignal::new(fill(w.runs.page_trained_text, &said));
     let title = RwSignal::new(summary.name.clone());
     let introduction = RwSignal::new(String::new());
