@@ -93,7 +93,10 @@ async fn a_run_lists_the_checkpoints_that_are_there_and_the_answer_kept_from_bef
     assert_eq!(html.matches("chip ok").count(), 1, "one of them is the best");
     assert!(html.contains("A fox, &lt;b&gt;perhaps&lt;/b&gt;."), "the kept answer, before any script");
     let html = page("/runs/r1/page", "", fake::ports()).await;
-    assert!(html.contains("for 40 steps"), "what is handed over is the checkpoint that stands for the run");
+    assert!(
+        html.contains("for%2040%20steps"),
+        "what is handed over is the checkpoint that stands for the run"
+    );
 }
 
 #[tokio::test]
