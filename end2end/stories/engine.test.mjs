@@ -51,7 +51,7 @@ async function ask(text, count) {
 test("a device without enough memory gets a sentence, and the server answers", { timeout: 60_000 }, async () => {
   await page.route(/engine_bg\.wasm/, async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, body: cramped(await response.body(), 64) });
+    await route.fulfill({ response, body: cramped(await response.body(), 16) });
   });
   await place(1).check();
   await pane(1).getByText("This browser ran out of memory for the model.").waitFor();

@@ -13,6 +13,7 @@ use contract::carry::MOST_BYTES;
 use contract::chat::{ChatMessage, ChatRequest, ChatTarget};
 use contract::checkpoint::{Lineage, LoopState};
 use contract::dataset::DatasetView;
+use contract::event::{Event, Kind};
 use contract::model::ModelFacts;
 use contract::params::Hyper;
 use contract::run::RunSummary;
@@ -157,7 +158,7 @@ impl Studio {
             problem: None,
         };
         self.state.store.add_run(&row).await.expect("added");
-        let mut newest = None;
+        let (mut newest, mut events) = (None, Vec::new());
         for step in steps {
             let writer = folder.begin_checkpoint(*step).expect("begun");
             let name = format!("x.{id}{step}.q_proj.lora_A.weight");
@@ -176,7 +177,18 @@ impl Studio {
             };
             let state = LoopState { best_step: best, ..LoopState::default() };
             newest = Some(writer.commit_with(ADAPTER, state, Some(lineage)).expect("saved"));
+            let what = Kind::Checkpoint {
+                step: *step,
+                folder: format!("step-{step:08}"),
+                eval_loss: best.map(|best| if best == *step { 1.0 } else { 2.0 }),
+                best: best == Some(*step),
+                digest: String::new(),
+            };
+            events.push(Event { seq: events.len() as u64, at_ms: 0, what: what.into() });
         }
+        let mut tx = self.state.store.begin().await.expect("begun");
+        self.state.store.add_events(&mut tx, &row.summary.id, 1, events).await.expect("told");
+        tx.commit().await.expect("kept");
         let newest = newest.expect("a step");
         CheckpointRef {
             run: RunId(id.to_owned()),

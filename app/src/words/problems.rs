@@ -36,10 +36,10 @@ fn chinese(problem: &Problem) -> String {
     if let Some(reason) = &problem.reason {
         return format!("{sentence}第一行被跳过：{}。", reason_text(Lang::Zh, reason));
     }
-    match (filled(sentence, &value), sentence.split_once('：')) {
+    match (filled(sentence, value), sentence.split_once('：')) {
         (Some(text), _) if text.ends_with('：') => format!("{text}{words}"),
         (Some(text), _) => text,
-        (None, Some((start, _))) => format!("{}：{words}", filled(start, &value).unwrap_or_default()),
+        (None, Some((start, _))) => format!("{}：{words}", filled(start, value).unwrap_or_default()),
         (None, None) => problem.message.clone(),
     }
 }

@@ -75,7 +75,7 @@ impl Store {
     /// Events that tell of a run's checkpoints and of the eval loss before training, in order.
     pub async fn checkpoint_events(&self, run: &RunId) -> Result<Vec<Event>, Fault> {
         let query = sqlx::query(
-            "SELECT json FROM run_event WHERE run_id = ? AND (json ->> '$.what.kind' = 'checkpoint'
+            "SELECT json FROM run_event INDEXED BY run_event_saves WHERE run_id = ? AND (json ->> '$.what.kind' = 'checkpoint'
              OR (json ->> '$.what.kind' = 'eval' AND json ->> '$.what.step' = 0)) ORDER BY ord",
         );
         let rows = query.bind(run.as_str()).fetch_all(&self.read).await?;

@@ -185,6 +185,7 @@ fn s_182_a_run_that_makes_the_model_worse_says_so_and_marks_no_checkpoint_as_the
         ("save_steps", "2"),
         ("eval_steps", "2"),
         ("learning_rate", "1.0"),
+        ("eval_share", "0"),
         ("dev_ratio", "0.2"),
     ];
     let run = new_run(&place, "run", Tuning::Full, &values);
