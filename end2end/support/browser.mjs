@@ -58,10 +58,10 @@ export function noFaults(page) {
   if (page.faults.length > 0) throw new Error(`the browser's console shows faults on ${page.url()}:\n${page.faults.join("\n")}`);
 }
 
-/** Serious and critical findings of axe-core, one line each. */
+/** Serious and critical findings of axe-core, one line each. Without its own copies of styles, which a page from a disk may not fetch. */
 export async function violations(page) {
   await page.evaluate(axeSource);
-  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"], preload: false }));
   return found.violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
