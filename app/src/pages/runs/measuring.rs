@@ -17,7 +17,7 @@ pub(super) fn MeasuringNow(watched: Watched) -> impl IntoView {
         let live = watched.state.get().is_live();
         watched.feed.with(|feed| feed.measuring.filter(|_| live).map(|underway| line(w, underway)))
     });
-    move || said.get().map(|text| view! { <p class="small num">{text}</p> })
+    move || said.get().map(|text| view! { <p class="small num measuring">{text}</p> })
 }
 
 fn line(w: &Words, Underway { by, done, of }: Underway) -> String {
