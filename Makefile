@@ -76,13 +76,8 @@ e2e: build ## Stories in a real browser against the real server and worker
 	@.make/e2e.sh
 
 .PHONY: test
-test: ## Every check, fast ones first
-	@$(MAKE) setup
-	@$(MAKE) fmt
-	@$(MAKE) lint
-	@$(MAKE) unit
-	@$(MAKE) e2e
-	@echo "== All checks passed"
+test: ## Every check, fast ones first; seconds of each part, and what passed
+	@.make/test.sh setup fmt lint unit e2e
 
 .PHONY: reference
 reference: ## The numbers of the originals: reference sets against model, corpus and worker
