@@ -154,6 +154,7 @@ pub struct RowView {
     /// One text a column.
     pub cells: Vec<String>,
     /// Why the row is left out of training, if it is.
+    #[serde(flatten, with = "crate::row_reason::told")]
     pub left_out: Option<RowReason>,
 }
 
@@ -363,6 +364,7 @@ pub struct Preview {
     #[serde(default)]
     pub reference: Vec<PreviewToken>,
     /// Why the row is left out, if it is.
+    #[serde(flatten, with = "crate::row_reason::told")]
     pub left_out: Option<RowReason>,
 }
 

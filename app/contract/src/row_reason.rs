@@ -140,6 +140,33 @@ impl RowReason {
 }
 
 /// English, a sentence without a full stop.
+/// A reason in an answer: its English sentence as `left_out`, which programs read, and itself as `left_out_reason`.
+pub(crate) mod told {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::RowReason;
+
+    #[derive(Serialize)]
+    struct Told<'a> {
+        left_out: Option<String>,
+        left_out_reason: Option<&'a RowReason>,
+    }
+
+    #[derive(Deserialize)]
+    struct Heard {
+        left_out_reason: Option<RowReason>,
+    }
+
+    pub(crate) fn serialize<S: Serializer>(reason: &Option<RowReason>, to: S) -> Result<S::Ok, S::Error> {
+        let left_out = reason.as_ref().map(ToString::to_string);
+        Told { left_out, left_out_reason: reason.as_ref() }.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RowReason>, D::Error> {
+        Ok(Heard::deserialize(from)?.left_out_reason)
+    }
+}
+
 impl std::fmt::Display for RowReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -182,6 +209,20 @@ impl std::fmt::Display for RowReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::RowView;
+
+    #[test]
+    fn a_row_tells_its_reason_as_a_sentence_and_as_a_kind() {
+        let reason = RowReason::EmptyMessage { number: 2, side: Side::Assistant };
+        let rows =
+            [Some(reason.clone()), None].map(|left_out| RowView { row: 3, cells: Vec::new(), left_out });
+        for row in rows {
+            let json = serde_json::to_value(&row).expect("serialises");
+            let sentence = row.left_out.as_ref().map(ToString::to_string);
+            assert_eq!(json["left_out"].as_str().map(str::to_owned), sentence);
+            assert_eq!(serde_json::from_value::<RowView>(json).expect("is read"), row);
+        }
+    }
 
     #[test]
     fn a_reason_travels_as_a_code_with_what_belongs_to_it() {
