@@ -151,6 +151,27 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
+    /// A report of no rows yet; one of `every` rows is read.
+    pub fn new(stage: Stage, every: u64) -> Self {
+        Self {
+            stage,
+            rows: 0,
+            used: 0,
+            left_out: Vec::new(),
+            truncated: Truncated::default(),
+            empty_answers: RowSet::default(),
+            duplicates: RowSet::default(),
+            duplicates_partial: false,
+            equal_pairs: RowSet::default(),
+            lengths: Histogram::default(),
+            tokens: 0,
+            learned_tokens: 0,
+            examples: 0,
+            sizes: Sizes::default(),
+            every,
+        }
+    }
+
     /// Optimizer steps of `epochs` rounds (S-160), as the trainer counts them.
     pub fn steps(&self, dev_ratio: f64, batch: u64, accumulation: u64, epochs: f64) -> u64 {
         let held = held_out(self.examples, dev_ratio);

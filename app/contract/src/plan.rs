@@ -91,7 +91,6 @@ impl Examples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::{Histogram, RowSet, Truncated};
     use crate::stage::Tuning;
 
     fn hyper(pairs: &[(&str, &str)]) -> Hyper {
@@ -102,23 +101,7 @@ mod tests {
     fn report(rows: u64, examples: u64, every: u64) -> HealthReport {
         let mut sizes = Sizes::default();
         (0..examples).for_each(|_| sizes.add(32, 32));
-        HealthReport {
-            stage: Stage::Pt,
-            rows,
-            used: rows,
-            left_out: Vec::new(),
-            truncated: Truncated::default(),
-            empty_answers: RowSet::default(),
-            duplicates: RowSet::default(),
-            duplicates_partial: false,
-            equal_pairs: RowSet::default(),
-            lengths: Histogram::default(),
-            tokens: 0,
-            learned_tokens: 0,
-            examples,
-            sizes,
-            every,
-        }
+        HealthReport { rows, used: rows, examples, sizes, ..HealthReport::new(Stage::Pt, every) }
     }
 
     #[test]

@@ -9,14 +9,13 @@ use contract::checkpoint::{CheckpointView, Mark, mark};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
 use contract::event::{Event, Kind};
-use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
+use contract::health::{HealthReport, LeftOut, RowSet};
 use contract::hub::*;
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
 use contract::params::Hyper;
 use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
-use contract::sizes::Sizes;
 use contract::spec::Draft;
 use contract::system::{BeforeAnswer, SystemView, TourView};
 use contract::templates::UserTemplate;
@@ -268,21 +267,12 @@ impl DatasetsPort for Fake {
 
     fn health(&self, request: CheckupRequest) -> Answer<'_, Checkup> {
         let mut report = HealthReport {
-            stage: request.stage,
             rows: 412,
             used: 405,
-            left_out: Vec::new(),
-            truncated: Truncated::default(),
-            empty_answers: RowSet::default(),
-            duplicates: RowSet::default(),
-            duplicates_partial: false,
-            equal_pairs: RowSet::default(),
-            lengths: Histogram::default(),
             tokens: 30_000,
             learned_tokens: 9_000,
             examples: 405,
-            sizes: Sizes::default(),
-            every: 1,
+            ..HealthReport::new(request.stage, 1)
         };
         for tokens in (1..=405).map(|row: u64| 20 + row * 7919 % 180) {
             report.lengths.add(tokens);

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use contract::Code;
-use contract::health::{HealthReport, Histogram, LeftOut, RowSet, Truncated};
+use contract::health::{HealthReport, LeftOut, RowSet};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
-use contract::sizes::Sizes;
 use contract::stage::Stage;
 
 use crate::encode::{Encoder, LaidToken, PtPacker, Taken};
@@ -140,24 +139,7 @@ impl<'j> Tally<'j> {
     fn new(job: &'j Job, every: u64) -> Self {
         let encoder = &job.encoder;
         let packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
-        let report = HealthReport {
-            stage: encoder.stage,
-            rows: 0,
-            used: 0,
-            left_out: Vec::new(),
-            truncated: Truncated::default(),
-            empty_answers: RowSet::default(),
-            duplicates: RowSet::default(),
-            duplicates_partial: false,
-            equal_pairs: RowSet::default(),
-            lengths: Histogram::default(),
-            tokens: 0,
-            learned_tokens: 0,
-            examples: 0,
-            sizes: Sizes::default(),
-            every,
-        };
-        Self { report, seen: HashSet::new(), packer }
+        Self { report: HealthReport::new(encoder.stage, every), seen: HashSet::new(), packer }
     }
 
     /// Counts a row; gives its tokens.
