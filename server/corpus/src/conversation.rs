@@ -224,6 +224,12 @@ fn message(item: &Value) -> Option<(String, String)> {
     Some((role.to_owned(), content))
 }
 
+/// Texts of a conversation.
+pub(crate) fn texts(conversation: &Conversation) -> impl Iterator<Item = &str> + Clone {
+    let turns = conversation.turns.iter().flat_map(|(question, answer)| [question.as_str(), answer.as_str()]);
+    conversation.system.as_deref().into_iter().chain(turns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

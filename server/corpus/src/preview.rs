@@ -56,7 +56,7 @@ fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Lai
         Stage::Pt => {
             let text = text_of(row, mapping)?;
             let token = |id| LaidToken { id, learn: true, cut: false };
-            let ids = encoder.tokenizer.encode(&text, true);
+            let ids = encoder.text_ids(&text, true);
             ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
         }
         Stage::Sft => {
