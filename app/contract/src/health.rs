@@ -57,6 +57,8 @@ pub struct Truncated {
     pub answer_tokens: u64,
     /// Rows whose every answer token was cut, so that they teach nothing.
     pub nothing_left: RowSet,
+    /// Rows that lost every word of a question: the limit holds no more than what stands around it.
+    pub no_question_left: RowSet,
 }
 
 /// Token lengths of whole rows before cutting, in [`BUCKETS`] and one more for longer ones.

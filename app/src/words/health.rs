@@ -29,6 +29,7 @@ super::table!(Health {
     left_out: "left out: {0}", "被跳过:{0}";
     truncated: "cut to the limits: {0} question and {1} answer tokens are lost", "被长度限制截断:问题少了 {0} 个、回答少了 {1} 个词元";
     nothing_left: "cut so far that no answer is left", "截断后没有剩下回答";
+    no_question_left: "cut so far that nothing of a question is left", "截断后问题已无剩余";
     empty_answers: "with an empty answer", "回答为空";
     duplicates: "stand in the data before, word for word", "与前面的行完全重复";
     duplicates_partial: "stand in the data before, word for word (at least; the set is too large to remember every row)", "与前面的行完全重复(至少;数据太大,无法记住每一行)";

@@ -1,5 +1,6 @@
 //! Conversations and texts become token ids and labels within the length limits.
 
+mod cut;
 mod example;
 pub mod packing;
 mod pairs;
@@ -43,6 +44,21 @@ pub struct LaidToken {
     pub learn: bool,
     /// Lost to the length limits.
     pub cut: bool,
+    /// A question's own words; told only where what stands before an answer is longer than its limit.
+    pub question: bool,
+}
+
+impl LaidToken {
+    /// A token that is read and not learnt.
+    fn asked(id: u32) -> Self {
+        Self { id, learn: false, cut: false, question: false }
+    }
+}
+
+/// Whether nothing is left of the words of some question that is asked.
+pub fn loses_question(laid: &[LaidToken]) -> bool {
+    laid.chunk_by(|one, next| one.question == next.question)
+        .any(|run| run.iter().all(|token| token.question && token.cut))
 }
 
 /// Everything that decides how a row becomes tokens.
@@ -97,7 +113,7 @@ impl Encoder {
             let kept = tokens.iter().filter(|token| !token.cut).count();
             full |= seen + kept > limit;
             if full {
-                tokens.iter_mut().for_each(|token| token.cut = true);
+                tokens.iter_mut().for_each(|token| (token.cut, token.question) = (true, false));
             } else {
                 seen += kept;
             }
@@ -156,23 +172,37 @@ impl Encoder {
 
     /// Tokens of a piece, at most `limit` of them uncut; the piece's tail survives.
     fn piece(&self, piece: &Piece, limit: usize, first: bool) -> Result<Vec<LaidToken>, Problem> {
-        let add_bos = first && self.template.is_builtin();
-        let (head, end) = (piece.text.len() - piece.tail, piece.text.len());
+        let first = first && self.template.is_builtin();
+        let (mut head, end) = (piece.text.len() - piece.tail, piece.text.len());
         let ids = |part, first| self.template.ids(&self.tokenizer, piece, part, first);
-        let (body, tail) = if piece.learn {
-            (ids(0..head, add_bos)?, ids(head..end, false)?)
-        } else {
-            let whole = ids(0..end, add_bos)?;
-            let over = whole.len() > limit && piece.tail > 0;
-            let tail = if over { ids(head..end, false)? } else { Vec::new() };
-            if over && tail.len() < limit { (ids(0..head, add_bos)?, tail) } else { (whole, Vec::new()) }
+        if piece.learn {
+            let (body, tail) = (ids(0..head, first)?, ids(head..end, false)?);
+            let room = limit.saturating_sub(tail.len().max(1));
+            let token = |id, cut| LaidToken { learn: true, cut, ..LaidToken::asked(id) };
+            let body = body.into_iter().enumerate().map(|(index, id)| token(id, index >= room));
+            // A stop word of more tokens than the whole limit is cut as well.
+            let tail = tail.into_iter().enumerate().map(|(index, id)| token(id, index >= limit));
+            return Ok(body.chain(tail).collect());
+        }
+        let whole = ids(0..end, first)?;
+        if whole.len() <= limit {
+            return Ok(whole.into_iter().map(LaidToken::asked).collect());
+        }
+        let mut tail = ids(head..end, false)?;
+        if tail.len() >= limit {
+            tail.clear();
+            head = end;
+        }
+        let mut asked = cut::Asked {
+            tokens: self.template.places(&self.tokenizer, piece, head, first)?,
+            ..cut::Asked::default()
         };
-        let room = limit.saturating_sub(tail.len().max(usize::from(piece.learn)));
-        let token = |id, cut| LaidToken { id, learn: piece.learn, cut };
-        let body = body.into_iter().enumerate().map(|(index, id)| token(id, index >= room));
-        // A stop word of more tokens than the whole limit is cut as well.
-        let tail = tail.into_iter().enumerate().map(|(index, id)| token(id, index >= limit));
-        Ok(body.chain(tail).collect())
+        if self.behaviour == Behaviour::Corrected {
+            (asked.spare, asked.question) = (piece.spare.clone(), piece.question.clone());
+        }
+        let mut laid = asked.fitted(limit - tail.len());
+        laid.extend(tail.into_iter().map(LaidToken::asked));
+        Ok(laid)
     }
 
     /// Blocks for pre-training (S-141): see [`PtPacker`].

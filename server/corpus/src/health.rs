@@ -9,7 +9,7 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
-use crate::encode::{Encoder, LaidToken, PtPacker, Taken};
+use crate::encode::{Encoder, LaidToken, PtPacker, Taken, loses_question};
 use crate::job::{Job, Watch};
 use crate::mix::Part;
 use crate::source::Row;
@@ -40,6 +40,7 @@ struct Measure {
     empty_answer: bool,
     equal_pair: bool,
     control_words: bool,
+    loses_question: bool,
 }
 
 /// Reads one of `every` rows (1: all) of a job as its stage would, and counts.
@@ -118,6 +119,7 @@ fn hash_of(taken: &Taken) -> u64 {
 impl Measure {
     fn count(&mut self, laid: &[LaidToken]) {
         self.lengths.push(laid.len() as u64);
+        self.loses_question |= loses_question(laid);
         for token in laid {
             match (token.cut, token.learn) {
                 (true, true) => self.cut_answer += 1,
@@ -186,6 +188,9 @@ impl<'j> Tally<'j> {
             report.truncated.rows.add(number);
             report.truncated.question_tokens += measure.cut_question;
             report.truncated.answer_tokens += measure.cut_answer;
+        }
+        if measure.loses_question {
+            report.truncated.no_question_left.add(number);
         }
         if measure.learned == 0 && report.stage != Stage::Ppo {
             report.truncated.nothing_left.add(number);

@@ -55,7 +55,7 @@ fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Lai
     let laid = match encoder.stage {
         Stage::Pt => {
             let text = text_of(row, mapping)?;
-            let token = |id| LaidToken { id, learn: true, cut: false };
+            let token = |id| LaidToken { id, learn: true, cut: false, question: false };
             let ids = encoder.text_ids(&text, true);
             ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
         }

@@ -35,17 +35,21 @@ pub struct Piece {
     pub tail: usize,
     /// Places inside words of control tokens that people wrote: those words are plain text. Ascending, in bytes.
     pub broken: Vec<usize>,
+    /// Where texts stand that are cut before the question, in this order: system text, earlier text. In bytes.
+    pub spare: Vec<Range<usize>>,
+    /// Where the words of the question stand, if that is known. In bytes.
+    pub question: Option<Range<usize>>,
 }
 
 impl Piece {
     /// Text before an answer of which nothing survives cutting in particular.
     fn asked(text: String) -> Self {
-        Self { text, learn: false, tail: 0, broken: Vec::new() }
+        Self { text, learn: false, tail: 0, broken: Vec::new(), spare: Vec::new(), question: None }
     }
 
     /// An answer whose last bytes end its turn.
     fn answer(text: String, tail: usize) -> Self {
-        Self { text, learn: true, tail, broken: Vec::new() }
+        Self { learn: true, tail, ..Self::asked(text) }
     }
 }
 
@@ -158,10 +162,8 @@ impl Template {
         let Kind::Builtin(builtin) = &self.kind else { return None };
         let shield = Shield::of(&self.controls, conversation::texts(conversation)).filter(|_| !as_written);
         Some(match shield {
-            Some(shield) => {
-                shield.lifted(Piece::asked(builtin.joined_prompt(&shield.conversation(conversation))))
-            }
-            None => Piece::asked(builtin.joined_prompt(conversation)),
+            Some(shield) => shield.lifted(builtin.joined_prompt(&shield.conversation(conversation))),
+            None => builtin.joined_prompt(conversation),
         })
     }
 
@@ -185,6 +187,21 @@ impl Template {
         let within = piece.broken.iter().filter(|place| part.contains(place));
         let broken: Vec<usize> = within.map(|place| place - part.start).collect();
         tokenizer.encode_broken(&piece.text[part], &broken, &self.controls, first)
+    }
+
+    /// The same of the first `end` bytes of a piece, with the bytes that each id is for.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(crate) fn places(
+        &self,
+        tokenizer: &ModelTokenizer,
+        piece: &Piece,
+        end: usize,
+        first: bool,
+    ) -> Result<Vec<(u32, Range<usize>)>, Problem> {
+        let within = piece.broken.partition_point(|place| *place < end);
+        tokenizer.encode_places(&piece.text[..end], &piece.broken[..within], &self.controls, first)
     }
 
     /// Ids of a text of people that no template stands around; words of control tokens are plain.
@@ -217,6 +234,21 @@ impl Template {
         let Some(shield) = Shield::of(&self.controls, texts) else { return self.prompt_as_written(messages) };
         let pieces = self.prompt_as_written(&shield.messages(messages))?;
         Ok(pieces.into_iter().map(|piece| shield.lifted(piece)).collect())
+    }
+
+    /// The pieces before the last answer of a conversation, as they are asked for. With `as_written`, words of control
+    /// tokens in them are the tokens.
+    ///
+    /// # Errors
+    /// As [`Template::prompt`].
+    pub(crate) fn asked_pieces(
+        &self,
+        conversation: &Conversation,
+        as_written: bool,
+    ) -> Result<Vec<Piece>, Problem> {
+        let mut messages = messages_of(conversation);
+        messages.pop();
+        if as_written { self.prompt_as_written(&messages) } else { self.prompt_pieces(&messages) }
     }
 
     fn prompt_as_written(&self, messages: &[ChatMessage]) -> Result<Vec<Piece>, Problem> {

@@ -6,5 +6,7 @@
 mod bytes;
 #[path = "learned/controls.rs"]
 mod controls;
+#[path = "learned/cuts.rs"]
+mod cuts;
 #[path = "learned/spans.rs"]
 mod spans;

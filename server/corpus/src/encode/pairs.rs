@@ -1,9 +1,12 @@
 //! Rows whose answer is not simply learnt: pairs for rm and dpo (S-144), prompts for generation and ppo (S-143).
 
+use contract::dataset::Behaviour;
 use contract::problem::Problem;
 
+use super::cut::{Asked, moved};
 use super::{Encoded, Encoder, IGNORED, LaidToken};
 use crate::conversation::{Conversation, Pair};
+use crate::template::Piece;
 
 /// The same question with a better and a worse answer. The labels of both count only the answer and its end token;
 /// rm ignores them, dpo sums over them.
@@ -84,30 +87,62 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode_pair`].
     pub fn lay_out_prompt(&self, conversation: &Conversation) -> Result<Vec<LaidToken>, Problem> {
-        let token = |id, cut| LaidToken { id, learn: false, cut };
+        let conversation = self.with_system(conversation);
+        let as_written = self.reads_control_tokens();
+        let joined = self.template.joined_prompt(&conversation, as_written);
+        let first = joined.is_some();
+        let pieces = match joined {
+            Some(piece) => vec![piece],
+            None => self.prompt_pieces(&conversation)?,
+        };
         let ids_of = |piece, part, first| self.template.ids(&self.tokenizer, piece, part, first);
-        let joined =
-            self.template.joined_prompt(&self.with_system(conversation), self.reads_control_tokens());
-        if let Some(piece) = joined {
-            let ids = ids_of(&piece, 0..piece.text.len(), true)?;
-            let laid = ids.into_iter().enumerate();
-            return Ok(laid.map(|(at, id)| token(id, at >= self.max_source_length)).collect());
-        }
-        let mut pieces = self.pieces(conversation)?;
-        pieces.truncate(pieces.len().saturating_sub(1));
         let (mut ids, mut tail) = (Vec::new(), Vec::new());
         for (index, piece) in pieces.iter().enumerate() {
-            ids.extend(ids_of(piece, 0..piece.text.len(), false)?);
+            ids.extend(ids_of(piece, 0..piece.text.len(), first)?);
             if index + 1 == pieces.len() && piece.tail > 0 {
                 tail = ids_of(piece, piece.text.len() - piece.tail..piece.text.len(), false)?;
             }
         }
-        let over = ids.len() > self.max_source_length;
-        let keeps_tail = over && tail.len() < self.max_source_length && ids.ends_with(&tail);
-        let head = if keeps_tail { ids.len() - tail.len() } else { ids.len() };
-        let room = self.max_source_length - if keeps_tail { tail.len() } else { 0 };
-        let laid = ids.into_iter().enumerate();
-        Ok(laid.map(|(at, id)| token(id, at >= room && at < head)).collect())
+        if ids.len() <= self.max_source_length {
+            return Ok(ids.into_iter().map(LaidToken::asked).collect());
+        }
+        if tail.len() >= self.max_source_length || !ids.ends_with(&tail) {
+            tail.clear();
+        }
+        let mut asked = self.asked(&pieces, first)?;
+        asked.tokens.truncate(ids.len() - tail.len());
+        let mut laid = asked.fitted(self.max_source_length - tail.len());
+        laid.extend(tail.into_iter().map(LaidToken::asked));
+        Ok(laid)
+    }
+
+    /// What a chat template writes before the last answer.
+    fn prompt_pieces(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
+        if conversation.turns.last().is_none_or(|turn| turn.1.trim().is_empty()) {
+            // An answer that is not there may change what a template writes.
+            return self.template.asked_pieces(conversation, self.reads_control_tokens());
+        }
+        let mut pieces = self.pieces(conversation)?;
+        pieces.truncate(pieces.len().saturating_sub(1));
+        Ok(pieces)
+    }
+
+    /// The tokens of a prompt, and what of them is cut first.
+    fn asked(&self, pieces: &[Piece], first: bool) -> Result<Asked, Problem> {
+        let (mut asked, mut earlier, mut bytes) = (Asked::default(), Vec::new(), 0);
+        for piece in pieces {
+            let places = self.template.places(&self.tokenizer, piece, piece.text.len(), first)?;
+            asked.extend(bytes, places);
+            if self.behaviour == Behaviour::Corrected {
+                asked.spare.extend(piece.spare.iter().map(|place| moved(place, bytes)));
+                earlier.extend(asked.question.take());
+                asked.question = piece.question.as_ref().map(|place| moved(place, bytes));
+                earlier.extend(piece.learn.then(|| bytes..bytes + piece.text.len() - piece.tail));
+            }
+            bytes += piece.text.len();
+        }
+        asked.spare.extend(earlier);
+        Ok(asked)
     }
 
     /// The reference answer, tokenised as a text of its own, its begin token included (S-143).
@@ -121,7 +156,9 @@ impl Encoder {
         }
         let ids = self.text_ids(answer, true)?;
         let laid = ids.into_iter().enumerate();
-        Ok(laid.map(|(at, id)| LaidToken { id, learn: false, cut: at >= self.max_target_length }).collect())
+        Ok(laid
+            .map(|(at, id)| LaidToken { cut: at >= self.max_target_length, ..LaidToken::asked(id) })
+            .collect())
     }
 }
 

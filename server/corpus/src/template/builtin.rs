@@ -1,5 +1,7 @@
 //! Built-in templates: prefix, prompt, separator (S-220 to S-223).
 
+use std::ops::Range;
+
 use contract::templates::{Builtin, UserTemplate};
 
 use super::{Piece, shield};
@@ -37,12 +39,15 @@ impl From<&Builtin> for Words {
 pub struct BuiltinTemplate {
     words: Words,
     end: String,
+    /// Whether system text and earlier turns are cut before the question. The ancestor's own templates are cut at the
+    /// end, as it cut them (S-142, S-143).
+    spares: bool,
 }
 
 impl BuiltinTemplate {
     /// Joins words and end token; without an end token answers end with nothing.
     pub(super) fn new(words: &Builtin, eos: Option<&str>) -> Self {
-        Self { words: words.into(), end: eos.unwrap_or_default().to_owned() }
+        Self { words: words.into(), end: eos.unwrap_or_default().to_owned(), spares: false }
     }
 
     /// A person's own: its first stop word takes the place of the end token.
@@ -55,7 +60,7 @@ impl BuiltinTemplate {
             use_history: own.use_history,
         };
         let end = own.stop_words.first().map(String::as_str).or(eos).unwrap_or_default().to_owned();
-        Self { words, end }
+        Self { words, end, spares: true }
     }
 
     /// Tokens, of `added` ones, that it writes as marks around turns.
@@ -67,22 +72,52 @@ impl BuiltinTemplate {
     }
 
     /// Prefix, earlier turns and the last question, without end tokens between them.
-    pub(super) fn joined_prompt(&self, conversation: &Conversation) -> String {
-        let Some(((query, _), history)) = conversation.turns.split_last() else { return String::new() };
-        get_prompt(&self.words, query, history, conversation.system.as_deref())
+    pub(super) fn joined_prompt(&self, conversation: &Conversation) -> Piece {
+        let mut dialog = self.dialog(conversation);
+        dialog.pop();
+        let mut joined = Piece::asked(String::new());
+        for (index, piece) in dialog.into_iter().enumerate() {
+            let start = joined.text.len();
+            let here = |range: Range<usize>| start + range.start..start + range.end;
+            let contents = if index % 2 == 0 { piece.question } else { Some(0..piece.text.len()) };
+            joined.spare.extend(joined.question.take());
+            joined.spare.extend(piece.spare.into_iter().map(here));
+            joined.question = contents.map(here);
+            joined.text += &piece.text;
+        }
+        joined.spare.retain(|_| self.spares);
+        joined
     }
 
     /// Pieces of the training text, or with `answered` false, of the prompt (last answer dropped).
     pub(super) fn pieces(&self, conversation: &Conversation, answered: bool) -> Vec<Piece> {
+        let mut dialog = self.dialog(conversation);
+        if !answered {
+            dialog.pop();
+        }
+        for answer in dialog.iter_mut().skip(1).step_by(2) {
+            *answer = Piece::answer(format!("{}{}", answer.text, self.end), self.end.len());
+        }
+        dialog
+    }
+
+    /// Questions, with where their words and the system text stand, and answers without their end.
+    fn dialog(&self, conversation: &Conversation) -> Vec<Piece> {
         let Some(((query, response), history)) = conversation.turns.split_last() else { return Vec::new() };
-        let dialog = get_dialog(&self.words, query, response, history, conversation.system.as_deref());
-        let kept = if answered { dialog.len() } else { dialog.len() - 1 };
-        let texts = dialog.into_iter().take(kept).enumerate();
-        let piece = |(index, text): (usize, String)| match index % 2 {
-            0 => Piece::asked(text),
-            _ => Piece::answer(text + &self.end, self.end.len()),
-        };
-        texts.map(piece).collect()
+        let system = conversation.system.as_deref().filter(|text| !text.is_empty());
+        let texts = get_dialog(&self.words, query, response, history, system);
+        let after = self.words.prompt.split_once("{query}").map_or(0, |(_, after)| after.len());
+        let questions = conversation.turns.iter().skip(conversation.turns.len() - texts.len() / 2);
+        let mut dialog: Vec<Piece> = texts.into_iter().map(Piece::asked).collect();
+        for (piece, (question, _)) in dialog.iter_mut().step_by(2).zip(questions) {
+            let end = piece.text.len() - after;
+            piece.question = Some(end - question.len()..end);
+        }
+        if let (Some(system), Some(first), true) = (system, dialog.first_mut(), self.spares) {
+            let start = self.words.system.as_deref().and_then(|form| form.find("{system}")).unwrap_or(0);
+            first.spare.push(start..start + system.len());
+        }
+        dialog
     }
 }
 

@@ -157,15 +157,17 @@ impl ChatTemplate {
     /// messages gets the system text at the head of the first question.
     pub(super) fn pieces(&self, messages: &[ChatMessage], answered: bool) -> Result<Vec<Piece>, Problem> {
         let folded;
+        let mut system_length = None;
         let messages = match messages {
             [system, question, ..] if !self.system_ok && system.role == "system" => {
-                let content = format!("{}\n\n{}", system.content, question.content);
+                let content = [system.content.as_str(), FOLD, &question.content].concat();
+                system_length = Some(system.content.len());
                 folded = [&[super::message("user", &content)], &messages[2..]].concat();
                 &folded
             }
             _ => messages,
         };
-        spans::pieces(self, messages, answered)
+        spans::pieces(self, messages, answered, system_length)
     }
 
     /// What the template prints around contents of messages with these roles.
@@ -191,6 +193,9 @@ impl ChatTemplate {
         self.eos.as_deref()
     }
 }
+
+/// Between a system text and the question it is put before.
+const FOLD: &str = "\n\n";
 
 fn serialized(json: &serde_json::Value) -> Value {
     Value::from(Serde(json))

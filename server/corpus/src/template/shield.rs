@@ -2,6 +2,7 @@
 //! its own.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use contract::chat::ChatMessage;
 
@@ -61,14 +62,16 @@ impl<'w> Shield<'w> {
 
     /// The piece without marks, and where they were.
     pub(super) fn lifted(&self, piece: Piece) -> Piece {
-        let marks = |text: &str| text.matches(self.mark).count();
-        let tail = piece.tail - marks(&piece.text[piece.text.len() - piece.tail..]) * self.mark.len_utf8();
         let (mut text, mut broken) = (String::with_capacity(piece.text.len()), Vec::new());
         for (index, part) in piece.text.split(self.mark).enumerate() {
             broken.extend((index > 0).then_some(text.len()));
             text.push_str(part);
         }
-        Piece { text, tail, broken, ..piece }
+        let at = |at: usize| at - piece.text[..at].matches(self.mark).count() * self.mark.len_utf8();
+        let range = |range: &Range<usize>| at(range.start)..at(range.end);
+        let tail = text.len() - at(piece.text.len() - piece.tail);
+        let (spare, question) = (piece.spare.iter().map(range).collect(), piece.question.as_ref().map(range));
+        Piece { text, learn: piece.learn, tail, broken, spare, question }
     }
 }
 

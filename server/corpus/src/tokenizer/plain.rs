@@ -81,6 +81,9 @@ pub(super) struct Renamed {
 /// A character that is none, before the number of a control token.
 const LEAD: char = '\u{10_FFFF}';
 
+/// Takes its place in texts; of as many bytes.
+const NO_LEAD: &str = "\u{10_FFFE}";
+
 /// First character that stands for a number.
 const NUMBER: u32 = 0xF_0000;
 
@@ -104,21 +107,40 @@ impl ModelTokenizer {
         if broken.is_empty() {
             return self.encode(text, add_special);
         }
-        let renamed = self.renamed(words)?;
-        let numbered = words.all();
-        let mut written = String::with_capacity(text.len());
-        let mut done = 0;
-        let plain = |text: &str| text.replace(LEAD, "\u{FFFD}");
-        for word in words.unbroken(text, broken) {
-            written += &plain(&text[done..word.start]);
-            let number = numbered.iter().position(|known| **known == text[word.clone()]);
-            written += &number.and_then(name).unwrap_or_default();
-            done = word.end;
-        }
-        written += &plain(&text[done..]);
-        let encoding = renamed.inner.encode_fast(written, false).map_err(failed)?;
-        let bos = self.bos_id.filter(|_| add_special && self.adds_bos);
-        Ok(bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        let encoding =
+            self.renamed(words)?.inner.encode_fast(renamed(text, broken, words).0, false).map_err(failed)?;
+        Ok(self.bos_if(add_special).chain(encoding.get_ids().iter().copied()).collect())
+    }
+
+    /// The same ids with the bytes of the text that each is for; a byte of a character stands for all of it.
+    ///
+    /// # Errors
+    /// As [`ModelTokenizer::encode_broken`].
+    pub(crate) fn encode_places(
+        &self,
+        text: &str,
+        broken: &[usize],
+        words: &ControlWords,
+        add_special: bool,
+    ) -> Result<Vec<(u32, Range<usize>)>, Problem> {
+        let (encoding, names) = if broken.is_empty() {
+            (self.inner.encode(text, false).map_err(failed)?, Vec::new())
+        } else {
+            let (written, names) = renamed(text, broken, words);
+            (self.renamed(words)?.inner.encode(written, false).map_err(failed)?, names)
+        };
+        // Behind a name, the text goes on where its word ends.
+        let place = |at: usize| match names[..names.partition_point(|(end, _)| *end <= at)].last() {
+            Some((end, word)) => word + (at - end),
+            None => at,
+        };
+        let places = encoding.get_offsets().iter().map(|(start, end)| place(*start)..place(*end));
+        let tokens = encoding.get_ids().iter().copied().zip(places);
+        Ok(self.bos_if(add_special).map(|id| (id, 0..0)).chain(tokens).collect())
+    }
+
+    fn bos_if(&self, add_special: bool) -> std::option::IntoIter<u32> {
+        self.bos_id.filter(|_| add_special && self.adds_bos).into_iter()
     }
 
     /// The tokenizer that reads `words` as plain text; made when first asked for.
@@ -136,6 +158,22 @@ impl ModelTokenizer {
         known.push(Arc::clone(&made));
         Ok(made)
     }
+}
+
+/// A text with the other names of control tokens, and where each name ends in it and its word in `text`.
+fn renamed(text: &str, broken: &[usize], words: &ControlWords) -> (String, Vec<(usize, usize)>) {
+    let numbered = words.all();
+    let (mut written, mut names) = (String::with_capacity(text.len()), Vec::new());
+    let mut done = 0;
+    let plain = |text: &str| text.replace(LEAD, NO_LEAD);
+    for word in words.unbroken(text, broken) {
+        written += &plain(&text[done..word.start]);
+        let number = numbered.iter().position(|known| **known == text[word.clone()]);
+        written += &number.and_then(name).unwrap_or_default();
+        names.push((written.len(), word.end));
+        done = word.end;
+    }
+    (written + &plain(&text[done..]), names)
 }
 
 /// Gives tokens other names throughout a `tokenizer.json`; their ids stay.

@@ -31,6 +31,7 @@ fn findings(report: &HealthReport) -> Vec<Finding> {
     }
     let cut = &report.truncated;
     add("bad", &cut.nothing_left, w.nothing_left.to_owned());
+    add("bad", &cut.no_question_left, w.no_question_left.to_owned());
     let lost = [num(cut.question_tokens), num(cut.answer_tokens)];
     add("warn", &cut.rows, fill(w.truncated, &[&lost[0], &lost[1]]));
     add("warn", &report.empty_answers, w.empty_answers.to_owned());

@@ -89,6 +89,23 @@ impl Skeleton {
         (around, openings)
     }
 
+    /// Messages whose contents stand between the answer before and answer `at`, and what is printed around them, up to
+    /// where that answer begins.
+    pub(super) fn before(&self, at: usize) -> Option<(&[usize], Vec<&str>)> {
+        let place = self.order.iter().position(|message| *message == at)?;
+        let is_answer = |place: &usize| self.answers.contains_key(&self.order[*place]);
+        let last = (0..place).rev().find(is_answer);
+        let first = last.map_or(0, |last| last + 1);
+        let mut literals: Vec<&str> = self.literals[first..=place].iter().map(String::as_str).collect();
+        *literals.last_mut()? = &self.answers.get(&at)?.opening;
+        if let Some(close) =
+            last.and_then(|last| self.answers.get(&self.order[last])).map(|answer| &answer.close)
+        {
+            literals[0] = literals[0].strip_prefix(close.as_str())?;
+        }
+        Some((&self.order[first..place], literals))
+    }
+
     /// The answer that is message `at`, where the template prints it.
     pub(super) fn answer(&self, at: usize) -> Option<&Answer> {
         self.answers.get(&at)

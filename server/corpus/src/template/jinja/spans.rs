@@ -1,20 +1,23 @@
 //! Which part of a rendered conversation is answer: found by rendering it again with other answers.
 
+use std::ops::Range;
+
 use contract::Code;
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
 
 use super::skeleton::{Skeleton, closing};
-use super::{ChatTemplate, Extras};
+use super::{ChatTemplate, Extras, FOLD};
 use crate::template::{Piece, message};
 
 /// Cuts the rendered text so that each answer, as the template prints it, with its end of turn is one learnt piece.
 /// With `answered` the text ends with the last answer's end of turn; without, it is the prompt that opens the next
-/// answer as training opens it.
+/// answer as training opens it. `folded`: bytes of a system text that stands in the first message.
 pub(super) fn pieces(
     template: &ChatTemplate,
     messages: &[ChatMessage],
     answered: bool,
+    folded: Option<usize>,
 ) -> Result<Vec<Piece>, Problem> {
     let text = template.render(messages, !answered, &Extras::default())?;
     let mut roles: Vec<String> = messages.iter().map(|message| message.role.clone()).collect();
@@ -35,7 +38,7 @@ pub(super) fn pieces(
             answer.push_str(eos);
             tail = eos.len();
         }
-        pieces.push(prompt_piece(&text[cursor..found.start], &known.opening));
+        pieces.push(talk.question(found.message, &text[cursor..found.start], &known.opening, folded));
         pieces.push(Piece::answer(answer, tail));
         cursor = end;
     }
@@ -46,18 +49,12 @@ pub(super) fn pieces(
         let trained = asked.starts_with(&next.opening) && text[cursor..].ends_with(asked);
         let surplus = if trained { asked.len() - next.opening.len() } else { 0 };
         let opening = if trained { &next.opening } else { asked };
-        pieces.push(prompt_piece(&text[cursor..text.len() - surplus], opening));
+        pieces.push(talk.question(messages.len(), &text[cursor..text.len() - surplus], opening, folded));
     }
     Ok(pieces)
 }
 
 const ASSISTANT: &str = "assistant";
-
-/// What opens the answer survives cutting, so the answer is always opened properly.
-fn prompt_piece(text: &str, opening: &str) -> Piece {
-    let tail = if text.ends_with(opening) { opening.len() } else { 0 };
-    Piece { tail, ..Piece::asked(text.to_owned()) }
-}
 
 /// An answer in the text.
 struct Found {
@@ -71,6 +68,11 @@ struct Found {
     close: String,
     /// Bytes of `close` that are the end of turn itself.
     tail: usize,
+}
+
+/// What a template prints of a content that it prints as it is, at most trimmed; the longest first.
+fn printed(content: &str) -> [&str; 4] {
+    [content, content.trim_end(), content.trim_start(), content.trim()]
 }
 
 /// A conversation to be rendered.
@@ -90,6 +92,47 @@ impl Talk<'_> {
             None => old.clone(),
         });
         self.template.render(&changed.collect::<Vec<_>>(), self.open, &Extras::default())
+    }
+
+    /// What is printed before an answer. What opens it survives cutting, so the answer is always opened properly.
+    fn question(&self, answer: usize, text: &str, opening: &str, folded: Option<usize>) -> Piece {
+        let mut piece = Piece::asked(text.to_owned());
+        piece.tail = if text.ends_with(opening) { opening.len() } else { 0 };
+        for (message, place) in self.contents(answer, text).unwrap_or_default() {
+            let system = folded
+                .filter(|_| message == 0)
+                .filter(|length| text[place.clone()].starts_with(&self.messages[0].content[..*length]));
+            if self.messages[message].role == "system" {
+                piece.spare.insert(0, place);
+            } else if let Some(length) = system {
+                let end = place.start + length;
+                piece.spare.push(place.start..end);
+                piece.question = Some((end + FOLD.len()).min(place.end)..place.end);
+            } else {
+                piece.spare.extend(piece.question.replace(place));
+            }
+        }
+        piece
+    }
+
+    /// Where the contents of messages stand in what is printed before an answer, if all are printed as they are, at
+    /// most trimmed.
+    fn contents(&self, answer: usize, text: &str) -> Option<Vec<(usize, Range<usize>)>> {
+        let (messages, literals) = self.skeleton.before(answer)?;
+        let mut at = literals.first().filter(|first| text.starts_with(**first))?.len();
+        let mut places = Vec::with_capacity(messages.len());
+        for (message, after) in messages.iter().zip(&literals[1..]) {
+            let rest = &text[at..];
+            let is_last = places.len() + 1 == messages.len();
+            let fits = |content: &&str| {
+                let next = rest.strip_prefix(*content);
+                next.is_some_and(|next| if is_last { next == *after } else { next.starts_with(after) })
+            };
+            let content = printed(&self.messages.get(*message)?.content).into_iter().find(fits)?;
+            places.push((*message, at..at + content.len()));
+            at += content.len() + after.len();
+        }
+        Some(places)
     }
 
     /// The answers that the text prints, in order.
@@ -135,12 +178,10 @@ impl Talk<'_> {
         }
         let mut contents = Vec::with_capacity(all.len());
         for (index, after) in all.iter().zip(&literals[1..]) {
-            let content = self.messages[*index].content.as_str();
             let rest = text.get(at..)?;
-            let printed = [content, content.trim_end(), content.trim_start(), content.trim()];
             let fits =
                 |content: &&str| rest.strip_prefix(*content).is_some_and(|rest| rest.starts_with(after));
-            let content = printed.into_iter().find(fits)?;
+            let content = printed(&self.messages[*index].content).into_iter().find(fits)?;
             contents.push((at, at + content.len()));
             at += content.len() + after.len();
         }
