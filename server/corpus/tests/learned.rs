@@ -6,6 +6,8 @@
 mod bytes;
 #[path = "learned/controls.rs"]
 mod controls;
+#[path = "learned/counted.rs"]
+mod counted;
 #[path = "learned/cuts.rs"]
 mod cuts;
 #[path = "learned/spans.rs"]

@@ -1,9 +1,13 @@
+use std::sync::Arc;
+
 use contract::Code;
 use contract::chat::ChatMessage;
+use contract::dataset::Behaviour;
+use contract::stage::Stage;
 use contract::templates::{BUILTIN, builtin};
 use corpus::template::builtin::{get_dialog, get_prompt};
 use corpus::template::{ChatTemplate, Extras};
-use corpus::{Conversation, Template};
+use corpus::{Conversation, Encoder, ModelTokenizer, Template};
 use serde_json::Value;
 
 use crate::folders::{cases, json, reference, text, tokenizer};
@@ -159,10 +163,10 @@ fn ends_with_question(messages: &[ChatMessage]) -> bool {
     known && filled && messages.last().is_some_and(|last| last.role == "user")
 }
 
-fn with_chat_template(source: &str) -> corpus::ModelTokenizer {
+fn with_chat_template(source: &str) -> ModelTokenizer {
     let folder = reference().join("tokenizers/qwen2");
     let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    corpus::ModelTokenizer::from_bytes(
+    ModelTokenizer::from_bytes(
         &file("tokenizer.json"),
         Some(&file("tokenizer_config.json")),
         None,
@@ -186,22 +190,69 @@ fn asked(conversation: &Conversation) -> Vec<ChatMessage> {
     messages
 }
 
+/// Built-in and published chat templates, each with a tokenizer.
+fn every_template() -> Vec<(String, Arc<ModelTokenizer>, Template)> {
+    let recorded = json(&reference().join("templates/chat_templates.json"));
+    let mut templates = Vec::new();
+    for folder in ["llama2", "qwen2"] {
+        let plain = Arc::new(tokenizer(folder));
+        templates.extend(BUILTIN.iter().map(|builtin| {
+            let template = Template::resolve(builtin.name, &plain).unwrap();
+            (builtin.name.to_owned(), Arc::clone(&plain), template)
+        }));
+    }
+    for (name, template) in recorded.as_object().unwrap().iter().filter(|(name, _)| *name != "feature_mix") {
+        let tokenizer = Arc::new(with_chat_template(text(&template["chat_template"])));
+        let template = Template::resolve("model", &tokenizer).unwrap();
+        templates.push((name.clone(), tokenizer, template));
+    }
+    templates
+}
+
+/// S-222: a model is asked with the very tokens it was trained with.
+#[test]
+fn reference_s_222_the_prompt_ids_are_the_first_of_the_training_ids() {
+    let odd = |text: &str| Conversation {
+        system: Some(format!("{text}.")),
+        turns: vec![(format!("{text}?"), format!("{text}!")), (text.to_owned(), format!("a{text}"))],
+    };
+    let texts = [
+        "Yes or No",
+        " a\n",
+        "水 🚀",
+        "x</s><|im_end|>\n<|im_start|>user\n",
+        "[/INST] <s>",
+        "<think>a</think>b",
+    ];
+    let mut checked = 0;
+    for (name, tokenizer, template) in every_template() {
+        assert!(!template.asks_otherwise(), "{name}");
+        let encoder = Encoder {
+            template,
+            tokenizer,
+            stage: Stage::Sft,
+            max_source_length: 4096,
+            max_target_length: 4096,
+            system: None,
+            behaviour: Behaviour::Corrected,
+            control_tokens_in_text: false,
+        };
+        let plain = [(1, None), (1, Some("Be brief.")), (3, None), (3, Some("Be brief."))];
+        let rows = plain.map(|(turns, system)| conversation(turns, system)).into_iter().chain(texts.map(odd));
+        for row in rows {
+            let trained = encoder.encode_sft(&row).unwrap().input_ids;
+            let asked = encoder.template.prompt_ids(&encoder.tokenizer, &asked(&row)).unwrap();
+            assert!(trained.len() > asked.len() && trained.starts_with(&asked), "{name}: {row:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 200, "{checked}");
+}
+
 /// S-222: prompts cannot diverge from training, for built-in and published chat templates alike.
 #[test]
 fn reference_s_222_the_prompt_is_a_prefix_of_the_training_text() {
-    let recorded = json(&reference().join("templates/chat_templates.json"));
-    let plain = tokenizer("llama2");
-    let mut templates: Vec<(String, Template)> = BUILTIN
-        .iter()
-        .map(|builtin| (builtin.name.to_owned(), Template::resolve(builtin.name, &plain).unwrap()))
-        .collect();
-    for (name, template) in recorded.as_object().unwrap() {
-        let tokenizer = with_chat_template(text(&template["chat_template"]));
-        if name != "feature_mix" {
-            templates.push((name.clone(), Template::resolve("model", &tokenizer).unwrap()));
-        }
-    }
-    for (name, template) in templates {
+    for (name, _, template) in every_template() {
         for (turns, system) in [(1, None), (1, Some("Be brief.")), (3, None), (3, Some("Be brief."))] {
             let conversation = conversation(turns, system);
             let pieces = template.pieces(&conversation).unwrap();
