@@ -140,6 +140,9 @@ pub struct HealthReport {
     pub equal_pairs: RowSet,
     /// Rows whose texts hold words of control tokens, which are read as plain text unless the run says otherwise.
     pub control_words: RowSet,
+    /// Whether the model's template opens an answer that is asked for otherwise than the answers it prints, so that a
+    /// model is asked otherwise than it was trained.
+    pub asks_otherwise: bool,
     /// Lengths before cutting.
     pub lengths: Histogram,
     /// Tokens the model sees in one round, after cutting.
@@ -168,6 +171,7 @@ impl HealthReport {
             duplicates_partial: false,
             equal_pairs: RowSet::default(),
             control_words: RowSet::default(),
+            asks_otherwise: false,
             lengths: Histogram::default(),
             tokens: 0,
             learned_tokens: 0,

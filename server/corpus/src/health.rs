@@ -143,7 +143,9 @@ impl<'j> Tally<'j> {
     fn new(job: &'j Job, every: u64) -> Self {
         let encoder = &job.encoder;
         let packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
-        Self { report: HealthReport::new(encoder.stage, every), seen: HashSet::new(), packer }
+        let mut report = HealthReport::new(encoder.stage, every);
+        report.asks_otherwise = encoder.stage != Stage::Pt && encoder.template.asks_otherwise();
+        Self { report, seen: HashSet::new(), packer }
     }
 
     /// Counts a row; gives its tokens.

@@ -48,11 +48,12 @@ impl<'w> Shield<'w> {
     }
 
     pub(super) fn conversation(&self, conversation: &Conversation) -> Conversation {
-        let marked = |text: &str| self.marked(text).into_owned();
-        Conversation {
-            system: conversation.system.as_deref().map(marked),
-            turns: conversation.turns.iter().map(|(q, a)| (marked(q), marked(a))).collect(),
+        let mut conversation = conversation.clone();
+        let turns = conversation.turns.iter_mut().flat_map(|(question, answer)| [question, answer]);
+        for text in conversation.system.iter_mut().chain(turns) {
+            *text = self.marked(text).into_owned();
         }
+        conversation
     }
 
     pub(super) fn messages(&self, messages: &[ChatMessage]) -> Vec<ChatMessage> {

@@ -73,7 +73,10 @@ pub(crate) fn chat(added: &[&str], eos: &str, template: &str) -> Encoder {
 
 pub(crate) fn talk(system: Option<&str>, turns: &[(&str, &str)]) -> Conversation {
     let turns = turns.iter().map(|(question, answer)| ((*question).to_owned(), (*answer).to_owned()));
-    Conversation { system: system.map(str::to_owned), turns: turns.collect() }
+    let turns = turns.collect();
+    let mut row = Conversation { turns, ..Conversation::default() };
+    row.system = system.map(str::to_owned);
+    row
 }
 
 /// The messages that ask for the last answer of a conversation.

@@ -63,3 +63,13 @@ fn rows_of_which_no_question_is_left_are_named() {
     let found = report(chatml, mapping(), &rows).truncated;
     assert_eq!((found.rows.first, found.no_question_left.count), (vec![1, 2], 0));
 }
+
+#[test]
+fn a_template_that_asks_otherwise_than_it_prints_is_told() {
+    let rows = [json!({"instruction": "q", "output": "a"})];
+    let other = CHATML.replace("'<|im_start|>assistant\\n' }}{% endif %}", "'Answer: ' }}{% endif %}");
+    for (source, told) in [(CHATML, false), (other.as_str(), true)] {
+        let encoder = chat(&IM, "<|im_end|>", source);
+        assert_eq!(report(encoder, Mapping::empty(DataFormat::Alpaca), &rows).asks_otherwise, told);
+    }
+}

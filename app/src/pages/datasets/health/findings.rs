@@ -48,17 +48,19 @@ pub(super) fn Findings(report: HealthReport, id: DatasetId, row: RwSignal<u64>) 
     let w = &words().health;
     let found = findings(&report);
     let lost = !report.left_out.is_empty();
-    let body = if found.is_empty() {
+    let otherwise = report.asks_otherwise;
+    let body = if found.is_empty() && !otherwise {
         view! { <p class="small"><span class="chip ok">{w.fine}</span></p> }.into_any()
     } else {
         let lines =
             found.into_iter().map(|finding| view! { <Line finding id=id.clone() row/> }).collect_view();
         view! { <ul class="plain findings">{lines}</ul> }.into_any()
     };
+    let otherwise = otherwise.then(|| view! { <p class="small">{w.asks_otherwise}</p> });
     let all = lost.then(|| {
         view! { <a class="link small" href=format!("/datasets/{id}?left_out=1")>{w.all_left_out}</a> }
     });
-    view! { <section class="card pad" aria-labelledby="findings"><h2 id="findings">{w.findings}</h2>{body}{all}</section> }
+    view! { <section class="card pad" aria-labelledby="findings"><h2 id="findings">{w.findings}</h2>{otherwise}{body}{all}</section> }
         .into_any()
 }
 
