@@ -102,6 +102,8 @@ codes! {
     WireTooMany = "wire.too_many",
     /// A message that is not understood.
     WireUnknownFrame = "wire.unknown_frame",
+    /// A request that does not hold what is asked for. `why`.
+    WireUnreadable = "wire.unreadable",
 
     // Reading data.
     /// Reading was stopped.
@@ -340,6 +342,8 @@ codes! {
     GgufFormat = "gguf.format",
     /// No GGUF file.
     GgufMagic = "gguf.magic",
+    /// A GGUF file of something else than a model. `kind`.
+    GgufNoModel = "gguf.no_model",
     /// A GGUF version that is not supported. `version`.
     GgufVersion = "gguf.version",
     /// An adapter that cannot be used. `why`.
@@ -356,6 +360,8 @@ codes! {
     ModelInUse = "model.in_use",
     /// An import that was interrupted.
     ModelInterrupted = "model.interrupted",
+    /// A folder or file that holds an adapter. `base`.
+    ModelIsAdapter = "model.is_adapter",
     /// Nothing at this path. `path`.
     ModelNoSuchPath = "model.no_such_path",
     /// A model that is not ready. `name`.

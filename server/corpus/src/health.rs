@@ -51,7 +51,7 @@ pub fn health(job: &Job, every: u64, watch: Watch<'_>) -> Result<HealthReport, P
     job.each(
         every,
         |row, part| measure(&job.encoder, row, part),
-        |number, measured| tally.add(number, measured),
+        |number, _, measured| tally.add(number, measured),
         watch,
     )?;
     Ok(tally.finish())

@@ -8,6 +8,7 @@ use contract::health::Progress;
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::encode::{Encoder, Taken};
@@ -54,6 +55,19 @@ pub struct Count {
     pub usable: u64,
     /// The first row left out, from 1, and why.
     pub first_dropped: Option<(u64, RowReason)>,
+    /// The rows of each part.
+    pub parts: Vec<PartRows>,
+}
+
+/// What became of the rows of one part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRows {
+    /// Rows read.
+    pub rows: u64,
+    /// Of these, rows left out.
+    pub dropped: u64,
+    /// Of these, rows that lose tokens to the length limits; `None` where none was encoded.
+    pub cut: Option<u64>,
 }
 
 impl Job {
@@ -63,12 +77,14 @@ impl Job {
     /// What reading finds broken.
     pub fn count(&self) -> Result<Count, Problem> {
         let (stage, behaviour) = (self.encoder.stage, self.encoder.behaviour);
-        let mut count = Count::default();
+        let mut count = Count { parts: vec![PartRows::default(); self.parts.len()], ..Count::default() };
         self.each(
             1,
             |row, part| Taken::from_row(row, &part.mapping, stage, behaviour).err(),
-            |number, left_out| {
+            |number, part, left_out| {
                 count.rows = number;
+                count.parts[part].rows += 1;
+                count.parts[part].dropped += u64::from(left_out.is_some());
                 match left_out {
                     None => count.usable += 1,
                     Some(reason) => drop(count.first_dropped.get_or_insert((number, reason))),
@@ -107,7 +123,8 @@ impl Job {
         hex(&Sha256::digest(all.to_string()))
     }
 
-    /// Works on one of `every` rows on all cores and hands the results over in the order of the data, numbered from 1.
+    /// Works on one of `every` rows on all cores and hands the results over in the order of the data, numbered from 1,
+    /// with the index of the part each is from.
     /// While one batch is worked on, the next is read.
     ///
     /// # Errors
@@ -116,7 +133,7 @@ impl Job {
         &self,
         every: u64,
         work: impl Fn(&Row, &Part) -> T + Sync,
-        mut take: impl FnMut(u64, T) -> Result<u64, Problem>,
+        mut take: impl FnMut(u64, usize, T) -> Result<u64, Problem>,
         watch: Watch<'_>,
     ) -> Result<(), Problem> {
         let mut rows = mixed(&self.parts, self.mixing, self.max_samples, self.seed)?;
@@ -125,12 +142,17 @@ impl Job {
         let mut batch = read_batch(&mut rows, every)?;
         while !batch.is_empty() {
             let (done, next) = rayon::join(
-                || batch.par_iter().map(|row| work(&row.row, &self.parts[row.part])).collect::<Vec<T>>(),
+                || {
+                    batch
+                        .par_iter()
+                        .map(|row| (row.part, work(&row.row, &self.parts[row.part])))
+                        .collect::<Vec<_>>()
+                },
                 || read_batch(&mut rows, every),
             );
-            for item in done {
+            for (part, item) in done {
                 progress.rows = number;
-                progress.tokens += take(number, item)?;
+                progress.tokens += take(number, part, item)?;
                 number += every;
             }
             if watch(progress).is_break() {

@@ -191,6 +191,13 @@ impl ModelTokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// Rows an embedding needs for every token that a text can become, added tokens aside: the highest id and one.
+    pub fn own_vocab_size(&self) -> usize {
+        let added = self.inner.get_added_tokens_decoder();
+        let own = self.inner.get_vocab(false).into_values().filter(|id| !added.contains_key(id));
+        own.max().map_or(0, |id| id as usize + 1)
+    }
+
     /// The model's chat template (Jinja), if it has one.
     pub fn chat_template(&self) -> Option<&str> {
         self.settings.chat_template.as_deref()

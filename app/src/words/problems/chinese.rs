@@ -44,6 +44,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::OriginForeign => "不允许其他网站在此操作。",
         Code::WireTooMany => "一个页面同时查看的运行太多：最多 {most} 个。",
         Code::WireUnknownFrame => "服务器看不懂这条消息，请刷新页面。",
+        Code::WireUnreadable => "请求的内容无法读取：{why}",
         Code::DataCancelled => "读取数据已停止。",
         Code::DataDamaged => "准备好的数据已损坏；删除其文件夹后会重新生成。",
         Code::DataStore => "准备好的数据无法读写，请检查磁盘：{why}",
@@ -162,12 +163,16 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ConfigRopeScaling => "这个模型拉伸位置的方式还不受支持。",
         Code::ConfigValue => "config.json 里的值无法使用：{name} 是 {value}。",
         Code::GgufBroken => "GGUF 文件已损坏，请重新下载：{why}",
+        Code::GgufNoModel => "这个 GGUF 文件里没有模型（{kind}），请选择含模型权重的文件。",
         Code::GgufFormat => "GGUF 文件里有不受支持的存储格式，请选择 Q4_K、Q8_0 或 F16 等格式：{name}",
         Code::GgufMagic => "这不是 GGUF 文件。",
         Code::GgufVersion => "只能读取第 2、3 版 GGUF：这个文件是第 {version} 版。",
         Code::LoraConfig => "适配器的设置无法使用：{why}",
         Code::LoraNone => "这个模型没有适配器。",
         Code::ModelExists => "这个名称已经有了：{name}",
+        Code::ModelIsAdapter => {
+            "这是基于 {base} 的适配器，不是完整的模型；请先导入 {base}，或先把适配器合并进去再导入。"
+        }
         Code::ModelFacts => "模型的说明无法读写：{why}",
         Code::ModelFileMissing => "文件夹里缺少模型需要的文件。",
         Code::ModelInUse => "等待中或训练中的运行正在使用这个模型，请先停止运行。",

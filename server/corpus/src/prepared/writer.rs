@@ -11,7 +11,7 @@ use contract::row_reason::RowReason;
 use super::{Names, Shared, Summary, disk, record};
 use crate::encode::{Encoded, Example, PtPacker};
 use crate::health::is_refusal;
-use crate::job::Job;
+use crate::job::{Job, PartRows};
 
 /// Appends examples to the two files.
 pub(super) struct Writer {
@@ -53,6 +53,8 @@ impl Writer {
 pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summary, Problem> {
     let encoder = &job.encoder;
     let writer = std::cell::RefCell::new(writer);
+    writer.borrow_mut().summary.parts =
+        vec![PartRows { cut: Some(0), ..PartRows::default() }; job.parts.len()];
     let mut packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
     let blocks = |blocks: Vec<Encoded>| {
         blocks.into_iter().try_for_each(|block| writer.borrow_mut().push(&Example::Sequence(block)))
@@ -61,8 +63,8 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     let passed = job.each(
         1,
         |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
-        |number, encoded| {
-            let before = writer.borrow().summary.tokens;
+        |number, part, encoded| {
+            let (before, cut) = (writer.borrow().summary.tokens, writer.borrow().summary.cut_rows);
             let mut refused = false;
             let reason = match encoded {
                 Ok(Ok(Example::Text(ids))) => {
@@ -83,6 +85,11 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
             };
             let summary = &mut writer.borrow_mut().summary;
             summary.rows += 1;
+            let cut = summary.cut_rows - cut;
+            let given = &mut summary.parts[part];
+            given.rows += 1;
+            given.dropped += u64::from(reason.is_some());
+            given.cut = given.cut.map(|before| before + cut);
             if let Some(reason) = reason {
                 summary.dropped_rows += 1;
                 summary.refused_rows += u64::from(refused);

@@ -118,7 +118,7 @@ fn reference_a_sentencepiece_vocabulary_from_gguf_gives_the_same_ids() {
             scores,
             bos: id("bos_id"),
             eos: id("eos_id"),
-            add_bos: true,
+            add_bos: Some(true),
             ..GgufTokenizer::default()
         };
         let files = files_from_gguf(&source).unwrap();
