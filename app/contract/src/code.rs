@@ -154,7 +154,9 @@ codes! {
     DatasetNulByte = "dataset.nul_byte",
     /// A file that is no Parquet. `why`.
     DatasetParquetBroken = "dataset.parquet_broken",
-    /// A row with another number of cells than the header. `cells`, `columns`.
+    /// A quote of a table that never closes, or that text follows where it closes.
+    DatasetQuoteOpen = "dataset.quote_open",
+    /// A row with another number of cells than the header. `cells`, `columns`, `separator`.
     DatasetRaggedRow = "dataset.ragged_row",
     /// A row longer than 32 MiB.
     DatasetRowTooLong = "dataset.row_too_long",

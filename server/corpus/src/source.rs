@@ -148,7 +148,7 @@ pub fn read(input: impl BufRead + Send + 'static, kind: FileKind) -> Result<Rows
     let inner: Inner = match kind {
         FileKind::Json => Box::new(json::JsonRows::new(input, skipped)),
         FileKind::Jsonl => Box::new(jsonl::JsonlRows::new(input, skipped)),
-        FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)),
+        FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)?),
         FileKind::Txt | FileKind::Parquet => Box::new(text::TextRows::new(input, skipped)),
     };
     Ok(Rows { inner: Some(inner), seen: 0, encoding, path: None })

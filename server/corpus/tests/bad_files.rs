@@ -83,6 +83,18 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
             Error(Code::DatasetNotUtf8, Some(1), Some(38)),
         ),
         ("ragged.csv", jsonl("q,a\nx,y\nx,y,z\n"), Error(Code::DatasetRaggedRow, Some(2), Some(8))),
+        ("ragged.tsv", jsonl("q\ta\nx\ty\nx\ty\tz\n"), Error(Code::DatasetRaggedRow, Some(2), Some(8))),
+        ("open_quote.csv", jsonl("q,a\nQ,\"A\nR,B\n"), Error(Code::DatasetQuoteOpen, Some(1), Some(6))),
+        (
+            "late_quote.tab",
+            jsonl("q\ta\nx\ty\nQ\t\"A\n\"R\"\tB\n"),
+            Error(Code::DatasetQuoteOpen, Some(2), Some(10)),
+        ),
+        (
+            "quoted_word.csv",
+            jsonl("q;a\n\"Ja\" sagte er;B\n"),
+            Error(Code::DatasetQuoteOpen, Some(1), Some(4)),
+        ),
         ("short_row.csv", jsonl("q,a\nx\n"), Error(Code::DatasetRaggedRow, Some(1), Some(4))),
         ("column_twice.csv", jsonl("q,q\nx,y\n"), Error(Code::DatasetColumnTwice, None, Some(0))),
         (

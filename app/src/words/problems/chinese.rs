@@ -57,7 +57,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetInUse => "等待中或训练中的运行正在使用这个数据集，请先停止运行。",
         Code::DatasetJsonBroken => "不是有效的 JSON：{why}",
         Code::DatasetJsonTooDeep => "嵌套得太深：最多 {most} 层。",
-        Code::DatasetKind => "不支持这种文件；文件名应以 .txt、.csv、.json、.jsonl 或 .parquet 结尾。",
+        Code::DatasetKind => {
+            "不支持这种文件；文件名应以 .txt、.csv、.tsv、.tab、.json、.jsonl 或 .parquet 结尾。"
+        }
         Code::DatasetMapping => "列的对应关系已损坏：{why}",
         Code::DatasetMappingIncomplete => "还有列没有选定，请选定提问列和回答列。",
         Code::DatasetMixedKinds => "文件夹里的文件类型不一致：有 .{one}，也有 .{other}。",
@@ -71,9 +73,16 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetNotUtf8 => "这一行的文字编码无效，请把文件另存为 UTF-8。",
         Code::DatasetNulByte => "这一行含有 NUL 字节，不是纯文本。",
         Code::DatasetParquetBroken => "不是有效的 Parquet 文件：{why}",
-        Code::DatasetRaggedRow => "这一行的列数与表头不同：有 {cells} 格，表头有 {columns} 列。",
+        Code::DatasetQuoteOpen => {
+            "这一行有一格以双引号开头，但引号没有在格末闭合；请补上引号，格内的引号要写两个。"
+        }
+        Code::DatasetRaggedRow => {
+            "这一行的列数与表头不同：有 {cells} 格，表头有 {columns} 列；分隔符是「{separator}」。"
+        }
         Code::DatasetRowTooLong => "这一行超过 32 MiB。",
-        Code::DatasetUnknownKind => "不支持这种文件；文件名应以 .txt、.csv、.json、.jsonl 或 .parquet 结尾。",
+        Code::DatasetUnknownKind => {
+            "不支持这种文件；文件名应以 .txt、.csv、.tsv、.tab、.json、.jsonl 或 .parquet 结尾。"
+        }
         Code::DatasetUnreadable => "文件读不出来：{why}",
         Code::EditLineBreak => "纯文本的一行里不能有换行。",
         Code::EditNotJson => "填写的内容不是有效的 JSON：{why}",
