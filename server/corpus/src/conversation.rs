@@ -5,7 +5,6 @@ mod pairs;
 
 use contract::dataset::{DataFormat, Mapping};
 use contract::row_reason::{RowReason, Side};
-use contract::stage::Stage;
 use serde_json::Value;
 
 use crate::source::Row;
@@ -59,31 +58,6 @@ pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
     let column = mapping.prompt.as_deref().unwrap_or("text");
     let text = text(row, Some(column))?.ok_or_else(|| RowReason::EmptyText { column: column.to_owned() })?;
     Ok(text)
-}
-
-/// Whether a row can teach under the mapping: a conversation, or text for [`DataFormat::Text`].
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), RowReason> {
-    match mapping.format {
-        DataFormat::Text => text_of(row, mapping).map(drop),
-        DataFormat::Pairs => Pair::from_row(row, mapping).map(drop),
-        _ => Conversation::from_row(row, mapping).map(drop),
-    }
-}
-
-/// Whether a row can teach in a stage (S-140). A question alone is enough for ppo, which writes its own answers.
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), RowReason> {
-    match stage {
-        Stage::Pt => text_of(row, mapping).map(drop),
-        Stage::Sft => Conversation::from_row(row, mapping).map(drop),
-        Stage::Rm | Stage::Dpo => Pair::from_row(row, mapping).map(drop),
-        Stage::Ppo => Conversation::asked(row, mapping).map(drop),
-    }
 }
 
 fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversation, RowReason> {

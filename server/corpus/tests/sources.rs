@@ -67,7 +67,7 @@ fn parquet_rows_come_in_order_with_every_compression() {
         let last = row(&path, FileKind::Parquet, 100).unwrap();
         assert_eq!(last.get("prompt"), Some(&Value::from("question 99 水")));
         assert_eq!(last.get("score"), Some(&Value::from(99)));
-        let page = rows(&path, FileKind::Parquet, &found.mapping, 50, 1).unwrap();
+        let page = rows(&path, FileKind::Parquet, (&found.mapping, found.suited()), 50, 1).unwrap();
         assert!(page[0].left_out.as_ref().is_some_and(|why| why.is_empty_answer()));
     }
 }
