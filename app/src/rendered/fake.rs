@@ -77,6 +77,7 @@ fn dataset() -> DatasetView {
             columns: vec!["prompt".to_owned(), "response".to_owned()],
             rows: 412,
             usable: 405,
+            stages: Default::default(),
             mapping,
         },
         version: 2,

@@ -1,13 +1,14 @@
 //! A row becomes turns of question and answer, or is left out with a reason.
 
+mod cell;
 mod pairs;
 
 use contract::dataset::{DataFormat, Mapping};
 use contract::row_reason::{RowReason, Side};
-use contract::stage::Stage;
 use serde_json::Value;
 
 use crate::source::Row;
+use cell::{list, scalar, text};
 pub use pairs::Pair;
 
 /// Turns of one row, the last answer included.
@@ -59,31 +60,6 @@ pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
     Ok(text)
 }
 
-/// Whether a row can teach under the mapping: a conversation, or text for [`DataFormat::Text`].
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), RowReason> {
-    match mapping.format {
-        DataFormat::Text => text_of(row, mapping).map(drop),
-        DataFormat::Pairs => Pair::from_row(row, mapping).map(drop),
-        _ => Conversation::from_row(row, mapping).map(drop),
-    }
-}
-
-/// Whether a row can teach in a stage (S-140). A question alone is enough for ppo, which writes its own answers.
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), RowReason> {
-    match stage {
-        Stage::Pt => text_of(row, mapping).map(drop),
-        Stage::Sft => Conversation::from_row(row, mapping).map(drop),
-        Stage::Rm | Stage::Dpo => Pair::from_row(row, mapping).map(drop),
-        Stage::Ppo => Conversation::asked(row, mapping).map(drop),
-    }
-}
-
 fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversation, RowReason> {
     let alpaca = mapping.format == DataFormat::Alpaca;
     let prompt = mapping.prompt.as_deref().unwrap_or(if alpaca { "instruction" } else { "prompt" });
@@ -113,43 +89,11 @@ fn question(row: &Row, mapping: &Mapping, prompt: &str) -> Result<String, RowRea
     Ok(question)
 }
 
-/// Text of a cell; `None` when the column is not mapped or the cell counts as false in Python (S-140).
-fn text(row: &Row, column: Option<&str>) -> Result<Option<String>, RowReason> {
-    let Some(column) = column else { return Ok(None) };
-    match row.get(column) {
-        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
-        Some(Value::Bool(true)) => Ok(Some("True".to_owned())),
-        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
-        Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(None),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(Value::Array(items)) if items.is_empty() => Ok(None),
-        Some(Value::Array(_)) => Err(RowReason::IsList { column: column.to_owned() }),
-        Some(Value::Object(map)) if map.is_empty() => Ok(None),
-        Some(Value::Object(_)) => Err(RowReason::IsObject { column: column.to_owned() }),
-    }
-}
-
-/// A list, or a list written as JSON text in one cell, as CSV files have it.
-fn list(value: Option<&Value>, column: &str) -> Result<Vec<Value>, RowReason> {
-    let not_a_list = || Err(RowReason::NotAList { column: column.to_owned() });
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => Ok(items.clone()),
-        Some(Value::String(text)) if text.trim().is_empty() => Ok(Vec::new()),
-        Some(Value::String(text)) => match serde_json::from_str(text) {
-            Ok(Value::Array(items)) => Ok(items),
-            _ => not_a_list(),
-        },
-        Some(_) => not_a_list(),
-    }
-}
-
 /// Earlier turns: a list of `[question, answer]` (S-223).
 fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>, RowReason> {
     let side = |value: &Value| match value {
         Value::Null => Some(String::new()),
-        Value::String(text) => Some(text.clone()),
-        _ => None,
+        other => scalar(other),
     };
     let mut turns = Vec::new();
     for (index, item) in list(value, column)?.iter().enumerate() {
@@ -213,13 +157,12 @@ fn from_items(items: &[Value], column: &str, system: Option<String>) -> Result<C
 fn message(item: &Value) -> Option<(String, String)> {
     let role = item.get("role").or_else(|| item.get("from"))?.as_str()?;
     let content = match item.get("content").or_else(|| item.get("value"))? {
-        Value::String(text) => text.clone(),
         Value::Null => String::new(),
         Value::Array(parts) => {
             let texts: Option<Vec<_>> = parts.iter().map(|part| part.get("text")?.as_str()).collect();
             texts?.concat()
         }
-        _ => return None,
+        other => scalar(other)?,
     };
     Some((role.to_owned(), content))
 }
@@ -242,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn s_140_query_is_appended_and_falsy_cells_leave_the_row_out() {
+    fn s_140_query_is_appended_and_empty_cells_leave_the_row_out() {
         let made = |value| Conversation::from_row(&row(value), &alpaca());
         let whole = made(json!({"instruction": "Add", "input": "1 2", "output": "3"})).unwrap();
         assert_eq!(whole.turns, [("Add\n1 2".to_owned(), "3".to_owned())]);

@@ -1,12 +1,11 @@
 //! What the model will see of one row (S-147), through the functions that train on it.
 
-use contract::dataset::{Behaviour, Mapping, Preview, PreviewToken};
+use contract::dataset::{Mapping, Preview, PreviewToken};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
-use crate::conversation::{Conversation, Pair, text_of};
-use crate::encode::{Encoder, LaidToken};
+use crate::encode::{Encoder, LaidToken, Taken};
 use crate::source::Row;
 
 /// What one row becomes.
@@ -52,33 +51,21 @@ pub fn preview(
 
 /// The outer error is the reason why the row is left out.
 fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Laid, Problem>, RowReason> {
-    let laid = match encoder.stage {
-        Stage::Pt => {
-            let text = text_of(row, mapping)?;
+    let laid = match &Taken::from_row(row, mapping, encoder.stage, encoder.behaviour)? {
+        Taken::Text(text) => {
             let token = |id| LaidToken { id, learn: true, cut: false };
-            let ids = encoder.tokenizer.encode(&text, true);
+            let ids = encoder.tokenizer.encode(text, true);
             ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
         }
-        Stage::Sft => {
-            let conversation = Conversation::from_row(row, mapping)?;
-            encoder.lay_out(&conversation).map(|tokens| Laid { tokens, ..Laid::default() })
-        }
-        Stage::Rm | Stage::Dpo => {
-            let pair = Pair::from_row(row, mapping)?;
-            let laid = encoder.lay_out_pair(&pair);
+        Taken::Pair(pair) => {
+            let laid = encoder.lay_out_pair(pair);
             laid.map(|laid| Laid { tokens: laid.chosen, rejected: laid.rejected, ..Laid::default() })
         }
-        Stage::Ppo => {
-            let conversation = match encoder.behaviour {
-                Behaviour::Corrected => Conversation::asked(row, mapping)?,
-                Behaviour::Original => Conversation::from_row(row, mapping)?,
-            };
-            let tokens = encoder.lay_out_prompt(&conversation);
-            tokens.and_then(|tokens| {
-                let reference = encoder.lay_out_reference(&conversation)?;
-                Ok(Laid { tokens, reference, ..Laid::default() })
-            })
-        }
+        Taken::Talk(talk) if encoder.stage == Stage::Ppo => encoder.lay_out_prompt(talk).and_then(|tokens| {
+            let reference = encoder.lay_out_reference(talk)?;
+            Ok(Laid { tokens, reference, ..Laid::default() })
+        }),
+        Taken::Talk(talk) => encoder.lay_out(talk).map(|tokens| Laid { tokens, ..Laid::default() }),
     };
     Ok(laid)
 }

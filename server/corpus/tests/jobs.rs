@@ -8,18 +8,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::dataset::{Behaviour, DataFormat, Mapping, Mixing};
+use contract::dataset::{Behaviour, DataFormat, FileKind, Mapping, Mixing};
 use contract::sizes::Sizes;
 use contract::stage::Stage;
 use contract::{Code, RowReason};
 use corpus::encode::{Example, PtPacker};
 use corpus::health::health;
+use corpus::inspect::inspect;
 use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::prepared::Prepared;
+use corpus::preview::preview;
 use corpus::source::folder::list;
 use corpus::tokenizer::train::train;
-use corpus::{Encoder, ModelTokenizer, Template};
+use corpus::{Encoder, ModelTokenizer, Template, open};
 
 fn tokenizer() -> Arc<ModelTokenizer> {
     trained((0..50).map(|n| format!("How do I descale kettle {n}? With vinegar and water.")), 320)
@@ -96,6 +98,57 @@ fn an_empty_answer_is_counted_in_whatever_form_it_comes() {
     let pairs =
         [r#"{"prompt":"q","chosen":"a","rejected":""}"#, r#"{"prompt":"","chosen":"a","rejected":"b"}"#];
     assert_eq!(count("pairs.jsonl", DataFormat::Pairs, Stage::Rm, &pairs), (2, vec![1]));
+}
+
+/// Files of every format, each with rows that some stage leaves out.
+const MIXED: [(&str, &str); 7] = [
+    (
+        "alpaca.jsonl",
+        "{\"instruction\":\"q\",\"output\":0}\n{\"instruction\":\"q\",\"output\":\"\"}\n{\"output\":\"a\"}",
+    ),
+    ("prompts.jsonl", "{\"instruction\":\"q\",\"output\":\"\"}\n{\"instruction\":\"\",\"output\":\"\"}"),
+    ("table.csv", "question,answer\nq,false\nq,\n,a\n"),
+    (
+        "talks.jsonl",
+        r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}
+{"messages":[{"role":"user","content":"q"}]}
+{"messages":[{"role":"assistant","content":"a"}]}"#,
+    ),
+    (
+        "pairs.json",
+        r#"[{"prompt":"q","chosen":"a","rejected":"b"},{"prompt":"q","chosen":"a"},{"prompt":"","chosen":"a","rejected":"b"}]"#,
+    ),
+    ("lists.json", r#"[{"prompt":"q","output":["a","b"]},{"prompt":"q","output":[false,0]}]"#),
+    ("lines.txt", "one\n\ntwo\n"),
+];
+
+#[test]
+fn upload_preview_health_count_and_run_use_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in MIXED {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let kind = FileKind::of_name(name).unwrap();
+        let found = inspect(&path, kind, None).unwrap();
+        assert!(found.usable > 0, "{name}");
+        assert_eq!(found.usable, found.usable_in(found.suited()), "{name}");
+        for stage in Stage::ALL {
+            let what = format!("{name} in {stage:?}");
+            let job = job(&path, found.mapping.clone(), stage);
+            let usable = found.usable_in(stage);
+            assert_eq!(job.count().unwrap().usable, usable, "{what}");
+            assert_eq!(health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap().used, usable, "{what}");
+            let shown = open(&path, kind).unwrap().zip(1..).filter(|(row, number)| {
+                let row = row.as_ref().unwrap();
+                preview(&job.encoder, row, &found.mapping, *number, found.rows).unwrap().left_out.is_none()
+            });
+            assert_eq!(shown.count() as u64, usable, "{what}");
+            let key = job.fingerprint(&["data".into()]);
+            let prepared = Prepared::start(&folder.path().join("store"), &key, job).unwrap();
+            let summary = prepared.wait().unwrap();
+            assert_eq!(summary.rows - summary.dropped_rows, usable, "{what}");
+        }
+    }
 }
 
 #[test]

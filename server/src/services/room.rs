@@ -30,7 +30,7 @@ pub fn too_large(
         .collect();
     let reports = reports?;
     let examples = Examples::of(reports.iter().map(|report| &**report), &checked.hyper);
-    let usable: Vec<_> = datasets.iter().map(|row| row.view.inspection.usable).collect();
+    let usable: Vec<_> = datasets.iter().map(|row| row.view.inspection.usable_in(checked.stage)).collect();
     let plan =
         Plan::of(&usable, &checked.hyper, checked.stage).over(&examples, &checked.hyper, checked.stage);
     let planned = Planned {

@@ -4,7 +4,8 @@ use contract::dataset::Mapping;
 use contract::row_reason::RowReason;
 use serde_json::Value;
 
-use super::{Conversation, from_items, history, list, question, text};
+use super::cell::{list, scalar, text};
+use super::{Conversation, from_items, history, question};
 use crate::source::Row;
 
 /// A conversation that ends with the better answer, and the worse one to the same last question.
@@ -62,10 +63,8 @@ fn from_list(row: &Row, mapping: &Mapping) -> Result<Pair, RowReason> {
         return Err(RowReason::EmptyAnswer { column: column.to_owned() });
     }
     let side = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
         Value::Null => Some(String::new()),
-        _ => None,
+        other => scalar(other),
     };
     match items.as_slice() {
         [better, worse] => {

@@ -65,14 +65,9 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     }
     let mut texts = columns.iter().filter(|column| holds_texts(column, sample)).cloned();
     match (texts.next(), texts.next()) {
-        (Some(prompt), Some(response)) => Mapping {
-            prompt: Some(prompt),
-            response: Some(response),
-            ..Mapping::empty(DataFormat::PromptResponse)
-        },
-        (first, _) => {
-            Mapping { prompt: first.or_else(|| columns.first().cloned()), ..Mapping::empty(DataFormat::Text) }
-        }
+        (Some(only), None) => Mapping { prompt: Some(only), ..Mapping::empty(DataFormat::Text) },
+        // Which of several is asked and which is answered, nobody can tell: a person chooses.
+        _ => Mapping::empty(DataFormat::PromptResponse),
     }
 }
 

@@ -86,7 +86,8 @@ fn value(field: Field, depth: usize) -> Value {
         Field::UInt(it) => Value::from(it),
         Field::ULong(it) => Value::from(it),
         Field::Float16(it) => number(f64::from(it)),
-        Field::Float(it) => number(f64::from(it)),
+        // The shortest decimal, as the same number stands in a text file: 0.1, not 0.10000000149011612.
+        Field::Float(it) => number(it.to_string().parse().unwrap_or(f64::from(it))),
         Field::Double(it) => number(it),
         Field::Str(it) => Value::from(it),
         Field::Bytes(it) => match std::str::from_utf8(it.data()) {

@@ -1,5 +1,7 @@
 //! One row: named cells, and how JSON text becomes one.
 
+use std::borrow::Cow;
+
 use contract::Code;
 use contract::problem::Problem;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -18,6 +20,17 @@ impl Row {
     /// The value of a column.
     pub fn get(&self, column: &str) -> Option<&Value> {
         self.cells.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+    }
+
+    /// The row as the original read it: a cell of `false` or zero counts as empty (S-140).
+    pub fn without_falsy(&self) -> Cow<'_, Self> {
+        let falsy = |value: &Value| value == &Value::Bool(false) || value.as_f64() == Some(0.0);
+        if !self.cells.iter().any(|(_, value)| falsy(value)) {
+            return Cow::Borrowed(self);
+        }
+        let mut row = self.clone();
+        row.cells.iter_mut().filter(|(_, value)| falsy(value)).for_each(|(_, value)| *value = Value::Null);
+        Cow::Owned(row)
     }
 
     /// Bytes of all names and texts, roughly: what holding the row costs.
