@@ -35,6 +35,7 @@ pub struct Template {
     name: String,
     key: String,
     kind: Kind,
+    stop_words: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,14 +56,18 @@ impl Template {
             if let Some(source) = tokenizer.chat_template() {
                 let chat = ChatTemplate::new(source, tokenizer)?;
                 let name = MODEL_TEMPLATE.to_owned();
-                return Ok(Self { key: name.clone(), name, kind: Kind::Chat(chat) });
+                let mut found =
+                    Self { key: name.clone(), name, kind: Kind::Chat(chat), stop_words: Vec::new() };
+                found.stop_words.extend(found.end_of_turn().filter(|end| is_word(end, tokenizer)));
+                return Ok(found);
             }
             return Self::resolve("default", tokenizer);
         }
         match UserTemplate::of_key(key) {
             Some(Ok(own)) => {
                 let builtin = BuiltinTemplate::own(&own, tokenizer.eos_token());
-                return Ok(Self { name: own.name, key: key.to_owned(), kind: Kind::Builtin(builtin) });
+                let (name, key, stop_words) = (own.name, key.to_owned(), own.stop_words);
+                return Ok(Self { name, key, kind: Kind::Builtin(builtin), stop_words });
             }
             Some(Err(mut problems)) => return Err(problems.swap_remove(0)),
             None => {}
@@ -75,7 +80,8 @@ impl Template {
                 .hint(format!("Choose model or one of {}.", known.join(", ")))
         })?;
         let builtin = BuiltinTemplate::new(found, tokenizer.eos_token());
-        Ok(Self { name: key.to_owned(), key: key.to_owned(), kind: Kind::Builtin(builtin) })
+        let (name, key) = (key.to_owned(), key.to_owned());
+        Ok(Self { name, key, kind: Kind::Builtin(builtin), stop_words: Vec::new() })
     }
 
     /// Template really used: `model`, a built-in name, or the name of a user template.
@@ -156,20 +162,31 @@ impl Template {
 
     /// Words at which an answer ends, besides the tokens of [`Template::stop_ids`]; for a [`stop::StopFilter`].
     pub fn stop_words(&self) -> &[String] {
-        match &self.kind {
-            Kind::Builtin(builtin) => builtin.stop_words(),
-            Kind::Chat(_) => &[],
-        }
+        &self.stop_words
+    }
+
+    /// What this template writes behind an answer to end its turn; nothing for a template without any.
+    fn end_of_turn(&self) -> Option<String> {
+        let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
+        let pieces = self.pieces(&sample).unwrap_or_default();
+        let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0)?;
+        Some(last.text[last.text.len() - last.tail..].to_owned())
+    }
+
+    /// Whether a model is asked otherwise than it is trained: what opens an answer when one is asked for is not how
+    /// the template begins the answers it prints, and cannot be made so.
+    pub fn asks_otherwise(&self) -> bool {
+        let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
+        let trained = self.pieces(&sample).unwrap_or_default();
+        let trained: String = trained.into_iter().map(|piece| piece.text).collect();
+        let asked = self.prompt(&[message("user", "q")]).unwrap_or_default();
+        !trained.starts_with(&asked)
     }
 
     /// Ids at which an answer ends: the tokenizer's end token and the token this template writes after answers.
     pub fn stop_ids(&self, tokenizer: &ModelTokenizer) -> Vec<u32> {
         let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
-        let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
-        let pieces = self.pieces(&sample).unwrap_or_default();
-        let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0);
-        let tail = last.map(|piece| &piece.text[piece.text.len() - piece.tail..]);
-        for end in tail.into_iter().chain(self.stop_words().iter().map(String::as_str)) {
+        for end in self.end_of_turn().iter().chain(&self.stop_words) {
             // One of several tokens is found as a stop word; its first token alone may be any text, unless it is one
             // that is never shown.
             match tokenizer.encode(end, false).unwrap_or_default().as_slice() {
@@ -182,6 +199,12 @@ impl Template {
         ids.dedup();
         ids
     }
+}
+
+/// Whether an end of turn is several tokens, none of which ends an answer alone.
+fn is_word(end: &str, tokenizer: &ModelTokenizer) -> bool {
+    let ids = tokenizer.encode(end, false).unwrap_or_default();
+    ids.len() > 1 && !tokenizer.is_special(ids[0])
 }
 
 fn message(role: &str, content: &str) -> ChatMessage {

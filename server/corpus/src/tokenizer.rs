@@ -156,6 +156,14 @@ impl ModelTokenizer {
         self.specials.iter().filter_map(|id| self.inner.id_to_token(*id)).collect()
     }
 
+    /// Texts of the added tokens that are not marked special.
+    pub fn added_tokens(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder().into_iter();
+        let mut added: Vec<_> = added.filter(|(id, _)| !self.is_special(*id)).collect();
+        added.sort_unstable_by_key(|(id, _)| *id);
+        added.into_iter().map(|(_, token)| token.content).collect()
+    }
+
     /// Begin token's id, whether or not it is added by itself.
     pub fn bos_id(&self) -> Option<u32> {
         self.bos_id

@@ -37,13 +37,12 @@ impl From<&Builtin> for Words {
 pub struct BuiltinTemplate {
     words: Words,
     end: String,
-    stop_words: Vec<String>,
 }
 
 impl BuiltinTemplate {
     /// Joins words and end token; without an end token answers end with nothing.
     pub(super) fn new(words: &Builtin, eos: Option<&str>) -> Self {
-        Self { words: words.into(), end: eos.unwrap_or_default().to_owned(), stop_words: Vec::new() }
+        Self { words: words.into(), end: eos.unwrap_or_default().to_owned() }
     }
 
     /// A person's own: its first stop word takes the place of the end token.
@@ -56,11 +55,7 @@ impl BuiltinTemplate {
             use_history: own.use_history,
         };
         let end = own.stop_words.first().map(String::as_str).or(eos).unwrap_or_default().to_owned();
-        Self { words, end, stop_words: own.stop_words.clone() }
-    }
-
-    pub(super) fn stop_words(&self) -> &[String] {
-        &self.stop_words
+        Self { words, end }
     }
 
     /// Prefix, earlier turns and the last question, without end tokens between them.
