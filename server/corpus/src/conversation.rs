@@ -26,6 +26,7 @@ impl Conversation {
     /// # Errors
     /// The reason why the row cannot teach.
     pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         match mapping.format {
             DataFormat::Text => Err(RowReason::PlainText),
             DataFormat::Messages => from_messages(row, mapping),
@@ -40,6 +41,7 @@ impl Conversation {
     /// # Errors
     /// The reason why the row holds no question.
     pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         match mapping.format {
             DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, false),
             DataFormat::Text => {
@@ -55,6 +57,7 @@ impl Conversation {
 /// # Errors
 /// The reason why the row holds no text.
 pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
+    row.sound()?;
     let column = mapping.prompt.as_deref().unwrap_or("text");
     let text = text(row, Some(column))?.ok_or_else(|| RowReason::EmptyText { column: column.to_owned() })?;
     Ok(text)

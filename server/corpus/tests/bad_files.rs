@@ -106,7 +106,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
         ("unclosed.json", jsonl("[{\"a\":1}"), Error(Code::DatasetJsonBroken, Some(2), Some(8))),
         ("number.json", jsonl("42"), Error(Code::DatasetJsonBroken, Some(1), Some(0))),
         ("list_of_texts.json", jsonl("[\"a\", \"b\"]"), Error(Code::DatasetNotAnObject, Some(1), Some(1))),
-        ("cut.jsonl", jsonl("{\"a\":1}\n{\"a\":\n"), Error(Code::DatasetJsonBroken, Some(2), None)),
+        ("cut.jsonl", jsonl("{\"a\":1}\n{\"a\":\n"), Rows(2, "UTF-8")),
+        ("every_line_cut.jsonl", jsonl("{\"a\":\n{\"a\":\n"), Error(Code::DatasetJsonBroken, Some(1), None)),
         ("list_lines.jsonl", jsonl("[1,2]\n"), Error(Code::DatasetNotAnObject, Some(1), Some(0))),
         ("deep.jsonl", deep(10_000).into_bytes(), Error(Code::DatasetJsonTooDeep, Some(1), None)),
         (

@@ -158,7 +158,7 @@ fn template_errors_are_clear() {
 
 #[test]
 fn s_147_the_preview_shows_what_training_sees() {
-    let cells = |value: Value| Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+    let cells = |value: Value| Row::new(value.as_object().unwrap().clone().into_iter().collect());
     let row = cells(json!({"instruction": "How do I descale it?", "output": "water ".repeat(30)}));
     let mapping = Mapping::empty(DataFormat::Alpaca);
     let encoder = encoder("model", 64, 10);
@@ -215,7 +215,7 @@ proptest::proptest! {
     #[test]
     fn any_messages_become_turns_or_a_reason(text in "\\PC{0,40}", role in "(user|assistant|system|tool|)") {
         let value = json!({"messages": [{"role": role, "content": text}, {"from": "gpt", "value": text}]});
-        let row = Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+        let row = Row::new(value.as_object().unwrap().clone().into_iter().collect());
         let made = Conversation::from_row(&row, &Mapping::empty(DataFormat::Messages));
         proptest::prop_assert_eq!(made.is_ok(), role == "user" && !text.is_empty());
     }

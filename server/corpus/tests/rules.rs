@@ -41,7 +41,7 @@ fn encoder(tokenizer: &Arc<ModelTokenizer>, template: &str, stage: Stage, limits
 
 fn row(value: Value) -> Row {
     let Value::Object(map) = value else { panic!("an object") };
-    Row { cells: map.into_iter().collect() }
+    Row::new(map.into_iter().collect())
 }
 
 fn alpaca() -> Mapping {
@@ -291,7 +291,7 @@ proptest! {
     #[test]
     fn random_rows_are_used_or_left_out_with_a_reason(cells in prop::collection::vec(cell(), 6)) {
         let names = ["prompt", "response", "history", "chosen", "rejected", "messages"];
-        let row = Row { cells: names.iter().map(|name| (*name).to_owned()).zip(cells).collect() };
+        let row = Row::new(names.iter().map(|name| (*name).to_owned()).zip(cells).collect());
         let tokenizer = tokenizer();
         for format in DataFormat::ALL {
             let mapping = Mapping { history: Some("history".into()), ..Mapping::empty(format) };

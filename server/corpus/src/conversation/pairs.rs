@@ -33,6 +33,7 @@ impl Pair {
     /// # Errors
     /// The reason why the row holds no pair.
     pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         let has = |name: &'static str| row.get(name).is_some().then_some(name);
         let chosen = mapping
             .chosen

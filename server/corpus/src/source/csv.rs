@@ -144,7 +144,7 @@ impl<R: BufRead> CsvRows<R> {
             let text = utf8(cell, row, at).map_err(|problem| self.placed(problem).field(name.clone()))?;
             cells.push((name.clone(), if text.is_empty() { Value::Null } else { Value::from(text) }));
         }
-        Ok(Some(Row { cells }))
+        Ok(Some(Row::new(cells)))
     }
 
     fn ragged(&self, cells: usize, columns: usize) -> Problem {

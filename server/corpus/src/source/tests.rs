@@ -16,10 +16,10 @@ fn place(problem: &Problem) -> (Option<u64>, Option<u64>) {
 
 #[test]
 fn broken_json_line_names_row_and_byte() {
-    let found = problem(b"{\"a\":1}\n\n{\"a\":\n", FileKind::Jsonl);
+    let found = problem(b"\n\n{\"a\":\n", FileKind::Jsonl);
     assert_eq!(found.code, Code::DatasetJsonBroken);
-    assert_eq!(place(&found).0, Some(2), "blank lines are no rows");
-    assert!(place(&found).1 >= Some(9));
+    assert_eq!(place(&found).0, Some(1), "blank lines are no rows");
+    assert!(place(&found).1 >= Some(2));
 }
 
 #[test]
@@ -153,6 +153,57 @@ fn a_quote_that_swallows_rows_is_refused_where_it_opens() {
     }
     let mut rows = read(std::io::Cursor::new("q,a\nx,y\nz,\"w\n"), FileKind::Csv).unwrap();
     assert!(rows.next().unwrap().is_ok(), "rows before it are read");
+}
+
+#[test]
+fn a_line_that_cannot_be_read_costs_that_row_and_no_other() {
+    let good = r#"{"q":"x"}"#;
+    for bad in
+        [r#"{"q":"\ud83d"}"#, r#"{"q":"\ude00!"}"#, r#"{"q":"#, "42", "null", "[1]", "oops", r#"{"q":"cut o"#]
+    {
+        for (text, at) in [
+            (format!("{good}\n{bad}\n{good}\n"), 1),
+            (format!("\n{bad}\n\n{good}\n{good}"), 0),
+            (format!("{good}\n{good}\n{bad}"), 2),
+        ] {
+            let rows = all(text.as_bytes(), FileKind::Jsonl).unwrap();
+            let faulty: Vec<bool> = rows.iter().map(|row| row.fault.is_some()).collect();
+            let wanted: Vec<bool> = (0..3).map(|index| index == at).collect();
+            assert_eq!(faulty, wanted, "{text}");
+        }
+        assert_eq!(
+            place(&problem(format!("{bad}\n{bad}\n").as_bytes(), FileKind::Jsonl)).0,
+            Some(1),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_twenty_unreadable_rows_is_refused_at_its_first() {
+    for (count, refused) in [(19, false), (20, true), (400, true)] {
+        let text = format!("{}{{\"a\":1}}\n", "{\"a\":\n".repeat(count));
+        let found = all(text.as_bytes(), FileKind::Jsonl);
+        assert_eq!(found.is_err(), refused, "{count}");
+        if let Err(problem) = found {
+            assert_eq!((problem.code, place(&problem).0), (Code::DatasetJsonBroken, Some(1)));
+        }
+    }
+    let late = format!("{{\"a\":1}}\n{}", "[]\n".repeat(50));
+    assert_eq!(all(late.as_bytes(), FileKind::Jsonl).unwrap().len(), 51);
+}
+
+#[test]
+fn half_a_character_in_an_array_costs_its_row_and_a_broken_array_the_file() {
+    let rows = all(br#"[{"a":"x"},{"a":["\ud83d"]},{"a":"\ud83d\ude00"}]"#, FileKind::Json).unwrap();
+    let faulty: Vec<bool> = rows.iter().map(|row| row.fault.is_some()).collect();
+    assert_eq!(faulty, [false, true, false]);
+    assert_eq!(rows[2].get("a"), Some(&Value::from("\u{1F600}")));
+    let found = problem(br#"[{"a":"x"},{"a":"\ud83d"},{"a":1 2}]"#, FileKind::Json);
+    assert_eq!((found.code, place(&found)), (Code::DatasetJsonBroken, (Some(3), Some(33))));
+    assert_eq!(problem(br#"[{"a":"\ud83d"}]"#, FileKind::Json).code, Code::DatasetJsonBroken);
+    let rows = all(br#"[{"a":NaN},{"a":[-Infinity,"NaN"]}]"#, FileKind::Json).unwrap();
+    assert_eq!(rows[1].get("a"), Some(&serde_json::json!([null, "NaN"])));
 }
 
 proptest::proptest! {
