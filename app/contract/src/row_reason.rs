@@ -84,6 +84,23 @@ pub enum RowReason {
         /// Side that is expected.
         wanted: Side,
     },
+    /// A message of a tool, or one that calls a tool.
+    ToolMessage {
+        /// Message.
+        number: usize,
+    },
+    /// A chat that may call tools.
+    ToolColumn {
+        /// Column of the tools.
+        column: String,
+    },
+    /// Every answer is marked as not to be learned.
+    NothingLearned,
+    /// Nothing is asked.
+    NoQuestion {
+        /// Column.
+        column: String,
+    },
     /// Messages without an answer.
     NoAnswer {
         /// Column.
@@ -197,6 +214,10 @@ impl std::fmt::Display for RowReason {
                 };
                 write!(f, "message {number} is from “{role}” where {wanted} message is expected")
             }
+            Self::ToolMessage { number } => write!(f, "message {number} calls a tool or comes from one"),
+            Self::ToolColumn { column } => write!(f, "{column} holds tools, which are not trained on"),
+            Self::NothingLearned => f.write_str("every answer has weight 0"),
+            Self::NoQuestion { column } => write!(f, "{column} ends with no question"),
             Self::NoAnswer { column } => write!(f, "{column} holds no answer"),
             Self::NoWorseColumn => f.write_str("no column holds the worse answer"),
             Self::NotTwoTexts { column } => write!(f, "{column} is not a list of two texts"),

@@ -32,6 +32,10 @@ fn chinese(reason: &RowReason) -> String {
         RowReason::WrongRole { number, role, wanted } => {
             format!("第 {number} 条消息来自「{role}」，这里应是{}", side_word(*wanted))
         }
+        RowReason::ToolMessage { number } => format!("第 {number} 条消息调用工具或来自工具"),
+        RowReason::ToolColumn { column } => format!("{column} 里有工具，这里不训练工具调用"),
+        RowReason::NothingLearned => "所有回答的权重都是 0".to_owned(),
+        RowReason::NoQuestion { column } => format!("{column} 的末尾没有提问"),
         RowReason::NoAnswer { column } => format!("{column} 里没有回答"),
         RowReason::NoWorseColumn => "没有列存放较差的回答".to_owned(),
         RowReason::NotTwoTexts { column } => format!("{column} 不是两段文字的列表"),

@@ -36,8 +36,8 @@ fn encoder(template: &str, source: usize, target: usize) -> Encoder {
 
 fn talk(turns: &[(&str, &str)]) -> Conversation {
     Conversation {
-        system: None,
         turns: turns.iter().map(|(q, a)| ((*q).to_owned(), (*a).to_owned())).collect(),
+        ..Conversation::default()
     }
 }
 

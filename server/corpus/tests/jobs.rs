@@ -101,7 +101,7 @@ fn an_empty_answer_is_counted_in_whatever_form_it_comes() {
 }
 
 /// Files of every format, each with rows that some stage leaves out.
-const MIXED: [(&str, &str); 7] = [
+const MIXED: [(&str, &str); 8] = [
     (
         "alpaca.jsonl",
         "{\"instruction\":\"q\",\"output\":0}\n{\"instruction\":\"q\",\"output\":\"\"}\n{\"output\":\"a\"}",
@@ -114,6 +114,7 @@ const MIXED: [(&str, &str); 7] = [
 {"messages":[{"role":"user","content":"q"}]}
 {"messages":[{"role":"assistant","content":"a"}]}"#,
     ),
+    ("asked.jsonl", r#"{"messages":[{"role":"user","content":"q"}]}"#),
     (
         "pairs.json",
         r#"[{"prompt":"q","chosen":"a","rejected":"b"},{"prompt":"q","chosen":"a"},{"prompt":"","chosen":"a","rejected":"b"}]"#,

@@ -8,7 +8,7 @@ use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
 use super::{Encoded, EncodedPair, EncodedPrompt, Encoder, IGNORED};
-use crate::conversation::{Conversation, Pair, text_of};
+use crate::conversation::{Conversation, Pair, column_of, text_of};
 use crate::source::Row;
 
 /// An encoded row.
@@ -92,7 +92,8 @@ impl Taken {
             Behaviour::Corrected => Cow::Borrowed(row),
         };
         match (stage, behaviour) {
-            (Stage::Pt, _) => text_of(row, mapping).map(Self::Text),
+            (Stage::Pt, Behaviour::Original) => column_of(row, mapping).map(Self::Text),
+            (Stage::Pt, Behaviour::Corrected) => text_of(row, mapping).map(Self::Text),
             (Stage::Rm | Stage::Dpo, _) => Pair::from_row(row, mapping).map(Self::Pair),
             (Stage::Ppo, Behaviour::Corrected) => Conversation::asked(row, mapping).map(Self::Talk),
             (Stage::Sft, _) | (Stage::Ppo, Behaviour::Original) => {

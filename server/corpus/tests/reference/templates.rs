@@ -173,7 +173,11 @@ fn with_chat_template(source: &str) -> corpus::ModelTokenizer {
 
 fn conversation(turns: usize, system: Option<&str>) -> Conversation {
     let turn = |n: usize| (format!("Question {n}?"), format!("Answer {n}."));
-    Conversation { system: system.map(str::to_owned), turns: (1..=turns).map(turn).collect() }
+    Conversation {
+        system: system.map(str::to_owned),
+        turns: (1..=turns).map(turn).collect(),
+        ..Conversation::default()
+    }
 }
 
 fn asked(conversation: &Conversation) -> Vec<ChatMessage> {
