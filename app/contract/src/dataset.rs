@@ -352,6 +352,9 @@ pub struct PreviewRequest {
     /// Corrected, or as the original did it.
     #[serde(default)]
     pub behaviour: Behaviour,
+    /// Words of control tokens in texts become the tokens; else they are plain text.
+    #[serde(default)]
+    pub control_tokens_in_text: bool,
     /// Row, from 1.
     pub row: u64,
 }

@@ -136,6 +136,8 @@ pub struct HealthReport {
     pub duplicates_partial: bool,
     /// Pairs whose two answers are the same: they teach nothing.
     pub equal_pairs: RowSet,
+    /// Rows whose texts hold words of control tokens, which are read as plain text unless the run says otherwise.
+    pub control_words: RowSet,
     /// Lengths before cutting.
     pub lengths: Histogram,
     /// Tokens the model sees in one round, after cutting.
@@ -163,6 +165,7 @@ impl HealthReport {
             duplicates: RowSet::default(),
             duplicates_partial: false,
             equal_pairs: RowSet::default(),
+            control_words: RowSet::default(),
             lengths: Histogram::default(),
             tokens: 0,
             learned_tokens: 0,

@@ -33,6 +33,7 @@ super::table!(Health {
     duplicates: "stand in the data before, word for word", "与前面的行完全重复";
     duplicates_partial: "stand in the data before, word for word (at least; the set is too large to remember every row)", "与前面的行完全重复(至少;数据太大,无法记住每一行)";
     equal_pairs: "pairs with twice the same answer: they teach nothing", "两个回答相同的对:学不到东西";
+    control_words: "hold words of control tokens, such as <|im_end|>: they are read as plain text unless the run says otherwise", "含有控制词元的字样(如 <|im_end|>):除非训练另行设置,否则作为普通文字";
     rows_word: "Rows", "行";
     more: "and {0} more", "还有 {0} 行";
     all_left_out: "Show every row that is left out", "显示所有被跳过的行";

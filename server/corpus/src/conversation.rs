@@ -191,6 +191,12 @@ fn from_messages<'m>(row: &Row, mapping: &'m Mapping) -> Result<(&'m str, Talk),
     Ok((column, talk.extend(&message::all(&items)?)?))
 }
 
+/// Texts of a conversation.
+pub(crate) fn texts(conversation: &Conversation) -> impl Iterator<Item = &str> + Clone {
+    let turns = conversation.turns.iter().flat_map(|(question, answer)| [question.as_str(), answer.as_str()]);
+    conversation.system.as_deref().into_iter().chain(turns)
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -24,7 +24,7 @@ const REASONS: usize = 50;
 enum Measured {
     Out { reason: RowReason },
     In(Measure),
-    Text { ids: Vec<u32>, hash: u64 },
+    Text { ids: Vec<u32>, hash: u64, control_words: bool },
     Failed(Problem),
 }
 
@@ -39,6 +39,7 @@ struct Measure {
     hash: u64,
     empty_answer: bool,
     equal_pair: bool,
+    control_words: bool,
 }
 
 /// Reads one of `every` rows (1: all) of a job as its stage would, and counts.
@@ -77,11 +78,12 @@ pub fn is_refusal(problem: &Problem) -> bool {
 }
 
 fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measured, Problem> {
-    let mut measure = Measure { hash: hash_of(taken), ..Measure::default() };
+    let control_words = encoder.holds_control_words(taken);
+    let mut measure = Measure { hash: hash_of(taken), control_words, ..Measure::default() };
     match taken {
         Taken::Text(text) => {
-            let ids = encoder.tokenizer.encode(text, false)?;
-            return Ok(Measured::Text { ids, hash: measure.hash });
+            let ids = encoder.text_ids(text, false)?;
+            return Ok(Measured::Text { ids, hash: measure.hash, control_words });
         }
         Taken::Talk(talk) => {
             measure.empty_answer = talk.turns.last().is_none_or(|turn| turn.1.trim().is_empty());
@@ -154,8 +156,11 @@ impl<'j> Tally<'j> {
                 self.leave_out(number, reason);
                 Ok(0)
             }
-            Measured::Text { ids, hash } => {
+            Measured::Text { ids, hash, control_words } => {
                 self.report.used += 1;
+                if control_words {
+                    self.report.control_words.add(number);
+                }
                 self.report.lengths.add(ids.len() as u64);
                 self.remember(number, hash);
                 self.packer.push_ids(&ids);
@@ -190,6 +195,9 @@ impl<'j> Tally<'j> {
         }
         if measure.equal_pair {
             report.equal_pairs.add(number);
+        }
+        if measure.control_words {
+            report.control_words.add(number);
         }
         self.remember(number, measure.hash);
     }

@@ -119,6 +119,7 @@ impl Job {
             "stage": encoder.stage,
             "lengths": [encoder.max_source_length, encoder.max_target_length],
             "behaviour": behaviour,
+            "control_tokens_in_text": encoder.control_tokens_in_text,
         });
         hex(&Sha256::digest(all.to_string()))
     }

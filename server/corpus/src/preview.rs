@@ -54,7 +54,7 @@ fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Lai
     let laid = match &Taken::from_row(row, mapping, encoder.stage, encoder.behaviour)? {
         Taken::Text(text) => {
             let token = |id| LaidToken { id, learn: true, cut: false };
-            let ids = encoder.tokenizer.encode(text, true);
+            let ids = encoder.text_ids(text, true);
             ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
         }
         Taken::Pair(pair) => {

@@ -5,17 +5,23 @@ pub mod builtin;
 mod clock;
 mod jinja;
 mod python;
+mod shield;
 pub mod stop;
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use contract::Code;
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
 use contract::templates::{self, MODEL_TEMPLATE, UserTemplate};
 
-use crate::conversation::Conversation;
+use crate::conversation::{self, Conversation};
 use crate::tokenizer::ModelTokenizer;
+use crate::tokenizer::plain::ControlWords;
 use builtin::BuiltinTemplate;
 pub use jinja::{ChatTemplate, Extras};
+use shield::Shield;
 
 /// A piece of the training text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,20 @@ pub struct Piece {
     /// Bytes at the end that survive the length limits: the end token of an answer, or what a chat template
     /// writes between a question and its answer.
     pub tail: usize,
+    /// Places inside words of control tokens that people wrote: those words are plain text. Ascending, in bytes.
+    pub broken: Vec<usize>,
+}
+
+impl Piece {
+    /// Text before an answer of which nothing survives cutting in particular.
+    fn asked(text: String) -> Self {
+        Self { text, learn: false, tail: 0, broken: Vec::new() }
+    }
+
+    /// An answer whose last bytes end its turn.
+    fn answer(text: String, tail: usize) -> Self {
+        Self { text, learn: true, tail, broken: Vec::new() }
+    }
 }
 
 /// How a conversation becomes text.
@@ -36,6 +56,7 @@ pub struct Template {
     key: String,
     kind: Kind,
     stop_words: Vec<String>,
+    controls: Arc<ControlWords>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,9 +76,7 @@ impl Template {
         if key == MODEL_TEMPLATE {
             if let Some(source) = tokenizer.chat_template() {
                 let chat = ChatTemplate::new(source, tokenizer)?;
-                let name = MODEL_TEMPLATE.to_owned();
-                let mut found =
-                    Self { key: name.clone(), name, kind: Kind::Chat(chat), stop_words: Vec::new() };
+                let mut found = Self::new(MODEL_TEMPLATE, MODEL_TEMPLATE, Kind::Chat(chat), tokenizer);
                 found.stop_words.extend(found.end_of_turn().filter(|end| is_word(end, tokenizer)));
                 return Ok(found);
             }
@@ -66,8 +85,8 @@ impl Template {
         match UserTemplate::of_key(key) {
             Some(Ok(own)) => {
                 let builtin = BuiltinTemplate::own(&own, tokenizer.eos_token());
-                let (name, key, stop_words) = (own.name, key.to_owned(), own.stop_words);
-                return Ok(Self { name, key, kind: Kind::Builtin(builtin), stop_words });
+                let made = Self::new(&own.name, key, Kind::Builtin(builtin), tokenizer);
+                return Ok(Self { stop_words: own.stop_words, ..made });
             }
             Some(Err(mut problems)) => return Err(problems.swap_remove(0)),
             None => {}
@@ -80,8 +99,18 @@ impl Template {
                 .hint(format!("Choose model or one of {}.", known.join(", ")))
         })?;
         let builtin = BuiltinTemplate::new(found, tokenizer.eos_token());
-        let (name, key) = (key.to_owned(), key.to_owned());
-        Ok(Self { name, key, kind: Kind::Builtin(builtin), stop_words: Vec::new() })
+        Ok(Self::new(key, key, Kind::Builtin(builtin), tokenizer))
+    }
+
+    fn new(name: &str, key: &str, kind: Kind, tokenizer: &ModelTokenizer) -> Self {
+        let added = tokenizer.added_tokens();
+        let marks = match &kind {
+            _ if added.is_empty() => Vec::new(),
+            Kind::Builtin(builtin) => builtin.turn_marks(&added),
+            Kind::Chat(chat) => chat.written_marks(&added),
+        };
+        let controls = Arc::new(ControlWords::new(tokenizer, &marks));
+        Self { name: name.to_owned(), key: key.to_owned(), kind, stop_words: Vec::new(), controls }
     }
 
     /// Template really used: `model`, a built-in name, or the name of a user template.
@@ -100,23 +129,70 @@ impl Template {
     }
 
     /// The training text in pieces; exactly the answers and their end tokens are learnt. The text ends with the
-    /// end token of the last answer.
+    /// end token of the last answer. Words of control tokens in the conversation are plain text.
     ///
     /// # Errors
     /// `template.refused` with the template's own words.
     pub fn pieces(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
+        let Some(shield) = Shield::of(&self.controls, conversation::texts(conversation)) else {
+            return self.pieces_as_written(conversation);
+        };
+        let pieces = self.pieces_as_written(&shield.conversation(conversation))?;
+        Ok(pieces.into_iter().map(|piece| shield.lifted(piece)).collect())
+    }
+
+    /// The same with words of control tokens in the conversation as the tokens.
+    ///
+    /// # Errors
+    /// As [`Template::pieces`].
+    pub fn pieces_as_written(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
         match &self.kind {
             Kind::Builtin(builtin) => Ok(builtin.pieces(conversation, true)),
             Kind::Chat(chat) => chat.pieces(&messages_of(conversation), true),
         }
     }
 
-    /// The prompt of a built-in template as the ancestor joined it (S-222); `None` for a chat template.
-    pub(crate) fn joined_prompt(&self, conversation: &Conversation) -> Option<String> {
-        match &self.kind {
-            Kind::Builtin(builtin) => Some(builtin.joined_prompt(conversation)),
-            Kind::Chat(_) => None,
-        }
+    /// The prompt of a built-in template as the ancestor joined it (S-222); `None` for a chat template. With
+    /// `as_written`, words of control tokens in the conversation are the tokens.
+    pub(crate) fn joined_prompt(&self, conversation: &Conversation, as_written: bool) -> Option<Piece> {
+        let Kind::Builtin(builtin) = &self.kind else { return None };
+        let shield = Shield::of(&self.controls, conversation::texts(conversation)).filter(|_| !as_written);
+        Some(match shield {
+            Some(shield) => {
+                shield.lifted(Piece::asked(builtin.joined_prompt(&shield.conversation(conversation))))
+            }
+            None => Piece::asked(builtin.joined_prompt(conversation)),
+        })
+    }
+
+    /// Words that are control tokens where this template writes them, and plain text where people do: all special
+    /// tokens, and marks around its turns.
+    pub fn control_words(&self) -> &ControlWords {
+        &self.controls
+    }
+
+    /// Ids of a part of a piece, the begin token included with `first` where the model wants one.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(crate) fn ids(
+        &self,
+        tokenizer: &ModelTokenizer,
+        piece: &Piece,
+        part: Range<usize>,
+        first: bool,
+    ) -> Result<Vec<u32>, Problem> {
+        let within = piece.broken.iter().filter(|place| part.contains(place));
+        let broken: Vec<usize> = within.map(|place| place - part.start).collect();
+        tokenizer.encode_broken(&piece.text[part], &broken, &self.controls, first)
+    }
+
+    /// Ids of a text of people that no template stands around; words of control tokens are plain.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn text_ids(&self, tokenizer: &ModelTokenizer, text: &str, first: bool) -> Result<Vec<u32>, Problem> {
+        tokenizer.encode_broken(text, &self.controls.breaks(text), &self.controls, first)
     }
 
     /// The text a model is asked with: a prefix of the training text of the same conversation.
@@ -137,6 +213,13 @@ impl Template {
                 .field("messages")
                 .hint("Send a question."));
         }
+        let texts = messages.iter().map(|message| message.content.as_str());
+        let Some(shield) = Shield::of(&self.controls, texts) else { return self.prompt_as_written(messages) };
+        let pieces = self.prompt_as_written(&shield.messages(messages))?;
+        Ok(pieces.into_iter().map(|piece| shield.lifted(piece)).collect())
+    }
+
+    fn prompt_as_written(&self, messages: &[ChatMessage]) -> Result<Vec<Piece>, Problem> {
         match &self.kind {
             Kind::Builtin(builtin) => Ok(builtin.pieces(&conversation_of(messages)?, false)),
             Kind::Chat(chat) => chat.pieces(messages, false),
@@ -155,7 +238,8 @@ impl Template {
     ) -> Result<Vec<u32>, Problem> {
         let mut ids = Vec::new();
         for (index, piece) in self.prompt_pieces(messages)?.iter().enumerate() {
-            ids.extend(tokenizer.encode(&piece.text, index == 0 && self.is_builtin())?);
+            let first = index == 0 && self.is_builtin();
+            ids.extend(self.ids(tokenizer, piece, 0..piece.text.len(), first)?);
         }
         Ok(ids)
     }

@@ -1,12 +1,14 @@
 //! A model's tokenizer: text to ids and back, special tokens, streaming decode.
 
 pub mod gguf;
+pub mod plain;
 mod settings;
 mod stream;
 pub mod train;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use contract::Code;
 use contract::problem::Problem;
@@ -36,6 +38,8 @@ pub struct ModelTokenizer {
     adds_bos: bool,
     specials: BTreeSet<u32>,
     digest: String,
+    /// Copies that read words of control tokens as plain text.
+    renamed: Mutex<Vec<Arc<plain::Renamed>>>,
 }
 
 impl ModelTokenizer {
@@ -90,7 +94,17 @@ impl ModelTokenizer {
         let probe =
             inner.encode_fast("", true).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         let adds_bos = bos_id.is_some() && probe.get_ids().first().copied() == bos_id;
-        Ok(Self { inner, settings, bos_id, eos_id, pad_id, adds_bos, specials, digest })
+        Ok(Self {
+            inner,
+            settings,
+            bos_id,
+            eos_id,
+            pad_id,
+            adds_bos,
+            specials,
+            digest,
+            renamed: Mutex::default(),
+        })
     }
 
     /// SHA-256 over its files, chat template included, hex: the same digest, the same tokens.
@@ -104,11 +118,7 @@ impl ModelTokenizer {
     /// # Errors
     /// `tokenizer.failed` when the text cannot be tokenised.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Problem> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|error| {
-            Problem::new(Code::TokenizerFailed, format!("This text cannot be tokenised: {error}."))
-                .with("why", error)
-                .hint("Remove unusual characters from it.")
-        })?;
+        let encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         let bos = self.bos_id.filter(|_| add_special && self.adds_bos);
         Ok(bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
     }
@@ -210,6 +220,12 @@ impl ModelTokenizer {
     pub fn chat_template(&self) -> Option<&str> {
         self.settings.chat_template.as_deref()
     }
+}
+
+fn failed(error: tokenizers::Error) -> Problem {
+    Problem::new(Code::TokenizerFailed, format!("This text cannot be tokenised: {error}."))
+        .with("why", error)
+        .hint("Remove unusual characters from it.")
 }
 
 fn digest(files: [Option<&[u8]>; 4]) -> String {

@@ -28,6 +28,7 @@ fn encoder(template: &str, source: usize, target: usize) -> Encoder {
         tokenizer,
         stage: Stage::Sft,
         behaviour: contract::dataset::Behaviour::Corrected,
+        control_tokens_in_text: false,
         max_source_length: source,
         max_target_length: target,
         system: None,

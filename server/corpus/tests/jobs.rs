@@ -44,6 +44,7 @@ fn job(path: &Path, mapping: Mapping, stage: Stage) -> Job {
             max_target_length: 16,
             system: None,
             behaviour: Behaviour::Corrected,
+            control_tokens_in_text: false,
         },
         parts: vec![Part {
             name: "set".into(),

@@ -4,5 +4,7 @@
 
 #[path = "learned/bytes.rs"]
 mod bytes;
+#[path = "learned/controls.rs"]
+mod controls;
 #[path = "learned/spans.rs"]
 mod spans;

@@ -36,6 +36,7 @@ fn encoder(tokenizer: &Arc<ModelTokenizer>, template: &str, stage: Stage, limits
         max_target_length: limits.1,
         system: None,
         behaviour: Behaviour::Corrected,
+        control_tokens_in_text: false,
     }
 }
 

@@ -117,6 +117,7 @@ fn place(
         request.max_source_length,
         request.max_target_length,
         request.behaviour,
+        request.control_tokens_in_text,
         request.system,
         every(dataset, request)
     ]);
@@ -218,6 +219,7 @@ fn job(work: Work) -> Result<Job, Problem> {
         tokenizer,
         stage: work.request.stage,
         behaviour: work.request.behaviour,
+        control_tokens_in_text: work.request.control_tokens_in_text,
         max_source_length: work.request.max_source_length,
         max_target_length: work.request.max_target_length,
         system: Some(work.request.system).filter(|system| !system.is_empty()),

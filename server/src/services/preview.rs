@@ -28,6 +28,7 @@ pub async fn of_row(state: &AppState, request: PreviewRequest) -> Result<Preview
             tokenizer,
             stage: request.stage,
             behaviour: request.behaviour,
+            control_tokens_in_text: request.control_tokens_in_text,
             max_source_length: request.max_source_length,
             max_target_length: request.max_target_length,
             system: Some(request.system).filter(|text| !text.is_empty()),

@@ -36,6 +36,8 @@ pub struct Hyper {
     pub max_samples: u64,
     /// `corrected` or `original`, see [`crate::dataset::Behaviour`].
     pub behaviour: String,
+    /// Words of control tokens in texts become the tokens; else they are plain text.
+    pub control_tokens_in_text: bool,
     /// System text of each dataset, see [`crate::dataset::source_prefixes`].
     pub source_prefix: String,
     /// `concatenate`, `until_shortest` or `until_longest`, see [`crate::dataset::Mixing`].
@@ -203,6 +205,7 @@ impl Hyper {
             dev_ratio: float("dev_ratio"),
             max_samples: int("max_samples"),
             behaviour: text("behaviour"),
+            control_tokens_in_text: flag("control_tokens_in_text"),
             source_prefix: text("source_prefix"),
             mixing: text("mixing"),
             mixing_weights: text("mixing_weights"),

@@ -2,7 +2,7 @@
 
 use contract::templates::{Builtin, UserTemplate};
 
-use super::Piece;
+use super::{Piece, shield};
 use crate::conversation::Conversation;
 
 /// A template of plain parts, built in or a person's own.
@@ -58,6 +58,14 @@ impl BuiltinTemplate {
         Self { words, end }
     }
 
+    /// Tokens, of `added` ones, that it writes as marks around turns.
+    pub(super) fn turn_marks(&self, added: &[String]) -> Vec<String> {
+        let words = &self.words;
+        let (before, opening) = words.prompt.split_once("{query}").unwrap_or((&words.prompt, ""));
+        let system = words.system.as_deref().unwrap_or_default();
+        shield::turn_marks(added, &[&words.prefix, system, before, &words.sep, &self.end], &[opening])
+    }
+
     /// Prefix, earlier turns and the last question, without end tokens between them.
     pub(super) fn joined_prompt(&self, conversation: &Conversation) -> String {
         let Some(((query, _), history)) = conversation.turns.split_last() else { return String::new() };
@@ -71,8 +79,8 @@ impl BuiltinTemplate {
         let kept = if answered { dialog.len() } else { dialog.len() - 1 };
         let texts = dialog.into_iter().take(kept).enumerate();
         let piece = |(index, text): (usize, String)| match index % 2 {
-            0 => Piece { text, learn: false, tail: 0 },
-            _ => Piece { text: text + &self.end, learn: true, tail: self.end.len() },
+            0 => Piece::asked(text),
+            _ => Piece::answer(text + &self.end, self.end.len()),
         };
         texts.map(piece).collect()
     }

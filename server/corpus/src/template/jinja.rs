@@ -14,7 +14,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use minijinja_contrib::pycompat;
 
-use super::{Piece, budget, clock, python};
+use super::{Piece, budget, clock, python, shield};
 use crate::tokenizer::ModelTokenizer;
 use skeleton::{Skeleton, Skeletons};
 
@@ -171,6 +171,15 @@ impl ChatTemplate {
     /// What the template prints around contents of messages with these roles.
     fn skeleton(&self, roles: Vec<String>) -> Arc<Skeleton> {
         self.skeletons.of(self, roles)
+    }
+
+    /// Tokens, of `added` ones, that it writes as marks around turns.
+    pub(super) fn written_marks(&self, added: &[String]) -> Vec<String> {
+        let system = self.system_ok.then_some("system");
+        let roles = system.into_iter().chain(["user", "assistant", "user", "assistant"]).map(str::to_owned);
+        let skeleton = self.skeleton(roles.collect());
+        let (around, openings) = skeleton.printed();
+        shield::turn_marks(added, &around, &openings)
     }
 
     /// Tokens a turn may end with, and other marks.

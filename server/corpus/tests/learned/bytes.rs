@@ -7,6 +7,12 @@ use corpus::encode::{Encoded, IGNORED};
 use corpus::{Conversation, Encoder, ModelTokenizer, Template};
 use serde_json::{Value, json};
 
+/// Special tokens of a chatml tokenizer.
+pub(crate) const IM: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+
+/// The chatml template.
+pub(crate) const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
 /// The character a byte is written as in a byte-level vocabulary.
 fn written(byte: u8) -> char {
     let plain = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
@@ -56,6 +62,7 @@ pub(crate) fn encoder(tokenizer: &Arc<ModelTokenizer>, template: &str, limits: (
         max_target_length: limits.1,
         system: None,
         behaviour: Behaviour::Corrected,
+        control_tokens_in_text: false,
     }
 }
 

@@ -3,17 +3,13 @@
 use corpus::encode::Encoder;
 use proptest::prelude::*;
 
-use crate::bytes::{asked, chat, ids, learned, talk, whole};
-
-const IM: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+use crate::bytes::{CHATML, IM, asked, chat, ids, learned, talk, whole};
 
 const THINK_OPENING: &str = "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}{% elif m['role'] == 'user' %}{{ '<|user|>' + m['content'] }}{% else %}{{ '<|bot|>' + m['content'].split('</think>')[-1] + eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|bot|><think>\\n' }}{% endif %}";
 
 const SYSTEM_LAST: &str = "{{ bos_token }}{% set ns = namespace(sys='') %}{% if messages[0]['role']=='system' %}{% set ns.sys = messages[0]['content'] + '\\n\\n' %}{% endif %}{% for m in messages %}{% if m['role']=='user' %}{{ '[INST]' }}{% if loop.last or (loop.index == messages|length - 1) %}{{ ns.sys }}{% endif %}{{ m['content'] + '[/INST]' }}{% elif m['role']=='assistant' %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}";
 
 const REWRAP: &str = "{% set ns = namespace(last=-1) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}{% if m.role != 'assistant' %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% else %}{% set thought = '' %}{% set said = m.content %}{% if '</think>' in m.content %}{% set thought = m.content.split('</think>')[0].split('<think>')[-1].strip('\\n') %}{% set said = m.content.split('</think>')[-1].lstrip('\\n') %}{% endif %}{% if loop.index0 > ns.last and (loop.last or thought) %}{{ '<|im_start|>assistant\\n<think>\\n' + thought + '\\n</think>\\n\\n' + said + '<|im_end|>\\n' }}{% else %}{{ '<|im_start|>assistant\\n' + said + '<|im_end|>\\n' }}{% endif %}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
-
-const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 fn think_opening() -> Encoder {
     chat(&["<|begin|>", "<|end|>", "<|user|>", "<|bot|>"], "<|end|>", THINK_OPENING)

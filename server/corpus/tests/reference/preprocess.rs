@@ -49,6 +49,7 @@ fn encoder(case: &Value, stage: Stage, behaviour: Behaviour) -> Encoder {
         max_target_length: length("max_target_length"),
         system: None,
         behaviour,
+        control_tokens_in_text: false,
     }
 }
 

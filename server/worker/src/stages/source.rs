@@ -285,6 +285,7 @@ fn encoder(spec: &RunSpec) -> Result<Encoder, Problem> {
         template: Template::resolve(&spec.template, &tokenizer)?,
         stage: spec.stage,
         behaviour: Behaviour::parse(&spec.hyper.behaviour).unwrap_or_default(),
+        control_tokens_in_text: spec.hyper.control_tokens_in_text,
         max_source_length: spec.hyper.max_source_length,
         max_target_length: spec.hyper.max_target_length,
         system: Some(spec.system.clone()).filter(|system| !system.is_empty()),

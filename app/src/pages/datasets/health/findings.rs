@@ -35,6 +35,7 @@ fn findings(report: &HealthReport) -> Vec<Finding> {
     add("warn", &cut.rows, fill(w.truncated, &[&lost[0], &lost[1]]));
     add("warn", &report.empty_answers, w.empty_answers.to_owned());
     add("warn", &report.equal_pairs, w.equal_pairs.to_owned());
+    add("warn", &report.control_words, w.control_words.to_owned());
     let twice = if report.duplicates_partial { w.duplicates_partial } else { w.duplicates };
     add("warn", &report.duplicates, twice.to_owned());
     all

@@ -75,6 +75,20 @@ impl Skeleton {
         Ok(skeleton)
     }
 
+    /// What is printed around contents, and from a content to where an answer begins; without words of the template's
+    /// own in answers.
+    pub(super) fn printed(&self) -> (Vec<&str>, Vec<&str>) {
+        let opens = |place: usize| self.order.get(place).and_then(|message| self.answers.get(message));
+        let (mut around, mut openings) = (Vec::new(), Vec::new());
+        for (place, literal) in self.literals.iter().enumerate() {
+            match opens(place) {
+                Some(answer) => openings.push(answer.opening.as_str()),
+                None => around.push(literal.as_str()),
+            }
+        }
+        (around, openings)
+    }
+
     /// The answer that is message `at`, where the template prints it.
     pub(super) fn answer(&self, at: usize) -> Option<&Answer> {
         self.answers.get(&at)

@@ -36,7 +36,7 @@ pub(super) fn pieces(
             tail = eos.len();
         }
         pieces.push(prompt_piece(&text[cursor..found.start], &known.opening));
-        pieces.push(Piece { text: answer, learn: true, tail });
+        pieces.push(Piece::answer(answer, tail));
         cursor = end;
     }
     if !answered {
@@ -56,7 +56,7 @@ const ASSISTANT: &str = "assistant";
 /// What opens the answer survives cutting, so the answer is always opened properly.
 fn prompt_piece(text: &str, opening: &str) -> Piece {
     let tail = if text.ends_with(opening) { opening.len() } else { 0 };
-    Piece { text: text.to_owned(), learn: false, tail }
+    Piece { tail, ..Piece::asked(text.to_owned()) }
 }
 
 /// An answer in the text.
