@@ -251,8 +251,7 @@ impl Template {
 
     /// What this template writes behind an answer to end its turn; nothing for a template without any.
     fn end_of_turn(&self) -> Option<String> {
-        let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
-        let pieces = self.pieces(&sample).unwrap_or_default();
+        let pieces = self.pieces(&sample()).unwrap_or_default();
         let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0)?;
         Some(last.text[last.text.len() - last.tail..].to_owned())
     }
@@ -260,8 +259,7 @@ impl Template {
     /// Whether a model is asked otherwise than it is trained: what opens an answer when one is asked for is not how
     /// the template begins the answers it prints, and cannot be made so.
     pub fn asks_otherwise(&self) -> bool {
-        let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
-        let trained = self.pieces(&sample).unwrap_or_default();
+        let trained = self.pieces(&sample()).unwrap_or_default();
         let trained: String = trained.into_iter().map(|piece| piece.text).collect();
         let asked = self.prompt(&[message("user", "q")]).unwrap_or_default();
         !trained.starts_with(&asked)
@@ -283,6 +281,11 @@ impl Template {
         ids.dedup();
         ids
     }
+}
+
+/// A turn that shows what the template writes around it.
+fn sample() -> Conversation {
+    Conversation { turns: vec![("q".to_owned(), "a".to_owned())], ..Conversation::default() }
 }
 
 /// Whether an end of turn is several tokens, none of which ends an answer alone.

@@ -51,6 +51,7 @@ impl<'w> Shield<'w> {
         Conversation {
             system: conversation.system.as_deref().map(marked),
             turns: conversation.turns.iter().map(|(q, a)| (marked(q), marked(a))).collect(),
+            unlearned: conversation.unlearned.clone(),
         }
     }
 
