@@ -162,9 +162,9 @@ impl Template {
         }
     }
 
-    /// Ids at which an answer ends: the tokenizer's end token and the token this template writes after answers.
+    /// Ids at which an answer ends: the end tokens of the model and the token this template writes after answers.
     pub fn stop_ids(&self, tokenizer: &ModelTokenizer) -> Vec<u32> {
-        let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
+        let mut ids = tokenizer.eos_ids();
         let sample = Conversation { system: None, turns: vec![("q".to_owned(), "a".to_owned())] };
         let pieces = self.pieces(&sample).unwrap_or_default();
         let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0);
