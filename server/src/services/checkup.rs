@@ -30,7 +30,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Reports kept on disk at most.
 const KEPT: usize = 200;
 /// Version of the report on disk; rises when its shape or meaning changes.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// Rows read where some are enough: their sizes tell a mean within a few hundredths.
 const SAMPLE: u64 = 2_000;
 
@@ -95,6 +95,8 @@ struct Work {
     file: PathBuf,
     found: contract::dataset::Inspection,
     folder: PathBuf,
+    /// Tokens the model has positions for.
+    positions: u64,
     every: u64,
     request: CheckupRequest,
 }
@@ -161,6 +163,7 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
             every: every(&dataset.view, &request),
             found: dataset.view.inspection,
             folder: state.model_folder(&request.model),
+            positions: facts.context_length,
             request,
         };
         let (state, key, path) = (state.clone(), key.clone(), path.clone());
@@ -197,8 +200,8 @@ async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
             let wanted = !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, known);
             if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let every = work.every;
-        corpus::health::health(&job(work)?, every, &mut watch)
+        let (positions, every) = (work.positions, work.every);
+        corpus::health::health_within(&job(work)?, Some(positions), every, &mut watch)
     });
     let failed = match counted.await {
         Ok(Ok(report)) => {

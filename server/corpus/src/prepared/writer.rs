@@ -9,9 +9,11 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 
 use super::{Names, Shared, Summary, disk, record};
-use crate::encode::{Encoded, Example, PtPacker};
+use crate::conversation::text_of;
+use crate::encode::{Encoded, Encoder, Example, PtPacker};
 use crate::health::is_refusal;
 use crate::job::Job;
+use crate::mix::{Mixed, Part};
 
 /// Appends examples to the two files.
 pub(super) struct Writer {
@@ -60,13 +62,17 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     let mut broken = None;
     let passed = job.each(
         1,
-        |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
-        |number, encoded| {
+        |mixed, part| (mixed.rows, mixed.begins, encode(encoder, mixed, part)),
+        |number, (rows, begins, encoded)| {
             let before = writer.borrow().summary.tokens;
             let mut refused = false;
             let reason = match encoded {
                 Ok(Ok(Example::Text(ids))) => {
-                    packer.push_ids(&ids);
+                    if begins {
+                        packer.push_ids(&ids);
+                    } else {
+                        packer.go_on(&ids);
+                    }
                     blocks(packer.take_blocks())?;
                     None
                 }
@@ -82,9 +88,9 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
                 Err(problem) => return Err(problem.row(number)),
             };
             let summary = &mut writer.borrow_mut().summary;
-            summary.rows += 1;
+            summary.rows += rows;
             if let Some(reason) = reason {
-                summary.dropped_rows += 1;
+                summary.dropped_rows += rows;
                 summary.refused_rows += u64::from(refused);
                 summary.first_dropped.get_or_insert((number, reason));
             }
@@ -112,6 +118,17 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     writer.flush()?;
     writer.records.get_ref().sync_data().map_err(disk("written"))?;
     Ok(writer.summary)
+}
+
+/// The inner error is the reason why a row is left out.
+fn encode(encoder: &Encoder, mixed: &Mixed, part: &Part) -> Result<Result<Example, RowReason>, Problem> {
+    if mixed.begins {
+        return encoder.encode_row(&mixed.row, &part.mapping, part.prefix.as_deref());
+    }
+    match text_of(&mixed.row, &part.mapping) {
+        Ok(text) => encoder.tokenizer.encode_on(&text).map(Example::Text).map(Ok),
+        Err(reason) => Ok(Err(reason)),
+    }
 }
 
 /// Gives the finished files their lasting names; the summary, which makes them count, comes last.

@@ -273,3 +273,39 @@ fn half_a_character_in_the_middle_stays_visible() {
     assert_eq!(text, "🫖\u{FFFD}\u{FFFD}a", "what was said whole is not said again");
     assert_eq!(stream.finish(), None);
 }
+
+#[test]
+fn a_document_has_once_around_it_what_the_tokenizer_puts_there_and_an_end() {
+    let named = || ("tokenizer_config.json", json!({"bos_token": "<s>", "eos_token": "</s>"}));
+    let (begin, end) = (("<s>", 256), ("</s>", 257));
+    for (before, after, wanted) in [
+        (vec![], vec![], vec![65, 257]),
+        (vec![begin], vec![], vec![256, 65, 257]),
+        (vec![], vec![end], vec![65, 257]),
+        (vec![begin], vec![end], vec![256, 65, 257]),
+        (vec![begin], vec![("<|end|>", 258)], vec![256, 65, 258, 257]),
+    ] {
+        let tokenizer = of(&bytes(&around(&before, &after)), &[named()]);
+        assert_eq!(tokenizer.encode_document("A").unwrap(), wanted);
+    }
+    let tokenizer = with(&[named()]);
+    assert_eq!(tokenizer.encode_document("A</s>").unwrap(), [65, 257], "it ends with one already");
+    assert_eq!(tokenizer.encode_document("").unwrap(), [257]);
+    assert_eq!(with(&[]).encode_document("A").unwrap(), [65], "no end is known");
+    assert_eq!(pieces().encode_document("a").unwrap(), [1, 259, 260, 2]);
+}
+
+#[test]
+fn a_line_behind_another_begins_without_what_begins_a_text() {
+    let (pieces, level) = (pieces(), with(&[]));
+    assert_eq!(pieces.encode("a", false).unwrap(), [259, 260]);
+    assert_eq!(pieces.encode_on("a").unwrap(), [260]);
+    assert_eq!(level.encode_on("AB").unwrap(), [65, 66]);
+    for tokenizer in [&pieces, &level] {
+        let lines = ["a", "", " a", "a"];
+        let ids: Vec<u32> = (0..lines.len())
+            .flat_map(|at| tokenizer.encode_line(lines[at], at == 0, at + 1 == lines.len()).unwrap())
+            .collect();
+        assert_eq!(ids, tokenizer.encode_document(&lines.join("\n")).unwrap());
+    }
+}
