@@ -366,6 +366,8 @@ codes! {
     ModelIsAdapter = "model.is_adapter",
     /// Nothing at this path. `path`.
     ModelNoSuchPath = "model.no_such_path",
+    /// Rows longer than the positions a model has learned. `positions`.
+    ModelPositions = "model.positions",
     /// A model that is not ready. `name`.
     ModelNotReady = "model.not_ready",
     /// Several GGUF files.

@@ -147,6 +147,11 @@ impl Encoder {
         }
     }
 
+    /// Whether a text holds such words.
+    pub fn holds_words(&self, text: &str) -> bool {
+        self.template.control_words().held(text)
+    }
+
     /// Ids of a text of people that no template stands around, the begin token included with `first` where the model
     /// wants one.
     ///

@@ -191,6 +191,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ModelSeveralGguf => "文件夹里有多个 GGUF 文件，请只留一个。",
         Code::ModelSize => "没有这种大小：{size}",
         Code::ModelSourceMissing => "来源打不开：{path}：{why}",
+        Code::ModelPositions => {
+            "这个模型只学过 {positions} 个位置，有的行比这更长：请把问题和回答的长度上限之和设为不超过 {positions}。"
+        }
         Code::ModelTokenizerTooLarge => "分词器与模型不配套：分词器有 {tokens} 个词元，模型只有 {rows} 行。",
         Code::RewardHeadWidth => "奖励模型的评分头与模型宽度不符：「{name}」第 {step} 步。",
         Code::RewardNoHead => "所选的不是奖励模型，它没有评分头：「{name}」第 {step} 步。",

@@ -81,13 +81,21 @@ fn kind_of(path: &Path) -> Result<FileKind, Problem> {
 #[derive(Debug)]
 pub struct FolderRows {
     waiting: std::vec::IntoIter<PathBuf>,
+    opened: usize,
     now: Option<(String, Rows)>,
 }
 
 impl Files {
     /// Reads the rows.
     pub fn rows(&self) -> FolderRows {
-        FolderRows { waiting: self.paths.clone().into_iter(), now: None }
+        FolderRows { waiting: self.paths.clone().into_iter(), opened: 0, now: None }
+    }
+}
+
+impl FolderRows {
+    /// Which file the last row came from, counted from 1.
+    pub fn file(&self) -> usize {
+        self.opened
     }
 }
 
@@ -102,6 +110,7 @@ impl Iterator for FolderRows {
                 return Some(row.map_err(|problem| problem.file(name.clone())));
             }
             let path = self.waiting.next()?;
+            self.opened += 1;
             let name = name_of(&path);
             let kind = match kind_of(&path) {
                 Ok(kind) => kind,

@@ -117,8 +117,8 @@ impl ModelTokenizer {
         }
         written += &plain(&text[done..]);
         let encoding = renamed.inner.encode_fast(written, false).map_err(failed)?;
-        let bos = self.bos_id.filter(|_| add_special && self.adds_bos);
-        Ok(bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        let before: &[u32] = if add_special { self.before() } else { &[] };
+        Ok([before, encoding.get_ids()].concat())
     }
 
     /// The tokenizer that reads `words` as plain text; made when first asked for.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use contract::dataset::{Behaviour, Mixing, mixing_weights, source_prefixes};
 use contract::event::DatasetRows;
 use contract::health::Progress;
+use contract::model::{beyond_positions, learned_positions};
 pub use contract::plan::LARGE;
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
@@ -93,6 +94,7 @@ pub(super) fn open(
     if let Some(all) = &all {
         say(summary_line(all, found))?;
     }
+    fits_positions(spec, &store)?;
     let split = Arc::new(Split::of(rows, &spec.hyper));
     let facts = Facts {
         train: split.train.len(),
@@ -103,6 +105,16 @@ pub(super) fn open(
         window,
     };
     Ok(Source { job, store, split, facts, told: all.is_some() })
+}
+
+/// Refuses rows beyond the positions a model has learned, as far as they are prepared.
+fn fits_positions(spec: &RunSpec, store: &Prepared) -> Result<(), Problem> {
+    let config = crate::facts::read_config(Path::new(&spec.model.folder))?;
+    let name = config.architecture.name();
+    match learned_positions(name, config.max_position_embeddings as u64) {
+        Some(positions) if store.longest() > positions => Err(beyond_positions(positions)),
+        _ => Ok(()),
+    }
 }
 
 impl Source {
