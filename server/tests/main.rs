@@ -49,6 +49,33 @@ async fn call(state: &AppState, name: &str, body: &str) -> serde_json::Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
+#[tokio::test]
+async fn what_is_refused_is_not_answered_as_a_fault_of_the_server() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let json = [("content-type", "application/json")];
+    let draft = r#"{"draft":{"name":"x","dataset":"gone","model":"gone","stage":"sft","template":"default","system":"",
+        "tuning":"lora","values":{},"reward_model":""}}"#;
+    for (name, body, expected, code) in [
+        ("get_run", r#"{"id":"gone"}"#, 404, "not_found"),
+        ("get_dataset", r#"{"id":"gone"}"#, 404, "not_found"),
+        ("launch_run", draft, 404, "not_found"),
+        (
+            "create_model",
+            r#"{"new":{"from":"path","name":"x","path":"/no/such"}}"#,
+            422,
+            "model.no_such_path",
+        ),
+        ("get_run", r#"{"id":7}"#, 422, "wire.unreadable"),
+        ("get_run", "{", 422, "wire.unreadable"),
+        ("get_run", "", 422, "wire.unreadable"),
+    ] {
+        let (status, text) = ask(&state, "POST", &format!("/api/{name}"), &json, body).await;
+        let problems: serde_json::Value = serde_json::from_str(&text).expect("problems");
+        assert_eq!((status, problems[0]["code"].as_str()), (expected, Some(code)), "{name} {body}: {text}");
+    }
+}
+
 async fn reaches(state: &AppState, run: &str, wanted: &str) -> serde_json::Value {
     for _ in 0..100 {
         let (_, text) = ask(state, "GET", &format!("/api/v1/runs/{run}"), &[], "").await;

@@ -1,5 +1,7 @@
 //! Datasets: formats, column mapping, what was found in a file, and the preview of one row.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::DatasetId;
@@ -16,7 +18,7 @@ pub enum FileKind {
     Json,
     /// One JSON object a line.
     Jsonl,
-    /// Comma-separated with a header line.
+    /// A table with a header line; the separator (comma, semicolon, tab or bar) is found in the file.
     Csv,
     /// Plain text, one document a line.
     Txt,
@@ -30,7 +32,7 @@ impl FileKind {
         match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),
             "jsonl" => Some(Self::Jsonl),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" | "tab" => Some(Self::Csv),
             "txt" => Some(Self::Txt),
             "parquet" => Some(Self::Parquet),
             _ => None,
@@ -86,14 +88,22 @@ impl DataFormat {
         Self::ALL.into_iter().find(|format| format.key() == key)
     }
 
-    /// Whether a stage can learn from rows of this format. Pairs also teach their better answer, and lines of plain
-    /// text are questions for ppo (S-140).
+    /// Whether a stage can learn from rows of this format: the stage decides how they are read. Pairs also teach
+    /// their better answer, lines of plain text are questions for ppo (S-140), and anything is text for pre-training.
     pub fn fits(self, stage: Stage) -> bool {
         match stage {
-            Stage::Pt => self == Self::Text,
+            Stage::Pt | Stage::Ppo => true,
             Stage::Sft => self != Self::Text,
-            Stage::Ppo => true,
             Stage::Rm | Stage::Dpo => self == Self::Pairs,
+        }
+    }
+
+    /// Stages that rows of this format are written for, best first: files whose answers are all missing are prompts.
+    pub fn suits(self) -> &'static [Stage] {
+        match self {
+            Self::Text => &[Stage::Pt],
+            Self::Pairs => &[Stage::Dpo, Stage::Sft, Stage::Ppo],
+            Self::Alpaca | Self::PromptResponse | Self::Messages => &[Stage::Sft, Stage::Ppo],
         }
     }
 }
@@ -169,10 +179,30 @@ pub struct Inspection {
     pub columns: Vec<String>,
     /// Rows in the file.
     pub rows: u64,
-    /// Rows that can teach under the mapping.
+    /// Rows that can teach under the mapping, in the stage of [`Inspection::suited`].
     pub usable: u64,
+    /// Rows that can teach, by stage; empty where they were not counted apart.
+    #[serde(default)]
+    pub stages: BTreeMap<Stage, u64>,
     /// The suggested (or chosen) mapping.
     pub mapping: Mapping,
+}
+
+impl Inspection {
+    /// Rows that a stage can learn from.
+    pub fn usable_in(&self, stage: Stage) -> u64 {
+        match self.stages.get(&stage) {
+            Some(rows) => *rows,
+            None if self.stages.is_empty() && self.mapping.format.fits(stage) => self.usable,
+            None => 0,
+        }
+    }
+
+    /// The stage that rows are counted and left out for: the best that can learn from any.
+    pub fn suited(&self) -> Stage {
+        let stages = self.mapping.format.suits();
+        stages.iter().copied().find(|stage| self.usable_in(*stage) > 0).unwrap_or(stages[0])
+    }
 }
 
 /// A dataset in a list or at the head of its page.
@@ -375,10 +405,43 @@ pub struct Preview {
 mod tests {
     use super::*;
 
+    fn inspection(format: DataFormat, usable: u64, stages: &[(Stage, u64)]) -> Inspection {
+        Inspection {
+            kind: FileKind::Jsonl,
+            encoding: "UTF-8".to_owned(),
+            columns: Vec::new(),
+            rows: 9,
+            usable,
+            stages: stages.iter().copied().collect(),
+            mapping: Mapping::empty(format),
+        }
+    }
+
+    #[test]
+    fn rows_are_counted_for_the_best_stage_that_can_learn_from_any() {
+        let prompts =
+            inspection(DataFormat::Messages, 4, &[(Stage::Sft, 0), (Stage::Ppo, 4), (Stage::Pt, 4)]);
+        assert_eq!((prompts.suited(), prompts.usable_in(Stage::Sft)), (Stage::Ppo, 0));
+        let answered = inspection(DataFormat::Messages, 3, &[(Stage::Sft, 3), (Stage::Ppo, 4)]);
+        assert_eq!((answered.suited(), answered.usable_in(Stage::Dpo)), (Stage::Sft, 0));
+        let none = inspection(DataFormat::Pairs, 0, &[(Stage::Dpo, 0)]);
+        assert_eq!(none.suited(), Stage::Dpo);
+    }
+
+    #[test]
+    fn an_inspection_from_before_stages_were_counted_goes_by_its_format() {
+        let mut old = serde_json::to_value(inspection(DataFormat::Alpaca, 5, &[])).expect("serialises");
+        old.as_object_mut().expect("an object").remove("stages");
+        let old: Inspection = serde_json::from_value(old).expect("is read");
+        assert_eq!((old.suited(), old.usable_in(Stage::Sft), old.usable_in(Stage::Rm)), (Stage::Sft, 5, 0));
+    }
+
     #[test]
     fn s_071_the_kind_comes_from_the_text_after_the_last_dot() {
         let kinds = [
             ("a.csv", Some(FileKind::Csv)),
+            ("a.TSV", Some(FileKind::Csv)),
+            ("a.tab", Some(FileKind::Csv)),
             ("a.b.JSON", Some(FileKind::Json)),
             ("a.jsonl", Some(FileKind::Jsonl)),
             ("a.txt", Some(FileKind::Txt)),

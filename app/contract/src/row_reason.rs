@@ -19,6 +19,11 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum RowReason {
+    /// The row itself cannot be read.
+    Unreadable {
+        /// What is wrong with it.
+        problem: Box<Problem>,
+    },
     /// Plain text where answers are needed.
     PlainText,
     /// The column of the question is empty.
@@ -78,6 +83,23 @@ pub enum RowReason {
         role: String,
         /// Side that is expected.
         wanted: Side,
+    },
+    /// A message of a tool, or one that calls a tool.
+    ToolMessage {
+        /// Message.
+        number: usize,
+    },
+    /// A chat that may call tools.
+    ToolColumn {
+        /// Column of the tools.
+        column: String,
+    },
+    /// Every answer is marked as not to be learned.
+    NothingLearned,
+    /// Nothing is asked.
+    NoQuestion {
+        /// Column.
+        column: String,
     },
     /// Messages without an answer.
     NoAnswer {
@@ -170,6 +192,9 @@ pub(crate) mod told {
 impl std::fmt::Display for RowReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Unreadable { problem } => {
+                write!(f, "it cannot be read: {}", problem.message.trim_end_matches('.'))
+            }
             Self::PlainText => f.write_str("plain text has no answers; choose pre-training for it"),
             Self::EmptyQuestion { column } | Self::EmptyAnswer { column } | Self::EmptyText { column } => {
                 write!(f, "{column} is empty")
@@ -189,6 +214,10 @@ impl std::fmt::Display for RowReason {
                 };
                 write!(f, "message {number} is from “{role}” where {wanted} message is expected")
             }
+            Self::ToolMessage { number } => write!(f, "message {number} calls a tool or comes from one"),
+            Self::ToolColumn { column } => write!(f, "{column} holds tools, which are not trained on"),
+            Self::NothingLearned => f.write_str("every answer has weight 0"),
+            Self::NoQuestion { column } => write!(f, "{column} ends with no question"),
             Self::NoAnswer { column } => write!(f, "{column} holds no answer"),
             Self::NoWorseColumn => f.write_str("no column holds the worse answer"),
             Self::NotTwoTexts { column } => write!(f, "{column} is not a list of two texts"),

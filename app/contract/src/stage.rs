@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a run teaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Pre-training: the next token of plain text, every token counts (S-141).

@@ -40,10 +40,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) from: &'a str,
 }
 
-/// Whether a dataset fits a stage: plain text is read, everything else is answered. One whose columns have yet to be
-/// named fits none.
+/// Whether a stage can learn from any row of a dataset. One whose columns have yet to be named fits none.
 pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
-    dataset.inspection.usable > 0 && dataset.inspection.mapping.format.fits(stage)
+    dataset.inspection.usable_in(stage) > 0
 }
 
 /// The template a model starts with.
@@ -59,7 +58,10 @@ pub(crate) fn first_draft(models: &[ModelView], datasets: &[DatasetView], asked:
     let model = model.or_else(|| models.iter().find(|m| m.starter)).or(models.first());
     let dataset = datasets.iter().find(|d| d.id.0 == asked.1);
     let dataset = dataset.or_else(|| datasets.iter().find(|d| fits(d, Stage::Sft))).or(datasets.first());
-    let stage = if dataset.is_some_and(|d| fits(d, Stage::Pt)) { Stage::Pt } else { Stage::Sft };
+    let stage = match dataset {
+        Some(dataset) if !fits(dataset, Stage::Sft) && fits(dataset, Stage::Pt) => Stage::Pt,
+        _ => Stage::Sft,
+    };
     let scratch = model.and_then(|m| m.facts.as_ref()).is_some_and(|facts| facts.source == "scratch");
     let tuning = if stage == Stage::Pt || scratch { Tuning::Full } else { Tuning::Lora };
     let model = model.map(|m| m.id.0.clone()).unwrap_or_default();
@@ -169,12 +171,13 @@ impl Form {
     /// Rows learned from, rounds, steps; `None` while something is missing or wrong.
     pub(crate) fn plan(self) -> Option<Plan> {
         let draft = self.draft.get();
+        let (stage, tuning) = (self.stage(), self.tuning());
         let usable = self.datasets.with_value(|datasets| {
-            let rows = |id: &str| datasets.iter().find(|d| d.id.0 == id).map(|d| d.inspection.usable);
+            let rows =
+                |id: &str| datasets.iter().find(|d| d.id.0 == id).map(|d| d.inspection.usable_in(stage));
             let more = draft.more_datasets.split(',').filter_map(rows);
             Some(std::iter::once(rows(&draft.dataset)?).chain(more).collect::<Vec<_>>())
         })?;
-        let (stage, tuning) = (self.stage(), self.tuning());
         Some(Plan::of(&usable, &Hyper::read(&draft.values, stage, tuning).ok()?, stage))
     }
 

@@ -45,7 +45,7 @@ fn beside(models: Vec<ModelView>, datasets: Vec<DatasetView>, draft: Draft) -> A
     let models: Vec<_> = models.into_iter().filter(|model| model.state == "ready").collect();
     let datasets: Vec<_> = datasets
         .into_iter()
-        .filter(|dataset| dataset.inspection.mapping.format.fits(contract::Stage::Sft))
+        .filter(|dataset| dataset.inspection.usable_in(contract::Stage::Sft) > 0)
         .collect();
     if models.is_empty() || datasets.is_empty() {
         return view! { <section class="card pad"><p class="small">{words().runs.preview_none}</p></section> }.into_any();

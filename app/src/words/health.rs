@@ -36,6 +36,9 @@ super::table!(Health {
     equal_pairs: "pairs with twice the same answer: they teach nothing", "两个回答相同的对:学不到东西";
     asks_otherwise: "The model's chat template opens an answer that is asked for otherwise than the answers it prints: the model will be asked otherwise than it was trained. A built-in template asks as it trains.", "模型的对话模板在提问时写出的回答开头与它写出回答时的不同:提问方式会与训练时不一致。内置模板没有这个问题。";
     control_words: "hold words of control tokens, such as <|im_end|>: they are read as plain text unless the run says otherwise", "含有控制词元的字样(如 <|im_end|>):除非训练另行设置,否则作为普通文字";
+    equal_when_cut: "pairs whose answers differ only in what the limits cut: they teach nothing", "两个回答只在被截断的部分不同的对:学不到东西";
+    no_end_token: "end with nothing that would end an answer: what learns from them never stops. The model's files name no end token; import the model again with its tokenizer_config.json or generation_config.json", "结尾没有结束标记:模型学完不会停下。模型文件没有指明结束标记,请连同 tokenizer_config.json 或 generation_config.json 重新导入模型";
+    beyond_positions: "longer, after cutting, than the {0} tokens this model has positions for: choose lower limits", "截断之后仍超过模型的 {0} 个位置:请调低长度上限";
     rows_word: "Rows", "行";
     more: "and {0} more", "还有 {0} 行";
     all_left_out: "Show every row that is left out", "显示所有被跳过的行";
@@ -48,6 +51,7 @@ super::table!(Health {
     totals: "A round", "一轮";
     tokens: "Tokens read", "读取词元";
     learned: "Tokens that teach", "用于学习的词元";
+    dropped: "Tokens that fill no block and are dropped", "不足一块而被丢弃的词元";
     examples: "Examples", "样本";
     steps: "Steps", "步数";
     steps_text: "{0} in {1} rounds of {2} at once", "{0} 步({1} 轮,每次 {2} 行)";

@@ -14,6 +14,9 @@ pub(crate) fn reason_text(lang: Lang, reason: &RowReason) -> String {
 
 fn chinese(reason: &RowReason) -> String {
     match reason {
+        RowReason::Unreadable { problem } => {
+            format!("读不出来：{}", problem_text(Lang::Zh, problem).trim_end_matches('。'))
+        }
         RowReason::PlainText => "纯文本没有回答，请用于预训练".to_owned(),
         RowReason::EmptyQuestion { column } => format!("提问列 {column} 为空"),
         RowReason::EmptyAnswer { column } => format!("回答列 {column} 为空"),
@@ -29,6 +32,10 @@ fn chinese(reason: &RowReason) -> String {
         RowReason::WrongRole { number, role, wanted } => {
             format!("第 {number} 条消息来自「{role}」，这里应是{}", side_word(*wanted))
         }
+        RowReason::ToolMessage { number } => format!("第 {number} 条消息调用工具或来自工具"),
+        RowReason::ToolColumn { column } => format!("{column} 里有工具，这里不训练工具调用"),
+        RowReason::NothingLearned => "所有回答的权重都是 0".to_owned(),
+        RowReason::NoQuestion { column } => format!("{column} 的末尾没有提问"),
         RowReason::NoAnswer { column } => format!("{column} 里没有回答"),
         RowReason::NoWorseColumn => "没有列存放较差的回答".to_owned(),
         RowReason::NotTwoTexts { column } => format!("{column} 不是两段文字的列表"),

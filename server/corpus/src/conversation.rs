@@ -1,14 +1,20 @@
 //! A row becomes turns of question and answer, or is left out with a reason.
 
+mod cell;
+mod literal;
+mod message;
 mod pairs;
+mod talk;
+mod transcript;
 
 use contract::dataset::{DataFormat, Mapping};
-use contract::row_reason::{RowReason, Side};
-use contract::stage::Stage;
+use contract::row_reason::RowReason;
 use serde_json::Value;
 
 use crate::source::Row;
+use cell::{Part, list, part, scalar, text};
 pub use pairs::Pair;
+use talk::Talk;
 
 /// Turns of one row, the last answer included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub struct Conversation {
     pub system: Option<String>,
     /// Question and answer of each turn, oldest first; never empty when made from a row.
     pub turns: Vec<(String, String)>,
+    /// Turns, from 0, whose answer is read but not learned; in order.
+    pub unlearned: Vec<usize>,
 }
 
 impl Conversation {
@@ -25,12 +33,24 @@ impl Conversation {
     /// # Errors
     /// The reason why the row cannot teach.
     pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
-        match mapping.format {
+        row.sound()?;
+        let read = match mapping.format {
             DataFormat::Text => Err(RowReason::PlainText),
-            DataFormat::Messages => from_messages(row, mapping),
-            DataFormat::Pairs => Pair::from_row(row, mapping).map(|pair| pair.chosen),
-            DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, true),
+            DataFormat::Messages => {
+                let (column, talk) = from_messages(row, mapping)?;
+                talk.answered(column)
+            }
+            DataFormat::Pairs => pairs::chosen(row, mapping),
+            DataFormat::Alpaca | DataFormat::PromptResponse => {
+                let (prompt, response) = columns(mapping);
+                let asked = opened(row, mapping, prompt)?;
+                closed(row, mapping, (prompt, Ok(asked)), (response, cell::answer(row, response)?))
+            }
+        }?;
+        if read.unlearned.len() == read.turns.len() {
+            return Err(RowReason::NothingLearned);
         }
+        Ok(read)
     }
 
     /// Reads a row whose answer is not needed, as ppo does: where there is none, the last answer is empty. A plain
@@ -39,108 +59,102 @@ impl Conversation {
     /// # Errors
     /// The reason why the row holds no question.
     pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         match mapping.format {
-            DataFormat::Alpaca | DataFormat::PromptResponse => from_columns(row, mapping, false),
             DataFormat::Text => {
-                Ok(Self { system: None, turns: vec![(text_of(row, mapping)?, String::new())] })
+                Ok(Self { turns: vec![(text_of(row, mapping)?, String::new())], ..Self::default() })
             }
-            _ => Self::from_row(row, mapping),
+            DataFormat::Messages => {
+                let (column, talk) = from_messages(row, mapping)?;
+                talk.asked(column)
+            }
+            DataFormat::Pairs => pairs::asked(row, mapping),
+            DataFormat::Alpaca | DataFormat::PromptResponse => {
+                let (prompt, response) = columns(mapping);
+                let talk = opened(row, mapping, prompt)?;
+                let whole = cell::answer(row, response)
+                    .and_then(|answer| closed(row, mapping, (prompt, Ok(talk.clone())), (response, answer)));
+                whole.or_else(|_| talk.asked(prompt))
+            }
         }
     }
 }
 
-/// The text of a row for pre-training: the prompt column (S-141).
+/// The text of a row for pre-training: the prompt column of plain text (S-141); of a conversation its system text,
+/// questions and answers, each beginning on a line of its own.
 ///
 /// # Errors
 /// The reason why the row holds no text.
 pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
+    if mapping.format == DataFormat::Text {
+        return column_of(row, mapping);
+    }
+    let Conversation { system, turns, .. } = Conversation::asked(row, mapping)?;
+    let said = turns.into_iter().flat_map(|(question, answer)| [question, answer]);
+    let texts: Vec<String> = system.into_iter().chain(said).filter(|text| !text.is_empty()).collect();
+    Ok(texts.join("\n"))
+}
+
+/// The prompt column alone, as the original pre-trained on it whatever else the row holds (S-141).
+///
+/// # Errors
+/// The reason why it holds no text.
+pub fn column_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
+    row.sound()?;
     let column = mapping.prompt.as_deref().unwrap_or("text");
-    let text = text(row, Some(column))?.ok_or_else(|| RowReason::EmptyText { column: column.to_owned() })?;
-    Ok(text)
+    text(row, Some(column))?.ok_or_else(|| RowReason::EmptyText { column: column.to_owned() })
 }
 
-/// Whether a row can teach under the mapping: a conversation, or text for [`DataFormat::Text`].
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn check_row(row: &Row, mapping: &Mapping) -> Result<(), RowReason> {
-    match mapping.format {
-        DataFormat::Text => text_of(row, mapping).map(drop),
-        DataFormat::Pairs => Pair::from_row(row, mapping).map(drop),
-        _ => Conversation::from_row(row, mapping).map(drop),
-    }
+/// Whether a cell holds messages, as a list or written as text.
+pub(crate) fn is_chat(value: &Value) -> bool {
+    cell::messages(value).is_some()
 }
 
-/// Whether a row can teach in a stage (S-140). A question alone is enough for ppo, which writes its own answers.
-///
-/// # Errors
-/// The reason why it cannot.
-pub fn check_row_for(row: &Row, mapping: &Mapping, stage: Stage) -> Result<(), RowReason> {
-    match stage {
-        Stage::Pt => text_of(row, mapping).map(drop),
-        Stage::Sft => Conversation::from_row(row, mapping).map(drop),
-        Stage::Rm | Stage::Dpo => Pair::from_row(row, mapping).map(drop),
-        Stage::Ppo => Conversation::asked(row, mapping).map(drop),
-    }
-}
-
-fn from_columns(row: &Row, mapping: &Mapping, answered: bool) -> Result<Conversation, RowReason> {
+/// Columns of the question and of the answer.
+fn columns(mapping: &Mapping) -> (&str, &str) {
     let alpaca = mapping.format == DataFormat::Alpaca;
     let prompt = mapping.prompt.as_deref().unwrap_or(if alpaca { "instruction" } else { "prompt" });
     let response = mapping.response.as_deref().unwrap_or(if alpaca { "output" } else { "response" });
-    let question = question(row, mapping, prompt)?;
-    let answer = match text(row, Some(response)) {
-        Ok(Some(answer)) => answer,
-        _ if !answered => String::new(),
-        found => found?.ok_or_else(|| RowReason::EmptyAnswer { column: response.to_owned() })?,
-    };
-    let mut turns = match mapping.history.as_deref() {
+    (prompt, response)
+}
+
+/// What is asked: the prompt column and the turns before it.
+fn opened(row: &Row, mapping: &Mapping, column: &str) -> Result<Talk, RowReason> {
+    opened_with(row, mapping, part(row, column)?, column)
+}
+
+/// What is asked, the query column appended on a new line (S-140).
+fn opened_with(row: &Row, mapping: &Mapping, asked: Part, column: &str) -> Result<Talk, RowReason> {
+    let history = match mapping.history.as_deref() {
         Some(column) => history(row.get(column), column)?,
         None => Vec::new(),
     };
-    turns.push((question, answer));
-    Ok(Conversation { system: text(row, mapping.system.as_deref())?, turns })
-}
-
-/// The prompt column, the query column appended on a new line (S-140).
-fn question(row: &Row, mapping: &Mapping, prompt: &str) -> Result<String, RowReason> {
-    let question = text(row, Some(prompt))?;
-    let mut question = question.ok_or_else(|| RowReason::EmptyQuestion { column: prompt.to_owned() })?;
+    let talk = Talk::after(text(row, mapping.system.as_deref())?, history);
+    let mut talk = match asked {
+        Part::Empty => return Err(RowReason::EmptyQuestion { column: column.to_owned() }),
+        Part::Text(question) => talk.ask(question),
+        Part::Messages(messages) => talk.extend(&messages)?,
+    };
     if let Some(query) = text(row, mapping.query.as_deref())? {
-        question.push('\n');
-        question.push_str(&query);
+        talk.append(&query);
     }
-    Ok(question)
+    Ok(talk)
 }
 
-/// Text of a cell; `None` when the column is not mapped or the cell counts as false in Python (S-140).
-fn text(row: &Row, column: Option<&str>) -> Result<Option<String>, RowReason> {
-    let Some(column) = column else { return Ok(None) };
-    match row.get(column) {
-        None | Some(Value::Null | Value::Bool(false)) => Ok(None),
-        Some(Value::Bool(true)) => Ok(Some("True".to_owned())),
-        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
-        Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Ok(None),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(Value::Array(items)) if items.is_empty() => Ok(None),
-        Some(Value::Array(_)) => Err(RowReason::IsList { column: column.to_owned() }),
-        Some(Value::Object(map)) if map.is_empty() => Ok(None),
-        Some(Value::Object(_)) => Err(RowReason::IsObject { column: column.to_owned() }),
-    }
-}
-
-/// A list, or a list written as JSON text in one cell, as CSV files have it.
-fn list(value: Option<&Value>, column: &str) -> Result<Vec<Value>, RowReason> {
-    let not_a_list = || Err(RowReason::NotAList { column: column.to_owned() });
-    match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => Ok(items.clone()),
-        Some(Value::String(text)) if text.trim().is_empty() => Ok(Vec::new()),
-        Some(Value::String(text)) => match serde_json::from_str(text) {
-            Ok(Value::Array(items)) => Ok(items),
-            _ => not_a_list(),
-        },
-        Some(_) => not_a_list(),
+/// The conversation with its answer.
+fn closed(
+    row: &Row,
+    mapping: &Mapping,
+    (prompt, asked): (&str, Result<Talk, RowReason>),
+    (response, answer): (&str, Part),
+) -> Result<Conversation, RowReason> {
+    match answer {
+        Part::Empty => Err(RowReason::EmptyAnswer { column: response.to_owned() }),
+        Part::Text(text) => asked?.answer(text, prompt)?.answered(response),
+        Part::Messages(messages) => {
+            let system = text(row, mapping.system.as_deref())?;
+            Talk::followed(asked, system, &messages)?.answered(response)
+        }
     }
 }
 
@@ -148,8 +162,7 @@ fn list(value: Option<&Value>, column: &str) -> Result<Vec<Value>, RowReason> {
 fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>, RowReason> {
     let side = |value: &Value| match value {
         Value::Null => Some(String::new()),
-        Value::String(text) => Some(text.clone()),
-        _ => None,
+        other => scalar(other),
     };
     let mut turns = Vec::new();
     for (index, item) in list(value, column)?.iter().enumerate() {
@@ -162,8 +175,9 @@ fn history(value: Option<&Value>, column: &str) -> Result<Vec<(String, String)>,
     Ok(turns)
 }
 
-/// `{role, content}` or ShareGPT's `{from, value}`: an optional system text, then questions and answers in turn.
-fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, RowReason> {
+/// `{role, content}` or ShareGPT's `{from, value}`: an optional system text, then questions and answers in turn. Gives
+/// the column as well.
+fn from_messages<'m>(row: &Row, mapping: &'m Mapping) -> Result<(&'m str, Talk), RowReason> {
     let column = match mapping.messages.as_deref() {
         Some(column) => column,
         None => {
@@ -172,56 +186,9 @@ fn from_messages(row: &Row, mapping: &Mapping) -> Result<Conversation, RowReason
         }
     };
     let items = list(row.get(column), column)?;
-    from_items(&items, column, text(row, mapping.system.as_deref())?)
-}
-
-/// Turns of a message list.
-fn from_items(items: &[Value], column: &str, system: Option<String>) -> Result<Conversation, RowReason> {
-    let mut conversation = Conversation { system, turns: Vec::new() };
-    let mut question: Option<String> = None;
-    for (index, item) in items.iter().enumerate() {
-        let number = index + 1;
-        let (role, content) = message(item).ok_or(RowReason::BrokenMessage { number })?;
-        match (role.to_ascii_lowercase().as_str(), question.take()) {
-            ("system", None) if index == 0 => {
-                conversation.system = Some(content).filter(|text| !text.is_empty())
-            }
-            ("user" | "human" | "prompter", None) => {
-                if content.is_empty() {
-                    return Err(RowReason::EmptyMessage { number, side: Side::User });
-                }
-                question = Some(content);
-            }
-            ("assistant" | "gpt" | "model" | "bot" | "chatgpt", Some(asked)) => {
-                if content.is_empty() {
-                    return Err(RowReason::EmptyMessage { number, side: Side::Assistant });
-                }
-                conversation.turns.push((asked, content));
-            }
-            (other, waiting) => {
-                let wanted = if waiting.is_some() { Side::Assistant } else { Side::User };
-                return Err(RowReason::WrongRole { number, role: other.to_owned(), wanted });
-            }
-        }
-    }
-    if conversation.turns.is_empty() {
-        return Err(RowReason::NoAnswer { column: column.to_owned() });
-    }
-    Ok(conversation)
-}
-
-fn message(item: &Value) -> Option<(String, String)> {
-    let role = item.get("role").or_else(|| item.get("from"))?.as_str()?;
-    let content = match item.get("content").or_else(|| item.get("value"))? {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        Value::Array(parts) => {
-            let texts: Option<Vec<_>> = parts.iter().map(|part| part.get("text")?.as_str()).collect();
-            texts?.concat()
-        }
-        _ => return None,
-    };
-    Some((role.to_owned(), content))
+    message::without_tools(row, column)?;
+    let talk = Talk::after(text(row, mapping.system.as_deref())?, Vec::new());
+    Ok((column, talk.extend(&message::all(&items)?)?))
 }
 
 /// Texts of a conversation.
@@ -231,8 +198,12 @@ pub(crate) fn texts(conversation: &Conversation) -> impl Iterator<Item = &str> +
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod rows {
     use super::*;
+    use contract::row_reason::Side;
     use serde_json::json;
 
     fn row(value: Value) -> Row {
@@ -248,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn s_140_query_is_appended_and_falsy_cells_leave_the_row_out() {
+    fn s_140_query_is_appended_and_empty_cells_leave_the_row_out() {
         let made = |value| Conversation::from_row(&row(value), &alpaca());
         let whole = made(json!({"instruction": "Add", "input": "1 2", "output": "3"})).unwrap();
         assert_eq!(whole.turns, [("Add\n1 2".to_owned(), "3".to_owned())]);

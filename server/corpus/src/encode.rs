@@ -105,10 +105,16 @@ impl Encoder {
         let mut full = false;
         // S-142: the original put special tokens before every turn, where they end what came before.
         let original = self.behaviour == Behaviour::Original;
+        // A template without history shows the last turns only.
+        let hidden = conversation.turns.len().saturating_sub(pieces.len().div_ceil(2));
         for (index, turn) in pieces.chunks(2).enumerate() {
+            let learned = !conversation.unlearned.contains(&(hidden + index));
             let mut tokens = self.piece(&turn[0], self.max_source_length, index == 0 || original)?;
             if let Some(answer) = turn.get(1) {
-                tokens.extend(self.piece(answer, self.max_target_length, false)?);
+                let answer = self.piece(answer, self.max_target_length, false)?;
+                tokens.extend(
+                    answer.into_iter().map(|token| LaidToken { learn: token.learn && learned, ..token }),
+                );
             }
             let kept = tokens.iter().filter(|token| !token.cut).count();
             full |= seen + kept > limit;
@@ -155,6 +161,11 @@ impl Encoder {
             Taken::Talk(talk) => talks(talk),
             Taken::Pair(pair) => talks(&pair.chosen) || words.held(&pair.rejected),
         }
+    }
+
+    /// Whether a text holds such words.
+    pub fn holds_words(&self, text: &str) -> bool {
+        self.template.control_words().held(text)
     }
 
     /// Ids of a text of people that no template stands around, the begin token included with `first` where the model

@@ -5,12 +5,15 @@ mod suggest;
 use std::path::Path;
 
 use contract::Code;
-use contract::dataset::{DataFormat, FileKind, Inspection, Mapping, RowView};
+use std::collections::BTreeMap;
+
+use contract::dataset::{Behaviour, DataFormat, FileKind, Inspection, Mapping, RowView};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
+use contract::stage::Stage;
 use serde_json::Value;
 
-use crate::conversation::check_row;
+use crate::encode::Taken;
 use crate::source::{self, Row};
 
 /// Columns a message list is looked for in, best first.
@@ -47,19 +50,33 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
         tally.note_columns(&row);
         tally.count(&row, &mapping);
     }
-    check_mapping(&mapping, &tally.columns)?;
-    if tally.usable == 0 && given {
-        let (row, reason) = tally.first_left_out.unwrap_or((1, RowReason::NoRows));
+    if given {
+        check_mapping(&mapping, &tally.columns)?;
+    }
+    let Tally { columns, rows, stages, first_left_out } = tally;
+    let mut found = Inspection { kind, encoding, columns, rows, usable: 0, stages, mapping };
+    found.usable = found.usable_in(found.suited());
+    if found.usable == 0 && given {
+        let (row, reason) = first_left_out.unwrap_or((1, RowReason::NoRows));
         return Err(reason.none_usable(Some(row)));
     }
-    Ok(Inspection { kind, encoding, columns: tally.columns, rows: tally.rows, usable: tally.usable, mapping })
+    Ok(found)
+}
+
+/// Whether a row can teach under a mapping in a stage, as a run reads it.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn check_row(row: &Row, (mapping, stage): (&Mapping, Stage)) -> Result<(), RowReason> {
+    Taken::from_row(row, mapping, stage, Behaviour::Corrected).map(drop)
 }
 
 #[derive(Default)]
 struct Tally {
     columns: Vec<String>,
     rows: u64,
-    usable: u64,
+    stages: BTreeMap<Stage, u64>,
+    /// For the stage that the mapping suits best.
     first_left_out: Option<(u64, RowReason)>,
 }
 
@@ -74,10 +91,14 @@ impl Tally {
 
     fn count(&mut self, row: &Row, mapping: &Mapping) {
         self.rows += 1;
-        match check_row(row, mapping) {
-            Ok(()) => self.usable += 1,
-            Err(reason) => {
-                self.first_left_out.get_or_insert((self.rows, reason));
+        for stage in Stage::ALL {
+            let usable = self.stages.entry(stage).or_default();
+            match check_row(row, (mapping, stage)) {
+                Ok(()) => *usable += 1,
+                Err(reason) if stage == mapping.format.suits()[0] => {
+                    self.first_left_out.get_or_insert((self.rows, reason));
+                }
+                Err(_) => {}
             }
         }
     }
@@ -117,15 +138,15 @@ fn check_mapping(mapping: &Mapping, columns: &[String]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A page of rows as text: `count` rows beginning with row `start` (from 1; 0 is read as 1). Cells stand in the
-/// order of [`Inspection::columns`]; columns that first appear after the page have no cell yet.
+/// A page of rows as text: `count` rows beginning with row `start` (from 1; 0 is read as 1), left out where they
+/// cannot teach under the mapping in the stage. Cells stand in the order of [`Inspection::columns`]; columns that first appear after the page have no cell yet.
 ///
 /// # Errors
 /// What the reader found broken up to the end of the page.
 pub fn rows(
     path: &Path,
     kind: FileKind,
-    mapping: &Mapping,
+    reading: (&Mapping, Stage),
     start: u64,
     count: usize,
 ) -> Result<Vec<RowView>, Problem> {
@@ -148,7 +169,7 @@ pub fn rows(
     let view = |(number, row): (u64, Row)| RowView {
         row: number,
         cells: columns.columns.iter().map(|column| shown(row.get(column))).collect(),
-        left_out: check_row(&row, mapping).err(),
+        left_out: check_row(&row, reading).err(),
     };
     Ok(page.into_iter().map(view).collect())
 }
@@ -200,7 +221,7 @@ mod tests {
         assert_eq!(found.columns, ["instruction", "input", "output", "extra"]);
         assert_eq!(found.mapping.format, DataFormat::Alpaca);
         assert_eq!(found.mapping.query.as_deref(), Some("input"));
-        let page = rows(data.path(), FileKind::Json, &found.mapping, 2, 5).unwrap();
+        let page = rows(data.path(), FileKind::Json, (&found.mapping, found.suited()), 2, 5).unwrap();
         assert_eq!((page.len(), page[0].row, page[0].cells.len()), (1, 2, 4));
         assert_eq!(page[0].left_out, Some(RowReason::EmptyAnswer { column: "output".into() }));
         assert_eq!(row(data.path(), FileKind::Json, 3).unwrap_err().code, Code::DatasetNoSuchRow);
@@ -237,10 +258,11 @@ mod tests {
         assert_eq!(found.columns, ["note", "asked", "said"]);
         let data = file("instruction,output\nq,\n");
         let found = inspect(data.path(), FileKind::Csv, None).unwrap();
-        assert_eq!(found.usable, 0);
+        assert_eq!((found.usable, found.suited()), (1, Stage::Ppo), "questions alone are prompts");
+        let data = file("instruction,output\n,a\n");
         let problem = inspect(data.path(), FileKind::Csv, Some(found.mapping)).unwrap_err();
         assert_eq!(problem.code, Code::DatasetNoUsableRows);
-        let reason = RowReason::EmptyAnswer { column: "output".into() };
+        let reason = RowReason::EmptyQuestion { column: "instruction".into() };
         assert_eq!(problem.reason.as_deref(), Some(&reason));
     }
 

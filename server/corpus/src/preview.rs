@@ -5,8 +5,8 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
-use crate::conversation::{Conversation, Pair, text_of};
-use crate::encode::{Encoder, LaidToken};
+use crate::conversation::text_of;
+use crate::encode::{Encoder, LaidToken, Taken};
 use crate::source::Row;
 
 /// What one row becomes.
@@ -34,11 +34,44 @@ pub fn preview(
         Ok(laid) => (laid.map_err(|problem| problem.row(number))?, None),
         Err(reason) => (Laid::default(), Some(reason)),
     };
+    Ok(told(encoder, &laid, left_out, (number, rows)))
+}
+
+/// As [`preview`], of a line of a text file: in pre-training the file is one text, unless the original is asked for.
+///
+/// # Errors
+/// As [`preview`].
+pub fn preview_line(
+    encoder: &Encoder,
+    row: &Row,
+    mapping: &Mapping,
+    number: u64,
+    rows: u64,
+) -> Result<Preview, Problem> {
+    if (encoder.stage, encoder.behaviour) != (Stage::Pt, Behaviour::Corrected) {
+        return preview(encoder, row, mapping, number, rows);
+    }
+    let (line, left_out) = match text_of(row, mapping) {
+        Ok(line) => (line, None),
+        // A blank line is part of the text.
+        Err(RowReason::EmptyText { .. }) => (String::new(), None),
+        Err(reason) => (String::new(), Some(reason)),
+    };
+    let ids = match left_out {
+        Some(_) => Vec::new(),
+        None => encoder.line_ids(&line, number == 1, number == rows)?,
+    };
+    let tokens =
+        ids.into_iter().map(|id| LaidToken { id, learn: true, cut: false, question: false }).collect();
+    Ok(told(encoder, &Laid { tokens, ..Laid::default() }, left_out, (number, rows)))
+}
+
+fn told(encoder: &Encoder, laid: &Laid, left_out: Option<RowReason>, (row, rows): (u64, u64)) -> Preview {
     let shown = |laid: &[LaidToken]| laid.iter().map(|token| shown(encoder, token)).collect();
     let all = || laid.tokens.iter().chain(&laid.rejected);
     let cut = all().chain(&laid.reference).filter(|token| token.cut).count();
-    Ok(Preview {
-        row: number,
+    Preview {
+        row,
         rows,
         seen: all().filter(|token| !token.cut).count(),
         learned: all().filter(|token| token.learn && !token.cut).count(),
@@ -47,38 +80,29 @@ pub fn preview(
         rejected: shown(&laid.rejected),
         reference: shown(&laid.reference),
         left_out,
-    })
+    }
 }
 
 /// The outer error is the reason why the row is left out.
 fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Laid, Problem>, RowReason> {
-    let laid = match encoder.stage {
-        Stage::Pt => {
-            let text = text_of(row, mapping)?;
+    let laid = match &Taken::from_row(row, mapping, encoder.stage, encoder.behaviour)? {
+        Taken::Text(text) => {
             let token = |id| LaidToken { id, learn: true, cut: false, question: false };
-            let ids = encoder.text_ids(&text, true);
+            let ids = match encoder.behaviour {
+                Behaviour::Corrected => encoder.line_ids(text, true, true),
+                Behaviour::Original => encoder.text_ids(text, true),
+            };
             ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
         }
-        Stage::Sft => {
-            let conversation = Conversation::from_row(row, mapping)?;
-            encoder.lay_out(&conversation).map(|tokens| Laid { tokens, ..Laid::default() })
-        }
-        Stage::Rm | Stage::Dpo => {
-            let pair = Pair::from_row(row, mapping)?;
-            let laid = encoder.lay_out_pair(&pair);
+        Taken::Pair(pair) => {
+            let laid = encoder.lay_out_pair(pair);
             laid.map(|laid| Laid { tokens: laid.chosen, rejected: laid.rejected, ..Laid::default() })
         }
-        Stage::Ppo => {
-            let conversation = match encoder.behaviour {
-                Behaviour::Corrected => Conversation::asked(row, mapping)?,
-                Behaviour::Original => Conversation::from_row(row, mapping)?,
-            };
-            let tokens = encoder.lay_out_prompt(&conversation);
-            tokens.and_then(|tokens| {
-                let reference = encoder.lay_out_reference(&conversation)?;
-                Ok(Laid { tokens, reference, ..Laid::default() })
-            })
-        }
+        Taken::Talk(talk) if encoder.stage == Stage::Ppo => encoder.lay_out_prompt(talk).and_then(|tokens| {
+            let reference = encoder.lay_out_reference(talk)?;
+            Ok(Laid { tokens, reference, ..Laid::default() })
+        }),
+        Taken::Talk(talk) => encoder.lay_out(talk).map(|tokens| Laid { tokens, ..Laid::default() }),
     };
     Ok(laid)
 }

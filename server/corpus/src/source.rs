@@ -9,6 +9,7 @@ mod lines;
 #[cfg(not(target_arch = "wasm32"))]
 mod parquet;
 mod row;
+mod spared;
 mod text;
 
 use std::fs::File;
@@ -146,9 +147,9 @@ pub fn read(input: impl BufRead + Send + 'static, kind: FileKind) -> Result<Rows
     }
     let (input, encoding, skipped) = encoding::decoded(input)?;
     let inner: Inner = match kind {
-        FileKind::Json => Box::new(json::JsonRows::new(input, skipped)),
-        FileKind::Jsonl => Box::new(jsonl::JsonlRows::new(input, skipped)),
-        FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)),
+        FileKind::Json => Box::new(spared::Spared::new(json::JsonRows::new(input, skipped))),
+        FileKind::Jsonl => Box::new(spared::Spared::new(jsonl::JsonlRows::new(input, skipped))),
+        FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)?),
         FileKind::Txt | FileKind::Parquet => Box::new(text::TextRows::new(input, skipped)),
     };
     Ok(Rows { inner: Some(inner), seen: 0, encoding, path: None })

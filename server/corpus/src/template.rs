@@ -297,9 +297,9 @@ impl Template {
         !trained.starts_with(&asked)
     }
 
-    /// Ids at which an answer ends: the tokenizer's end token and the token this template writes after answers.
+    /// Ids at which an answer ends: the end tokens of the model and the token this template writes after answers.
     pub fn stop_ids(&self, tokenizer: &ModelTokenizer) -> Vec<u32> {
-        let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
+        let mut ids = tokenizer.eos_ids();
         for end in self.end_of_turn().iter().chain(&self.stop_words) {
             // One of several tokens is found as a stop word; its first token alone may be any text, unless it is one
             // that is never shown.
@@ -315,7 +315,7 @@ impl Template {
     }
 }
 
-/// A conversation of one turn.
+/// A turn that shows what the template writes around it.
 fn sample() -> Conversation {
     Conversation { turns: vec![("q".to_owned(), "a".to_owned())], ..Conversation::default() }
 }

@@ -42,7 +42,7 @@ fn encoder(tokenizer: &Arc<ModelTokenizer>, template: &str, stage: Stage, limits
 
 fn row(value: Value) -> Row {
     let Value::Object(map) = value else { panic!("an object") };
-    Row { cells: map.into_iter().collect() }
+    Row::new(map.into_iter().collect())
 }
 
 fn alpaca() -> Mapping {
@@ -101,7 +101,8 @@ fn s_023_s_032_s_035_s_052_s_079_sets_of_one_run_keep_their_columns_and_prefixes
 fn s_028_question_and_answer_have_limits_of_their_own() {
     let tokenizer = tokenizer();
     let encoder = encoder(&tokenizer, "vanilla", Stage::Sft, (8, 5));
-    let talk = Conversation { system: None, turns: vec![("water ".repeat(50), "vinegar ".repeat(50))] };
+    let talk =
+        Conversation { turns: vec![("water ".repeat(50), "vinegar ".repeat(50))], ..Conversation::default() };
     let encoded = encoder.encode_sft(&talk).unwrap();
     let learnt = encoded.labels.iter().filter(|label| **label != IGNORED).count();
     assert_eq!((encoded.input_ids.len(), learnt), (13, 5));
@@ -212,7 +213,10 @@ fn s_221_s_222_a_template_of_ones_own_formats_training_and_prompts_alike() {
     let tokenizer = tokenizer();
     let template = Template::resolve(&chatml().key(), &tokenizer).unwrap();
     assert_eq!((template.name(), template.key()), ("mine", chatml().key().as_str()));
-    let talk = Conversation { system: None, turns: vec![("a".into(), "A".into()), ("b".into(), "B".into())] };
+    let talk = Conversation {
+        turns: vec![("a".into(), "A".into()), ("b".into(), "B".into())],
+        ..Conversation::default()
+    };
     let pieces = template.pieces(&talk).unwrap();
     let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
     assert_eq!(whole, "<sys>Be brief.</sys>\n<user>a</user>\n<bot>A</bot>\n<user>b</user>\n<bot>B</bot>");
@@ -243,7 +247,7 @@ proptest! {
         let tokenizer = tokenizer();
         let key = if own { chatml().key() } else { "alpaca".to_owned() };
         let encoder = encoder(&tokenizer, &key, Stage::Sft, (source, target));
-        let talk = Conversation { system: None, turns: turns.clone() };
+        let talk = Conversation { turns: turns.clone(), ..Conversation::default() };
         let encoded = encoder.encode_sft(&talk).unwrap();
         prop_assert!(encoded.input_ids.len() <= source + target);
         prop_assert_eq!(encoded.input_ids.len(), encoded.labels.len());
@@ -280,7 +284,7 @@ proptest! {
         };
         prop_assume!(own.clone().checked().is_ok());
         let template = Template::resolve(&own.key(), &tokenizer()).unwrap();
-        let talk = Conversation { system: None, turns: vec![(question.clone(), answer.clone())] };
+        let talk = Conversation { turns: vec![(question.clone(), answer.clone())], ..Conversation::default() };
         let pieces = template.pieces(&talk).unwrap();
         prop_assert_eq!(pieces.len(), 2);
         let (asked, answered) = (format!("{before}{question}{after}"), format!("{answer}{stop}"));
@@ -292,7 +296,7 @@ proptest! {
     #[test]
     fn random_rows_are_used_or_left_out_with_a_reason(cells in prop::collection::vec(cell(), 6)) {
         let names = ["prompt", "response", "history", "chosen", "rejected", "messages"];
-        let row = Row { cells: names.iter().map(|name| (*name).to_owned()).zip(cells).collect() };
+        let row = Row::new(names.iter().map(|name| (*name).to_owned()).zip(cells).collect());
         let tokenizer = tokenizer();
         for format in DataFormat::ALL {
             let mapping = Mapping { history: Some("history".into()), ..Mapping::empty(format) };

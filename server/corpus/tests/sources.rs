@@ -5,13 +5,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::Code;
-use contract::dataset::{DataFormat, FileKind};
+use contract::dataset::{DataFormat, FileKind, Mapping};
 use contract::registry::Finding;
+use contract::{Code, Problem};
 use corpus::inspect::{inspect, row, rows};
-use corpus::open;
 use corpus::source::encoding::to_gb18030;
 use corpus::source::folder::{check_sha1, list, sha1_of};
+use corpus::{Conversation, Row, open};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
@@ -67,8 +67,74 @@ fn parquet_rows_come_in_order_with_every_compression() {
         let last = row(&path, FileKind::Parquet, 100).unwrap();
         assert_eq!(last.get("prompt"), Some(&Value::from("question 99 水")));
         assert_eq!(last.get("score"), Some(&Value::from(99)));
-        let page = rows(&path, FileKind::Parquet, &found.mapping, 50, 1).unwrap();
+        let page = rows(&path, FileKind::Parquet, (&found.mapping, found.suited()), 50, 1).unwrap();
         assert!(page[0].left_out.as_ref().is_some_and(|why| why.is_empty_answer()));
+    }
+}
+
+/// A table whose answers are a truth value, a whole number, a double and a float.
+fn typed(path: &Path) {
+    use parquet::data_type::{BoolType, DoubleType, FloatType, Int32Type};
+    let schema = "message m { required binary q (UTF8); required boolean t; required int32 n; required double d; required float f; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    macro_rules! column {
+        ($kind:ty, $values:expr) => {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<$kind>().write_batch(&$values, None, None).unwrap();
+            column.close().unwrap();
+        };
+    }
+    column!(ByteArrayType, [ByteArray::from("Q"), ByteArray::from("Q")]);
+    column!(BoolType, [false, true]);
+    column!(Int32Type, [0, -1]);
+    column!(DoubleType, [0.0, 0.1]);
+    column!(FloatType, [0.0, 0.1]);
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn one_table_gives_the_same_rows_whatever_its_file_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let parquet = folder.path().join("a.parquet");
+    typed(&parquet);
+    let files = [
+        parquet,
+        write("a.csv", "q,t,n,d,f\nQ,False,0,0.0,0.0\nQ,True,-1,0.1,0.1\n"),
+        write(
+            "a.json",
+            r#"[{"q":"Q","t":false,"n":0,"d":0.0,"f":0.0},{"q":"Q","t":true,"n":-1,"d":0.1,"f":0.1}]"#,
+        ),
+        write(
+            "a.jsonl",
+            "{\"q\":\"Q\",\"t\":false,\"n\":0,\"d\":0.0,\"f\":0.0}\n{\"q\":\"Q\",\"t\":true,\"n\":-1,\"d\":0.1,\"f\":0.1}",
+        ),
+    ];
+    for (column, answers) in
+        [("t", ["False", "True"]), ("n", ["0", "-1"]), ("d", ["0.0", "0.1"]), ("f", ["0.0", "0.1"])]
+    {
+        let mapping = Mapping {
+            prompt: Some("q".into()),
+            response: Some(column.into()),
+            ..Mapping::empty(DataFormat::PromptResponse)
+        };
+        for path in &files {
+            let kind = FileKind::of_name(path.to_str().unwrap()).unwrap();
+            let found = inspect(path, kind, Some(mapping.clone())).unwrap();
+            assert_eq!((found.rows, found.usable), (2, 2), "{}", path.display());
+            let talk = |row: Result<Row, Problem>| Conversation::from_row(&row.unwrap(), &mapping).unwrap();
+            let said: Vec<String> =
+                open(path, kind).unwrap().map(|row| talk(row).turns.remove(0).1).collect();
+            assert_eq!(said, answers, "{}", path.display());
+        }
     }
 }
 
@@ -139,6 +205,32 @@ fn s_070_s_076_a_wrong_hash_is_a_finding() {
     std::fs::write(folder.path().join("b.txt"), "x").unwrap();
     let two = list(folder.path()).unwrap();
     assert_eq!(check_sha1(&two, Some(sha1)).unwrap(), Some(Finding::Sha1Unchecked { files: 2 }));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_counted_and_left_out_under_every_mapping() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let chat = |text: &str| {
+        format!(
+            r#"{{"messages":[{{"role":"user","content":"{text}"}},{{"role":"assistant","content":"A"}}]}}"#
+        )
+    };
+    let pair = |text: &str| format!(r#"{{"prompt":"{text}","chosen":"A","rejected":"B"}}"#);
+    let talk = |text: &str| format!(r#"{{"prompt":"{text}","response":"A","score":NaN}}"#);
+    let text = |text: &str| format!(r#"{{"text":"{text}"}}"#);
+    let lines: [&dyn Fn(&str) -> String; 4] = [&chat, &pair, &talk, &text];
+    for line in lines {
+        std::fs::write(&path, [line("Q"), line("\\ud83d"), line("R"), "{\"cut".to_owned()].join("\n"))
+            .unwrap();
+        let found = inspect(&path, FileKind::Jsonl, None).unwrap();
+        assert_eq!((found.rows, found.usable), (4, 2), "{:?}", found.mapping);
+        let page = rows(&path, FileKind::Jsonl, (&found.mapping, contract::stage::Stage::Sft), 1, 4).unwrap();
+        let unreadable = |view: &contract::dataset::RowView| {
+            matches!(view.left_out, Some(contract::RowReason::Unreadable { .. }))
+        };
+        assert_eq!(page.iter().map(unreadable).collect::<Vec<_>>(), [false, true, false, true]);
+    }
 }
 
 proptest! {

@@ -2,11 +2,12 @@
 
 use contract::Code;
 use contract::check::{Checked, check};
-use contract::dataset::{DataFormat, DatasetView};
+use contract::dataset::{Behaviour, DataFormat, DatasetView};
 use contract::model::ModelView;
 use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
 use contract::{Problem, RunId, RunState, Stage};
+use corpus::encode::Taken;
 
 use super::{chain, datasets, room};
 use crate::error::Fault;
@@ -59,13 +60,12 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
 fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
     let Some(dataset) = dataset else { return Err(Problem::not_found("dataset").field("dataset")) };
     let found = &dataset.inspection;
+    if found.usable_in(stage) > 0 {
+        return Ok(());
+    }
     if !found.mapping.format.fits(stage) {
-        let (message, hint) = match (stage, found.mapping.format) {
-            (Stage::Pt, _) => (
-                "Questions and answers are not read as plain text.",
-                "Choose fine-tuning (sft), or a dataset with a text column.",
-            ),
-            (_, DataFormat::Text) => (
+        let (message, hint) = match found.mapping.format {
+            DataFormat::Text => (
                 "Plain text has no answers to learn from.",
                 "Choose pre-training (pt), or a dataset with questions and answers.",
             ),
@@ -76,12 +76,9 @@ fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
         };
         return Err(Problem::new(Code::FormStageFormat, message).field("stage").hint(hint));
     }
-    if found.usable == 0 {
-        return Err(Problem::new(Code::DatasetNoUsableRows, "No row of this dataset can teach.")
-            .field("dataset")
-            .hint("Open the dataset and choose which columns are the question and the answer."));
-    }
-    Ok(())
+    Err(Problem::new(Code::DatasetNoUsableRows, "No row of this dataset can teach.")
+        .field("dataset")
+        .hint("Open the dataset and choose which columns are the question and the answer."))
 }
 
 fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {
@@ -144,8 +141,9 @@ async fn queued(
         adapters: chain.adapters,
         reward_model: chain.reward_model,
     };
-    let (kind, mapping) = (found.kind, found.mapping.clone());
-    let suggestion = tokio::task::spawn_blocking(move || first_question(&file, kind, &mapping)).await??;
+    let (kind, mapping, stage) = (found.kind, found.mapping.clone(), spec.stage);
+    let suggestion =
+        tokio::task::spawn_blocking(move || first_question(&file, kind, &mapping, stage)).await??;
     Ok(RunRow {
         summary: RunSummary {
             id: spec.run.clone(),
@@ -191,12 +189,16 @@ fn first_question(
     file: &std::path::Path,
     kind: contract::dataset::FileKind,
     mapping: &contract::dataset::Mapping,
+    stage: Stage,
 ) -> Result<Option<String>, Problem> {
     for row in corpus::open(file, kind)?.take(20) {
-        if let Ok(conversation) = corpus::Conversation::from_row(&row?, mapping) {
-            let question = conversation.turns.into_iter().next().map(|(question, _)| question);
-            return Ok(question.map(|text| text.chars().take(300).collect()));
-        }
+        let conversation = match Taken::from_row(&row?, mapping, stage, Behaviour::Corrected) {
+            Ok(Taken::Talk(conversation)) => conversation,
+            Ok(Taken::Pair(pair)) => pair.chosen,
+            Ok(Taken::Text(_)) | Err(_) => continue,
+        };
+        let question = conversation.turns.into_iter().next().map(|(question, _)| question);
+        return Ok(question.map(|text| text.chars().take(300).collect()));
     }
     Ok(None)
 }

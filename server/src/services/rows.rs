@@ -5,7 +5,7 @@ use std::path::Path;
 use contract::dataset::{Cell, FileKind, FullRow, Inspection, RowView, RowsPage, RowsQuery};
 use contract::{DatasetId, Problem};
 use corpus::Row;
-use corpus::conversation::check_row;
+use corpus::inspect::check_row;
 use serde_json::Value;
 
 use super::datasets;
@@ -35,7 +35,8 @@ pub async fn page(state: &AppState, id: &DatasetId, query: RowsQuery) -> Result<
 
 fn plain(path: &Path, found: &Inspection, query: &RowsQuery) -> Result<RowsPage, Problem> {
     let count = usize::try_from(query.count).unwrap_or(0);
-    let mut rows = corpus::inspect::rows(path, found.kind, &found.mapping, query.start, count)?;
+    let reading = (&found.mapping, found.suited());
+    let mut rows = corpus::inspect::rows(path, found.kind, reading, query.start, count)?;
     for row in &mut rows {
         row.cells.resize(found.columns.len(), String::new());
     }
@@ -45,6 +46,7 @@ fn plain(path: &Path, found: &Inspection, query: &RowsQuery) -> Result<RowsPage,
 /// Reads every row once; keeps those of the page and counts the rest.
 fn search(path: &Path, found: &Inspection, query: &RowsQuery) -> Result<RowsPage, Problem> {
     let wanted = query.text.trim().to_lowercase();
+    let stage = found.suited();
     let (mut rows, mut total) = (Vec::new(), 0);
     for (index, row) in corpus::open(path, found.kind)?.enumerate() {
         let row = row?;
@@ -52,7 +54,7 @@ fn search(path: &Path, found: &Inspection, query: &RowsQuery) -> Result<RowsPage
         if !wanted.is_empty() && !row.cells.iter().any(holds) {
             continue;
         }
-        let left_out = check_row(&row, &found.mapping).err();
+        let left_out = check_row(&row, (&found.mapping, stage)).err();
         if query.left_out && left_out.is_none() {
             continue;
         }

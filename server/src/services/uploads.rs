@@ -114,7 +114,7 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
             Code::DatasetUnknownKind,
             format!("Burnish cannot read “{clean}” as a dataset."),
         )
-        .hint("Upload a .jsonl, .json, .csv, .parquet or .txt file.")
+        .hint("Upload a .jsonl, .json, .csv, .tsv, .parquet or .txt file.")
         .into());
     };
     Ok((clean, kind))

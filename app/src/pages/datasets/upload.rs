@@ -86,7 +86,7 @@ pub(crate) fn Upload() -> impl IntoView {
             <p>{w.drop}</p>
             <label class="btn primary file-button">
                 <span>{w.choose_file}</span>
-                <input type="file" name="file" accept=".json,.jsonl,.csv,.parquet,.txt" on:change=move |event| send(files_of(&event))/>
+                <input type="file" name="file" accept=".json,.jsonl,.csv,.tsv,.tab,.parquet,.txt" on:change=move |event| send(files_of(&event))/>
             </label>
             <p class="small">{w.kinds}</p>
             <Stages progress/>

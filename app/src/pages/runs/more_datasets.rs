@@ -33,7 +33,8 @@ pub(super) fn MoreDatasets(form: Form) -> impl IntoView {
         let one = |dataset: contract::dataset::DatasetView| {
             let (id, held) = (dataset.id.0.clone(), dataset.id.0);
             let on = move || form.draft.with(|draft| draft.more_datasets.split(',').any(|one| one == held));
-            let text = format!("{} · {}", dataset.name, rows(w.lang, dataset.inspection.usable));
+            let count = dataset.inspection.usable_in(form.stage());
+            let text = format!("{} · {}", dataset.name, rows(w.lang, count));
             view! {
                 <label class="check">
                     <input type="checkbox" checked=on.clone() prop:checked=on on:change=move |event| {

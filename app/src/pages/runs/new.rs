@@ -164,7 +164,7 @@ fn Data(form: Form) -> impl IntoView {
             .map(|dataset| {
                 let id = dataset.id.0.clone();
                 let selected = move || form.draft.with(|draft| draft.dataset == id);
-                let count = rows(w.lang, dataset.inspection.usable);
+                let count = rows(w.lang, dataset.inspection.usable_in(stage.get()));
                 view! { <option value=dataset.id.0 selected=selected>{format!("{} · {count}", dataset.name)}</option> }
             })
             .collect_view()

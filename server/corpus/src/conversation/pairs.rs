@@ -1,10 +1,12 @@
 //! Preference rows: one question, a better and a worse answer (S-144).
 
-use contract::dataset::Mapping;
+use contract::dataset::{DataFormat, Mapping};
 use contract::row_reason::RowReason;
 use serde_json::Value;
 
-use super::{Conversation, from_items, history, list, question, text};
+use super::cell::{self, Part, list, part, scalar};
+use super::talk::Talk;
+use super::{Conversation, closed, opened_with, transcript};
 use crate::source::Row;
 
 /// A conversation that ends with the better answer, and the worse one to the same last question.
@@ -19,112 +21,137 @@ pub struct Pair {
 impl Pair {
     /// The same turns, ending with the worse answer.
     pub fn worse(&self) -> Conversation {
-        let mut turns = self.chosen.turns.clone();
-        if let Some(last) = turns.last_mut() {
+        let mut worse = self.chosen.clone();
+        if let Some(last) = worse.turns.last_mut() {
             last.1.clone_from(&self.rejected);
         }
-        Conversation { system: self.chosen.system.clone(), turns }
+        worse
     }
 
-    /// Reads a row: columns `chosen` and `rejected` as texts or as whole conversations, else one column that holds a
-    /// list of two, the better first.
+    /// Reads a row: columns `chosen` and `rejected` as texts, as messages or as dialogues in one text, else one column
+    /// that holds a list of two, the better first. What comes before the last answers is the prompt.
     ///
     /// # Errors
     /// The reason why the row holds no pair.
     pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
-        let has = |name: &'static str| row.get(name).is_some().then_some(name);
-        let chosen = mapping
-            .chosen
+        row.sound()?;
+        let Some(better) = better_column(row, mapping) else { return from_list(row, mapping) };
+        let worse = mapping
+            .rejected
             .as_deref()
-            .or_else(|| if mapping.response.is_some() { None } else { has("chosen") });
-        let Some(chosen) = chosen else { return from_list(row, mapping) };
-        let rejected = mapping.rejected.as_deref().or_else(|| has("rejected"));
-        let rejected = rejected.ok_or(RowReason::NoWorseColumn)?;
-        match (messages(row, chosen), messages(row, rejected)) {
-            (Some(better), Some(worse)) => from_talks(row, mapping, (chosen, &better), (rejected, &worse)),
-            _ => {
-                let better = text(row, Some(chosen))?
-                    .ok_or_else(|| RowReason::EmptyAnswer { column: chosen.to_owned() })?;
-                let worse = text(row, Some(rejected))?
-                    .ok_or_else(|| RowReason::EmptyAnswer { column: rejected.to_owned() })?;
-                let conversation = asked(row, mapping, better)?;
-                Ok(Self { chosen: conversation, rejected: worse })
-            }
+            .or_else(|| known(row, &["rejected"]))
+            .ok_or(RowReason::NoWorseColumn)?;
+        let chosen = side(row, mapping, better)?;
+        let mut other = side(row, mapping, worse)?;
+        let rejected = other.turns.pop().map(|(question, answer)| {
+            let before = chosen.turns.split_last().map(|(last, rest)| (&last.0, rest));
+            (before == Some((&question, other.turns.as_slice())) && chosen.system == other.system)
+                .then_some(answer)
+        });
+        match rejected {
+            Some(Some(rejected)) => Ok(Self { chosen, rejected }),
+            _ => Err(RowReason::DifferentQuestions { better: better.to_owned(), worse: worse.to_owned() }),
         }
+    }
+}
+
+/// Columns of the question where none is named, best first.
+const PROMPTS: &[&str] = &["prompt", "instruction", "question"];
+
+fn known(row: &Row, names: &[&'static str]) -> Option<&'static str> {
+    names.iter().copied().find(|name| row.get(name).is_some())
+}
+
+/// The column of the better answer; `None`: one column holds both.
+fn better_column<'m>(row: &Row, mapping: &'m Mapping) -> Option<&'m str> {
+    mapping
+        .chosen
+        .as_deref()
+        .or_else(|| if mapping.response.is_some() { None } else { known(row, &["chosen"]) })
+}
+
+/// The conversation with the better answer, which is enough for fine-tuning.
+pub(super) fn chosen(row: &Row, mapping: &Mapping) -> Result<Conversation, RowReason> {
+    match better_column(row, mapping) {
+        Some(better) => side(row, mapping, better),
+        None => from_list(row, mapping).map(|pair| pair.chosen),
+    }
+}
+
+/// The conversation up to its last question, which is enough for ppo.
+pub(super) fn asked(row: &Row, mapping: &Mapping) -> Result<Conversation, RowReason> {
+    let prompt = prompt_column(row, mapping);
+    chosen(row, mapping).or_else(|reason| match prompted(row, mapping) {
+        Ok(talk) => talk.asked(prompt),
+        Err(_) => Err(reason),
+    })
+}
+
+fn prompt_column<'m>(row: &Row, mapping: &'m Mapping) -> &'m str {
+    mapping.prompt.as_deref().unwrap_or_else(|| known(row, PROMPTS).unwrap_or("prompt"))
+}
+
+/// What is asked. A dialogue in one text that ends where the answer begins is its turns.
+fn prompted(row: &Row, mapping: &Mapping) -> Result<Talk, RowReason> {
+    let column = prompt_column(row, mapping);
+    match part(row, column)? {
+        Part::Text(text) => match transcript::prompt(&text) {
+            Some(messages) => opened_with(row, mapping, Part::Messages(messages), column),
+            None => opened_with(row, mapping, Part::Text(text), column),
+        },
+        other => opened_with(row, mapping, other, column),
+    }
+}
+
+/// The conversation that ends with the answer of a column.
+fn side(row: &Row, mapping: &Mapping, column: &str) -> Result<Conversation, RowReason> {
+    let prompt = prompt_column(row, mapping);
+    let answer = match cell::answer(row, column)? {
+        Part::Text(text) => dialogue(text, &part(row, prompt)?),
+        other => other,
+    };
+    closed(row, mapping, (prompt, prompted(row, mapping)), (column, answer))
+}
+
+/// An answer that is a whole dialogue as its messages: there is no prompt beside it, or the dialogue begins with it.
+fn dialogue(text: String, prompt: &Part) -> Part {
+    let found = transcript::messages(&text);
+    match (prompt, found) {
+        (Part::Empty, Some(messages)) => Part::Messages(messages),
+        (Part::Text(asked), Some(messages)) if text.starts_with(asked.as_str()) => Part::Messages(messages),
+        (Part::Text(asked), _) if transcript::prompt(asked).is_some() => Part::Text(text.trim().to_owned()),
+        _ => Part::Text(text),
     }
 }
 
 /// One column with a list of two.
 fn from_list(row: &Row, mapping: &Mapping) -> Result<Pair, RowReason> {
     let column = mapping.response.as_deref().unwrap_or("output");
-    let items = list(row.get(column), column)?;
+    let single = mapping.format != DataFormat::Pairs;
+    let items = match list(row.get(column), column) {
+        Err(_) if single => return Err(RowReason::NoWorseColumn),
+        Ok(items) if items.is_empty() && single && mapping.response.is_none() => {
+            return Err(RowReason::NoWorseColumn);
+        }
+        items => items?,
+    };
     if items.is_empty() {
         return Err(RowReason::EmptyAnswer { column: column.to_owned() });
     }
     let side = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
         Value::Null => Some(String::new()),
-        _ => None,
+        other => scalar(other),
     };
     match items.as_slice() {
         [better, worse] => {
             let texts = side(better).zip(side(worse));
             let (better, rejected) =
                 texts.ok_or_else(|| RowReason::NotTwoTexts { column: column.to_owned() })?;
-            Ok(Pair { chosen: asked(row, mapping, better)?, rejected })
+            let prompt = (prompt_column(row, mapping), prompted(row, mapping));
+            Ok(Pair { chosen: closed(row, mapping, prompt, (column, Part::Text(better)))?, rejected })
         }
         other => Err(RowReason::AnswerCount { column: column.to_owned(), count: other.len() }),
     }
-}
-
-/// The turns before, the question, and an answer to it.
-fn asked(row: &Row, mapping: &Mapping, answer: String) -> Result<Conversation, RowReason> {
-    let prompt = mapping.prompt.as_deref().unwrap_or_else(|| prompt_column(row));
-    let question = question(row, mapping, prompt)?;
-    let mut turns = match mapping.history.as_deref() {
-        Some(column) => history(row.get(column), column)?,
-        None => Vec::new(),
-    };
-    turns.push((question, answer));
-    Ok(Conversation { system: text(row, mapping.system.as_deref())?, turns })
-}
-
-fn prompt_column(row: &Row) -> &'static str {
-    ["prompt", "instruction", "question"].into_iter().find(|name| row.get(name).is_some()).unwrap_or("prompt")
-}
-
-/// The cell as a message list, if it is one.
-fn messages(row: &Row, column: &str) -> Option<Vec<Value>> {
-    let items = list(row.get(column), column).ok()?;
-    items.first().is_some_and(Value::is_object).then_some(items)
-}
-
-fn from_talks(
-    row: &Row,
-    mapping: &Mapping,
-    (better_name, better): (&str, &[Value]),
-    (worse_name, worse): (&str, &[Value]),
-) -> Result<Pair, RowReason> {
-    let talk = |name: &str, items: &[Value]| -> Result<Conversation, RowReason> {
-        if let [only] = items {
-            let (_, answer) = super::message(only).ok_or(RowReason::BrokenMessage { number: 1 })?;
-            return asked(row, mapping, answer);
-        }
-        from_items(items, name, text(row, mapping.system.as_deref())?)
-    };
-    let (chosen, mut other) = (talk(better_name, better)?, talk(worse_name, worse)?);
-    let Some((question, rejected)) = other.turns.pop() else {
-        return Err(RowReason::EmptyAnswer { column: worse_name.to_owned() });
-    };
-    let before = chosen.turns.split_last().map(|(last, rest)| (&last.0, rest));
-    if before != Some((&question, other.turns.as_slice())) {
-        return Err(RowReason::DifferentQuestions {
-            better: better_name.to_owned(),
-            worse: worse_name.to_owned(),
-        });
-    }
-    Ok(Pair { chosen, rejected })
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! From a row to what a stage trains on, in one step (S-145).
 
+use std::borrow::Cow;
+
 use contract::dataset::{Behaviour, Mapping};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
 use super::{Encoded, EncodedPair, EncodedPrompt, Encoder, IGNORED};
-use crate::conversation::{Conversation, Pair, text_of};
+use crate::conversation::{Conversation, Pair, column_of, text_of};
 use crate::source::Row;
 
 /// An encoded row.
@@ -74,7 +76,8 @@ pub enum Taken {
 
 impl Taken {
     /// Reads a row as the stage needs it (S-140). The original left rows without an answer out even in ppo, which
-    /// writes its own answers; corrected, a question is enough there.
+    /// writes its own answers, and took `false` and zero for no answer; corrected, a question is enough there, and
+    /// these are texts like others.
     ///
     /// # Errors
     /// The reason why the row cannot teach.
@@ -84,8 +87,13 @@ impl Taken {
         stage: Stage,
         behaviour: Behaviour,
     ) -> Result<Self, RowReason> {
+        let row = &*match behaviour {
+            Behaviour::Original => row.without_falsy(),
+            Behaviour::Corrected => Cow::Borrowed(row),
+        };
         match (stage, behaviour) {
-            (Stage::Pt, _) => text_of(row, mapping).map(Self::Text),
+            (Stage::Pt, Behaviour::Original) => column_of(row, mapping).map(Self::Text),
+            (Stage::Pt, Behaviour::Corrected) => text_of(row, mapping).map(Self::Text),
             (Stage::Rm | Stage::Dpo, _) => Pair::from_row(row, mapping).map(Self::Pair),
             (Stage::Ppo, Behaviour::Corrected) => Conversation::asked(row, mapping).map(Self::Talk),
             (Stage::Sft, _) | (Stage::Ppo, Behaviour::Original) => {
@@ -136,6 +144,104 @@ impl Encoder {
             Taken::Pair(pair) => self.encode_pair(pair).map(Example::Pair),
             Taken::Talk(talk) if self.stage == Stage::Ppo => self.encode_prompt(talk).map(Example::Prompt),
             Taken::Talk(talk) => self.encode_sft(talk).map(Example::Sequence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::dataset::DataFormat;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn taken(
+        value: Value,
+        format: DataFormat,
+        stage: Stage,
+        behaviour: Behaviour,
+    ) -> Result<Taken, RowReason> {
+        let row = Row::from_json(value).unwrap();
+        let mapping = Mapping {
+            query: Some("input".into()),
+            history: Some("history".into()),
+            system: Some("system".into()),
+            ..Mapping::empty(format)
+        };
+        Taken::from_row(&row, &mapping, stage, behaviour)
+    }
+
+    fn corrected(value: Value, format: DataFormat, stage: Stage) -> Result<Taken, RowReason> {
+        taken(value, format, stage, Behaviour::Corrected)
+    }
+
+    /// Numbers and truth values, and the texts they are.
+    const VALUES: [(&str, &str); 6] =
+        [("0", "0"), ("0.0", "0.0"), ("-0.0", "-0.0"), ("false", "False"), ("true", "True"), ("7", "7")];
+
+    #[test]
+    fn s_140_false_and_zero_are_texts_in_every_column_that_is_read() {
+        for (value, text) in VALUES {
+            let value: Value = serde_json::from_str(value).unwrap();
+            let as_value = |value: &Value| {
+                [
+                    corrected(
+                        json!({"instruction": value, "input": value, "output": value, "system": value,
+                            "history": [[value, value]]}),
+                        DataFormat::Alpaca,
+                        Stage::Sft,
+                    ),
+                    corrected(
+                        json!({"messages": [{"role": "user", "content": value}, {"role": "assistant", "content": value}]}),
+                        DataFormat::Messages,
+                        Stage::Sft,
+                    ),
+                    corrected(
+                        json!({"prompt": value, "chosen": value, "rejected": value}),
+                        DataFormat::Pairs,
+                        Stage::Dpo,
+                    ),
+                    corrected(
+                        json!({"prompt": value, "output": [value, value]}),
+                        DataFormat::Pairs,
+                        Stage::Rm,
+                    ),
+                    corrected(json!({"text": value}), DataFormat::Text, Stage::Pt),
+                    corrected(json!({"text": value}), DataFormat::Text, Stage::Ppo),
+                ]
+            };
+            let as_text = as_value(&Value::from(text));
+            assert!(as_text.iter().all(Result::is_ok), "{as_text:?}");
+            assert_eq!(as_value(&value), as_text);
+        }
+    }
+
+    #[test]
+    fn s_140_the_original_leaves_false_and_zero_out() {
+        for value in [json!(0), json!(0.0), json!(false)] {
+            let made = |row: Value| taken(row, DataFormat::Alpaca, Stage::Sft, Behaviour::Original);
+            let reason = made(json!({"instruction": "q", "output": value})).unwrap_err();
+            assert_eq!(reason, RowReason::EmptyAnswer { column: "output".into() });
+            let reason = made(json!({"instruction": value, "output": "a"})).unwrap_err();
+            assert_eq!(reason, RowReason::EmptyQuestion { column: "instruction".into() });
+            let Ok(Taken::Talk(talk)) = made(json!({"instruction": "q", "input": value, "output": "a"}))
+            else {
+                panic!("left out")
+            };
+            assert_eq!(talk.turns, [("q".to_owned(), "a".to_owned())]);
+            assert!(made(json!({"instruction": "q", "output": "0"})).is_ok(), "a text is never false");
+        }
+    }
+
+    #[test]
+    fn empty_null_and_missing_answers_are_empty() {
+        for row in [
+            json!({"prompt": "q", "response": ""}),
+            json!({"prompt": "q", "response": null}),
+            json!({"prompt": "q"}),
+        ] {
+            let reason = corrected(row, DataFormat::PromptResponse, Stage::Sft).unwrap_err();
+            assert_eq!(reason, RowReason::EmptyAnswer { column: "response".into() });
         }
     }
 }

@@ -4,12 +4,15 @@ use contract::dataset::{DataFormat, FileKind, Mapping};
 use serde_json::Value;
 
 use super::MESSAGE_COLUMNS;
+use crate::conversation::is_chat;
 use crate::source::Row;
 
 const PROMPTS: &[&str] = &["prompt", "question", "query", "instruction", "input", "user"];
 const RESPONSES: &[&str] = &["response", "answer", "output", "completion", "reply", "assistant", "target"];
-const CHOSEN: &[&str] = &["chosen", "accepted", "preferred", "response_chosen"];
-const REJECTED: &[&str] = &["rejected", "dispreferred", "response_rejected"];
+const CHOSEN: &[&str] =
+    &["chosen", "accepted", "preferred", "response_chosen", "chosen_response", "preferred_output"];
+const REJECTED: &[&str] =
+    &["rejected", "dispreferred", "response_rejected", "rejected_response", "non_preferred_output"];
 const TEXTS: &[&str] = &["text", "content", "document", "body"];
 
 /// A mapping that fits the columns; the person may choose another.
@@ -65,14 +68,9 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     }
     let mut texts = columns.iter().filter(|column| holds_texts(column, sample)).cloned();
     match (texts.next(), texts.next()) {
-        (Some(prompt), Some(response)) => Mapping {
-            prompt: Some(prompt),
-            response: Some(response),
-            ..Mapping::empty(DataFormat::PromptResponse)
-        },
-        (first, _) => {
-            Mapping { prompt: first.or_else(|| columns.first().cloned()), ..Mapping::empty(DataFormat::Text) }
-        }
+        (Some(only), None) => Mapping { prompt: Some(only), ..Mapping::empty(DataFormat::Text) },
+        // Which of several is asked and which is answered, nobody can tell: a person chooses.
+        _ => Mapping::empty(DataFormat::PromptResponse),
     }
 }
 
@@ -86,8 +84,8 @@ fn holds_pairs(column: &str, sample: &[Row]) -> bool {
 fn holds_lists(column: &str, sample: &[Row]) -> bool {
     sample.iter().any(|row| match row.get(column) {
         Some(Value::Array(_)) => true,
-        Some(Value::String(text)) => text.trim_start().starts_with('['),
-        _ => false,
+        Some(value) => is_chat(value),
+        None => false,
     })
 }
 

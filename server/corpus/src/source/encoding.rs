@@ -121,7 +121,7 @@ fn refuse_binary(head: &[u8]) -> Result<(), Problem> {
     match kinds.iter().find(|(magic, _)| head.starts_with(magic)) {
         Some((_, what)) => Err(Problem::new(Code::DatasetNotText, format!("The file is {what}, not text."))
             .byte(0)
-            .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .parquet or .txt file inside.")),
+            .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .tsv, .parquet or .txt file inside.")),
         None => Ok(()),
     }
 }

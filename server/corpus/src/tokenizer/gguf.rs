@@ -1,5 +1,6 @@
 //! A tokenizer from the metadata of a GGUF file, written as Hugging Face files.
 
+mod rules;
 mod sentencepiece;
 
 use contract::Code;
@@ -7,6 +8,7 @@ use contract::problem::Problem;
 use serde_json::{Map, Value, json};
 
 use super::TokenizerFiles;
+use rules::Rule;
 
 /// `tokenizer.ggml.*` of a GGUF file, as plain data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,15 +36,11 @@ pub struct GgufTokenizer {
     pub unk: Option<u32>,
     /// `tokenizer.ggml.padding_token_id`.
     pub pad: Option<u32>,
-    /// `tokenizer.ggml.add_bos_token`.
-    pub add_bos: bool,
+    /// `tokenizer.ggml.add_bos_token`; `None`: as files of its kind are read.
+    pub add_bos: Option<bool>,
     /// `tokenizer.chat_template`.
     pub chat_template: Option<String>,
 }
-
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Builds `tokenizer.json` and `tokenizer_config.json`.
 ///
@@ -70,7 +68,9 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
             gguf_broken(format!("id {id} is outside the vocabulary of {}", source.tokens.len())).field(field)
         })
     };
-    let post_processor = match source.bos.filter(|_| source.add_bos) {
+    let rule = if sentencepiece.is_some() { Rule::Unnamed } else { Rule::named(&source.pre)? };
+    let add_bos = source.add_bos.unwrap_or(sentencepiece.is_some() || rule.begins());
+    let post_processor = match source.bos.filter(|_| add_bos) {
         Some(id) => bos_first(&token(id, "tokenizer.ggml.bos_token_id")?, id),
         None if sentencepiece.is_some() => Value::Null,
         None => {
@@ -81,15 +81,15 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     let sentencepiece::Parts { model, pre_tokenizer, decoder } = match sentencepiece {
         Some(parts) => parts,
         None => sentencepiece::Parts {
-            model: bpe(source)?,
-            pre_tokenizer: pre_tokenizer(&source.pre)?,
+            model: bpe(source, rule)?,
+            pre_tokenizer: rule.pre_tokenizer(),
             decoder: byte_level(true),
         },
     };
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": added_tokens(source),
-        "normalizer": if source.pre == "qwen2" { json!({"type": "NFC"}) } else { Value::Null },
+        "normalizer": rule.normalizer(),
         "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor,
         "decoder": decoder,
@@ -97,7 +97,7 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     });
     let mut config = Map::new();
     config.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
-    config.insert("add_bos_token".into(), json!(source.add_bos));
+    config.insert("add_bos_token".into(), json!(add_bos));
     config.insert("clean_up_tokenization_spaces".into(), json!(false));
     for (name, id) in [
         ("bos_token", source.bos),
@@ -125,7 +125,7 @@ fn gguf_broken(why: String) -> Problem {
         .hint("Download the file again.")
 }
 
-fn bpe(source: &GgufTokenizer) -> Result<Value, Problem> {
+fn bpe(source: &GgufTokenizer, rule: Rule) -> Result<Value, Problem> {
     let mut vocab = Map::with_capacity(source.tokens.len());
     for (id, token) in source.tokens.iter().enumerate() {
         if vocab.insert(token.clone(), json!(id)).is_some() {
@@ -146,7 +146,7 @@ fn bpe(source: &GgufTokenizer) -> Result<Value, Problem> {
     Ok(json!({
         "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
         "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-        "ignore_merges": source.pre == "llama-bpe", "vocab": vocab, "merges": merges,
+        "ignore_merges": rule.ignores_merges(), "vocab": vocab, "merges": merges,
     }))
 }
 
@@ -168,32 +168,4 @@ fn bos_first(token: &str, id: u32) -> Value {
     json!({"type": "TemplateProcessing", "single": [special, sequence("A", 0)],
         "pair": [special, sequence("A", 0), special, sequence("B", 1)],
         "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}}})
-}
-
-fn pre_tokenizer(pre: &str) -> Result<Value, Problem> {
-    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
-    let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
-    let parts = match pre {
-        "smollm" => vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)],
-        "gpt-2" => vec![bytes(true)],
-        "" | "default" => vec![
-            split(r"[\p{P}\$\+<=>\^~\|]+"),
-            split(GPT2),
-            split(r"\p{N}+"),
-            split("[0-9][0-9][0-9]"),
-            bytes(false),
-        ],
-        "llama-bpe" => vec![split(LLAMA3), bytes(false)],
-        "qwen2" => vec![split(QWEN2), bytes(false)],
-        other => {
-            return Err(Problem::new(
-                Code::TokenizerGgufUnsupported,
-                format!("This GGUF file splits text by the rule “{other}”, which Burnish does not know."),
-            )
-            .with("kind", other)
-            .field("tokenizer.ggml.pre")
-            .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
-        }
-    };
-    Ok(json!({"type": "Sequence", "pretokenizers": parts}))
 }

@@ -109,7 +109,7 @@ impl ModelTokenizer {
         }
         let encoding =
             self.renamed(words)?.inner.encode_fast(renamed(text, broken, words).0, false).map_err(failed)?;
-        Ok([&self.lead(add_special)?, encoding.get_ids()].concat())
+        Ok([self.lead(add_special), encoding.get_ids()].concat())
     }
 
     /// The same ids with the bytes of the text that each is for; a byte of a character stands for all of it.
@@ -136,12 +136,12 @@ impl ModelTokenizer {
         };
         let places = encoding.get_offsets().iter().map(|(start, end)| place(*start)..place(*end));
         let tokens = encoding.get_ids().iter().copied().zip(places);
-        Ok(self.lead(add_special)?.into_iter().map(|id| (id, 0..0)).chain(tokens).collect())
+        Ok(self.lead(add_special).iter().map(|id| (*id, 0..0)).chain(tokens).collect())
     }
 
     /// What stands before a text with `add_special`.
-    fn lead(&self, add_special: bool) -> Result<Vec<u32>, Problem> {
-        if add_special { self.encode("", true) } else { Ok(Vec::new()) }
+    fn lead(&self, add_special: bool) -> &[u32] {
+        if add_special { self.before() } else { &[] }
     }
 
     /// The tokenizer that reads `words` as plain text; made when first asked for.

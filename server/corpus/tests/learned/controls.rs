@@ -100,8 +100,7 @@ fn built_in_templates_write_the_only_control_tokens() {
 
 #[test]
 fn every_stage_reads_text_as_text() {
-    let row =
-        |value: serde_json::Value| Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+    let row = |value: serde_json::Value| Row::new(value.as_object().unwrap().clone().into_iter().collect());
     let cells = row(json!({
         "instruction": "q<|im_end|>", "output": ["a<|im_end|>", "b<|im_end|>"], "text": "x<|endoftext|>y<|im_end|>",
     }));
@@ -127,7 +126,9 @@ fn every_stage_reads_text_as_text() {
         assert_eq!(controls(&ids), marks, "{stage:?}");
         let shown = preview(&encoder, &cells, &mapping, 1, 1).unwrap();
         let special = shown.tokens.iter().chain(&shown.rejected).chain(&shown.reference);
-        assert_eq!(special.filter(|token| token.special).count(), marks, "{stage:?}");
+        // A text of pre-training ends with the end token.
+        let ends = usize::from(stage == Stage::Pt);
+        assert_eq!(special.filter(|token| token.special).count(), marks + ends, "{stage:?}");
     }
 }
 
@@ -179,7 +180,7 @@ proptest! {
     #[test]
     fn people_write_no_control_tokens(system in words(), turns in prop::collection::vec((words(), words()), 1..4)) {
         let encoder = chatml();
-        let row = Conversation { system: Some(system.clone()), turns: turns.clone() };
+        let row = Conversation { system: Some(system.clone()), turns: turns.clone(), ..Conversation::default() };
         let ids = encoder.encode_sft(&row).unwrap().input_ids;
         prop_assert_eq!(controls(&ids), 2 + 4 * turns.len());
         let mut text = format!("<|im_start|>system\n{system}<|im_end|>\n");

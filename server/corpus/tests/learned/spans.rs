@@ -162,7 +162,7 @@ proptest! {
     fn every_answer_is_one_stretch(system in words(), turns in prop::collection::vec((words(), words()), 1..4)) {
         let turns: Vec<(String, String)> =
             turns.into_iter().map(|(question, answer)| (question + "?", answer + "!")).collect();
-        let row = corpus::Conversation { system: Some(format!("{system}.")), turns };
+        let row = corpus::Conversation { system: Some(format!("{system}.")), turns, ..Default::default() };
         for (encoder, end) in [(think_opening(), "!<|end|>"), (system_last(), "!</s>"), (rewrap(), "!<|im_end|>")] {
             let found = learned(&encoder, &row);
             prop_assert_eq!(found.len(), row.turns.len());

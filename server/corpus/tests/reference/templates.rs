@@ -177,7 +177,11 @@ fn with_chat_template(source: &str) -> ModelTokenizer {
 
 fn conversation(turns: usize, system: Option<&str>) -> Conversation {
     let turn = |n: usize| (format!("Question {n}?"), format!("Answer {n}."));
-    Conversation { system: system.map(str::to_owned), turns: (1..=turns).map(turn).collect() }
+    Conversation {
+        system: system.map(str::to_owned),
+        turns: (1..=turns).map(turn).collect(),
+        ..Conversation::default()
+    }
 }
 
 fn asked(conversation: &Conversation) -> Vec<ChatMessage> {
@@ -215,6 +219,7 @@ fn reference_s_222_the_prompt_ids_are_the_first_of_the_training_ids() {
     let odd = |text: &str| Conversation {
         system: Some(format!("{text}.")),
         turns: vec![(format!("{text}?"), format!("{text}!")), (text.to_owned(), format!("a{text}"))],
+        ..Conversation::default()
     };
     let texts = [
         "Yes or No",

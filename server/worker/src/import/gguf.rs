@@ -47,9 +47,8 @@ fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
         GgufValue::Signed(kind) => i32::try_from(*kind).unwrap_or(1),
         other => other.as_u64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1),
     };
-    let model = text(gguf, "tokenizer.ggml.model").unwrap_or_default();
     GgufTokenizer {
-        model: model.clone(),
+        model: text(gguf, "tokenizer.ggml.model").unwrap_or_default(),
         pre: text(gguf, "tokenizer.ggml.pre").unwrap_or_default(),
         tokens: texts("tokens"),
         merges: texts("merges"),
@@ -60,8 +59,7 @@ fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
         eos: id("eos_token_id"),
         unk: id("unknown_token_id"),
         pad: id("padding_token_id"),
-        // SentencePiece models begin with bos unless the file says otherwise.
-        add_bos: at("add_bos_token").and_then(GgufValue::as_bool).unwrap_or(model == "llama"),
+        add_bos: at("add_bos_token").and_then(GgufValue::as_bool),
         chat_template: text(gguf, "tokenizer.chat_template"),
     }
 }
