@@ -283,7 +283,8 @@ fn a_broken_row_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = rows(folder.path(), 3000);
     let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("{\"q\":\n");
+    // Which of the two is meant, nobody can tell.
+    text.push_str("{\"q\":1,\"q\":2}\n");
     std::fs::write(&path, text).unwrap();
     let job = job(&path, alpaca(), Stage::Sft);
     let problem = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap_err();
