@@ -1,5 +1,6 @@
 //! Reading a whole file: its columns, how many rows can teach, and which column plays which part.
 
+mod names;
 mod suggest;
 
 use std::path::Path;
@@ -17,7 +18,8 @@ use crate::encode::Taken;
 use crate::source::{self, Row};
 
 /// Columns a message list is looked for in, best first.
-pub(crate) const MESSAGE_COLUMNS: &[&str] = &["messages", "conversations", "conversation", "dialog"];
+pub(crate) const MESSAGE_COLUMNS: &[&str] =
+    &["messages", "conversations", "conversation", "dialog", "dialogue", "chat"];
 
 /// Rows looked at before a mapping is suggested.
 const SAMPLE: usize = 200;
@@ -259,8 +261,11 @@ mod tests {
         let data = file("instruction,output\nq,\n");
         let found = inspect(data.path(), FileKind::Csv, None).unwrap();
         assert_eq!((found.usable, found.suited()), (1, Stage::Ppo), "questions alone are prompts");
+        let mapping = found.mapping;
         let data = file("instruction,output\n,a\n");
-        let problem = inspect(data.path(), FileKind::Csv, Some(found.mapping)).unwrap_err();
+        let found = inspect(data.path(), FileKind::Csv, None).unwrap();
+        assert_eq!((found.usable, found.mapping.prompt), (0, None), "a guess that leaves all out is none");
+        let problem = inspect(data.path(), FileKind::Csv, Some(mapping)).unwrap_err();
         assert_eq!(problem.code, Code::DatasetNoUsableRows);
         let reason = RowReason::EmptyQuestion { column: "instruction".into() };
         assert_eq!(problem.reason.as_deref(), Some(&reason));

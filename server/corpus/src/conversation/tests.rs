@@ -181,7 +181,9 @@ fn prompt_and_completion_are_texts_or_messages() {
     }
     let row = json!({"prompt": [user("Q"), says("A")], "completion": [says("B")]});
     let reason = RowReason::WrongRole { number: 1, role: "assistant".into(), wanted: Side::User };
-    assert_eq!(read("a.jsonl", &row.to_string(), Stage::Sft), [Err(reason)]);
+    let mapping =
+        Mapping { response: Some("completion".into()), ..Mapping::empty(DataFormat::PromptResponse) };
+    assert_eq!(taken(&row, &mapping, Stage::Sft), Err(reason));
 }
 
 #[test]
