@@ -76,7 +76,15 @@ impl Table<'_> {
             _ => self.query(prompt),
         });
         let (chosen, rejected) = (Some(chosen), Some(rejected));
-        Some(Mapping { prompt, query, chosen, rejected, ..self.mapping(DataFormat::Pairs) })
+        let alone = Mapping { prompt, query, chosen, rejected, ..self.mapping(DataFormat::Pairs) };
+        // Messages beside pairs are what is asked, or one of the answers once more.
+        let beside = self.find(MESSAGE_COLUMNS).filter(|_| alone.prompt.is_none());
+        let asked = beside.map(|column| Mapping { prompt: Some(column), ..alone.clone() });
+        Some(
+            asked
+                .filter(|asked| !teaches(&alone, self.sample) && teaches(asked, self.sample))
+                .unwrap_or(alone),
+        )
     }
 
     fn messages(&self) -> Option<Mapping> {
