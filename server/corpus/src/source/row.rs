@@ -39,9 +39,13 @@ impl Row {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// The value of a column.
+    /// The value of a column, or of a field of one that holds objects, as `translation.en` names it.
     pub fn get(&self, column: &str) -> Option<&Value> {
-        self.cells.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+        let cell = |column: &str| self.cells.iter().find(|(name, _)| name == column).map(|(_, value)| value);
+        cell(column).or_else(|| {
+            let (name, path) = column.split_once('.')?;
+            path.split('.').try_fold(cell(name)?, |value, field| value.get(field))
+        })
     }
 
     /// The row as the original read it: a cell of `false` or zero counts as empty (S-140).
