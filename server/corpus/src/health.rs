@@ -185,7 +185,7 @@ struct Tally<'j> {
 }
 
 /// Whether nothing is written behind answers or texts at which a model could stop.
-fn endless(encoder: &Encoder) -> bool {
+pub fn endless(encoder: &Encoder) -> bool {
     match encoder.stage {
         Stage::Pt => encoder.tokenizer.eos_id().is_none(),
         _ => {

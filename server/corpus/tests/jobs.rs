@@ -378,6 +378,8 @@ fn s_141_every_document_ends_with_the_end_token_whatever_file_it_is_in() {
         let original = count(&job);
         let texts = wanted.len() as u64 - 2;
         assert_eq!((original.tokens, original.dropped_tokens), (texts / 4 * 4, texts % 4), "{name}");
+        let store = Prepared::start(&folder.path().join(name.replace('.', "-")), "o", job).unwrap();
+        assert_eq!(store.wait().unwrap().dropped_tokens, texts % 4);
     }
 }
 

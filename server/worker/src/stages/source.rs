@@ -18,6 +18,7 @@ use contract::row_reason::RowReason;
 use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
+use corpus::health::endless;
 use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::prepared::{Prepared, Summary};
@@ -93,6 +94,9 @@ pub(super) fn open(
         say(summary_line(all, found))?;
     }
     fits_positions(spec, &store)?;
+    if endless(&job.encoder) {
+        say("The model's files name no end token: what learns from these rows never stops.".to_owned())?;
+    }
     let split = Arc::new(Split::of(rows, &spec.hyper));
     let facts = Facts {
         train: split.train.len(),
@@ -238,6 +242,9 @@ fn summary_line(all: &Summary, found: bool) -> String {
         line += &format!(
             " {rows} rows are left out ({refused} of them refused by the template), the first is row {row}: {reason}."
         );
+    }
+    if all.dropped_tokens > 0 {
+        line += &format!(" {} tokens filled no block and are dropped.", all.dropped_tokens);
     }
     line
 }
