@@ -434,6 +434,8 @@ fn s_141_every_document_ends_with_the_end_token_whatever_file_it_is_in() {
         let original = count(&job);
         let texts = wanted.len() as u64 - 2;
         assert_eq!((original.tokens, original.dropped_tokens), (texts / 4 * 4, texts % 4), "{name}");
+        let store = Prepared::start(&folder.path().join(name.replace('.', "-")), "o", job).unwrap();
+        assert_eq!(store.wait().unwrap().dropped_tokens, texts % 4);
     }
 }
 
@@ -532,6 +534,10 @@ fn rows_beyond_the_positions_of_a_model_are_found_after_cutting() {
     let dpo = job(&pairs, Mapping::empty(DataFormat::Pairs), Stage::Dpo);
     let short = health(&dpo, 1, &mut |_| ControlFlow::Continue(())).unwrap().lengths.shortest;
     assert_eq!(beyond(&dpo, Some(short + 1)).0, [2, 3], "either answer counts");
+    let ppo = job(&path, alpaca(), Stage::Ppo);
+    let prompt = beyond(&ppo, None).2;
+    assert_eq!(beyond(&ppo, Some(prompt + 15)).0, [] as [u64; 0], "the answer that is written counts");
+    assert!(!beyond(&ppo, Some(prompt + 14)).0.is_empty());
     let texts = folder.path().join("texts.jsonl");
     std::fs::write(&texts, format!("{{\"text\":\"tea\"}}\n{{\"text\":\"{long}\"}}\n")).unwrap();
     let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };

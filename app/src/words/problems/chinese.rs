@@ -196,7 +196,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ModelSize => "没有这种大小：{size}",
         Code::ModelSourceMissing => "来源打不开：{path}：{why}",
         Code::ModelPositions => {
-            "这个模型只学过 {positions} 个位置，有的行比这更长：请把问题和回答的长度上限之和设为不超过 {positions}。"
+            "有的行比模型学过的位置更长，请调低问题和回答的长度上限：它只有 {positions} 个位置。"
         }
         Code::ModelTokenizerTooLarge => "分词器与模型不配套：分词器有 {tokens} 个词元，模型只有 {rows} 行。",
         Code::RewardHeadWidth => "奖励模型的评分头与模型宽度不符：「{name}」第 {step} 步。",

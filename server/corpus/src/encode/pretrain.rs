@@ -195,10 +195,7 @@ impl Encoder {
 }
 
 /// Ids of a text behind a line break, by what makes ids of a text.
-fn going_on(
-    text: &str,
-    ids_of: impl Fn(&str) -> Result<Vec<u32>, Problem>,
-) -> Result<Vec<u32>, Problem> {
+fn going_on(text: &str, ids_of: impl Fn(&str) -> Result<Vec<u32>, Problem>) -> Result<Vec<u32>, Problem> {
     let (lead, whole) = (ids_of("\n")?, ids_of(&format!("\n{text}"))?);
     match whole.strip_prefix(lead.as_slice()) {
         Some(ids) => Ok(ids.to_vec()),
