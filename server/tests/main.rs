@@ -294,9 +294,9 @@ async fn bad_uploads_say_where_and_leave_nothing() {
     let place = tempfile::tempdir().expect("a folder");
     let state = AppState::open(config(place.path())).await.expect("opens");
     let at = "/api/v1/uploads?kind=dataset&name=x.jsonl";
-    let (status, text) = ask(&state, "POST", at, &[], "{\"a\":1}\n{bad").await;
+    let (status, text) = ask(&state, "POST", at, &[], "{\"a\":1}\n{\"a\":1,\"a\":2}").await;
     assert_eq!(status, 422);
-    assert!(text.contains("dataset.json_broken") && text.contains("\"row\":2"), "{text}");
+    assert!(text.contains("dataset.column_twice") && text.contains("\"row\":2"), "{text}");
     let (status, _) = ask(&state, "POST", at, &[], &"x".repeat((1 << 20) + 1)).await;
     assert_eq!(status, 413);
     for name in ["..%2Fx", "a%2Fb", "model.bin"] {
@@ -310,6 +310,25 @@ async fn bad_uploads_say_where_and_leave_nothing() {
         let left = std::fs::read_dir(state.config.folder(kind)).expect("lists").count();
         assert_eq!(left, 0, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_file_in_a_chosen_encoding_is_kept_as_utf8() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let at = "/api/v1/uploads?kind=dataset&name=x.csv&encoding=";
+    let body = "prompt,response\n\u{1b}$B?e\u{1b}(B,\u{1b}$B2P\u{1b}(B\n";
+    let (status, text) = ask(&state, "POST", &format!("{at}moon"), &[], body).await;
+    assert!(status == 422 && text.contains("dataset.encoding_unknown"), "{text}");
+    let (status, text) = ask(&state, "POST", &format!("{at}iso-2022-jp"), &[], body).await;
+    assert_eq!(status, 200, "{text}");
+    let view: contract::dataset::DatasetView = serde_json::from_str(&text).expect("a dataset");
+    assert_eq!((view.inspection.encoding.as_str(), view.inspection.usable), ("UTF-8", 1));
+    assert_eq!(view.bytes, "prompt,response\n水,火\n".len() as u64);
+    let converted = contract::registry::Finding::Converted { encoding: "ISO-2022-JP".to_owned() };
+    assert_eq!(view.findings, [converted]);
+    let left = std::fs::read_dir(state.config.folder("uploads")).expect("lists").count();
+    assert_eq!(left, 0, "neither the file as it came nor half of another");
 }
 
 #[tokio::test]

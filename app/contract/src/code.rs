@@ -118,6 +118,10 @@ codes! {
     DatasetColumnTwice = "dataset.column_twice",
     /// A row that is no CSV. `why`.
     DatasetCsvBroken = "dataset.csv_broken",
+    /// No such encoding. `name`.
+    DatasetEncodingUnknown = "dataset.encoding_unknown",
+    /// A file that reads in several encodings; the problem carries how. `encodings`, `readings`.
+    DatasetEncodingUnsure = "dataset.encoding_unsure",
     /// No rows.
     DatasetEmpty = "dataset.empty",
     /// A dataset that a live run needs.

@@ -177,6 +177,9 @@ pub struct Inspection {
     pub encoding: String,
     /// Columns in order of first appearance.
     pub columns: Vec<String>,
+    /// Fields of columns that hold objects, as `column.field`: they can play a part as columns do.
+    #[serde(default)]
+    pub fields: Vec<String>,
     /// Rows in the file.
     pub rows: u64,
     /// Rows that can teach under the mapping, in the stage of [`Inspection::suited`].
@@ -410,6 +413,7 @@ mod tests {
             kind: FileKind::Jsonl,
             encoding: "UTF-8".to_owned(),
             columns: Vec::new(),
+            fields: Vec::new(),
             rows: 9,
             usable,
             stages: stages.iter().copied().collect(),

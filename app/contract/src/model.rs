@@ -216,6 +216,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_learned_positions_end() {
+        assert_eq!(learned_positions("gpt2", 48), Some(48));
+        for computed in ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3"] {
+            assert_eq!(learned_positions(computed, 48), None, "{computed}");
+        }
+        let problem = beyond_positions(48);
+        assert_eq!(
+            (problem.code, problem.params.get("positions").map(String::as_str)),
+            (Code::ModelPositions, Some("48"))
+        );
+    }
+
+    #[test]
     fn a_digest_is_shown_in_two_groups() {
         assert_eq!(short_digest("9f2c41ab77d0"), "9f2c·41ab");
         assert_eq!(short_digest("9f2"), "9f2");

@@ -59,11 +59,14 @@ pub(crate) fn first_draft(models: &[ModelView], datasets: &[DatasetView], asked:
     let dataset = datasets.iter().find(|d| d.id.0 == asked.1);
     let dataset = dataset.or_else(|| datasets.iter().find(|d| fits(d, Stage::Sft))).or(datasets.first());
     let stage = match dataset {
-        Some(dataset) if !fits(dataset, Stage::Sft) && fits(dataset, Stage::Pt) => Stage::Pt,
+        Some(dataset) if dataset.inspection.usable > 0 && !fits(dataset, Stage::Sft) => {
+            dataset.inspection.suited()
+        }
         _ => Stage::Sft,
     };
     let scratch = model.and_then(|m| m.facts.as_ref()).is_some_and(|facts| facts.source == "scratch");
-    let tuning = if stage == Stage::Pt || scratch { Tuning::Full } else { Tuning::Lora };
+    let full = stage == Stage::Pt || (scratch && !stage.wants_lora());
+    let tuning = if full { Tuning::Full } else { Tuning::Lora };
     let model = model.map(|m| m.id.0.clone()).unwrap_or_default();
     Draft {
         template: template_for(models, &model),

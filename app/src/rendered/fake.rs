@@ -75,6 +75,7 @@ fn dataset() -> DatasetView {
             kind: FileKind::Jsonl,
             encoding: "UTF-8".to_owned(),
             columns: vec!["prompt".to_owned(), "response".to_owned()],
+            fields: Vec::new(),
             rows: 412,
             usable: 405,
             stages: Default::default(),

@@ -58,7 +58,7 @@ super::table!(Runs {
     samples: "Answers on the way", "训练中的回答";
     sample_step: "Step {0}", "第 {0} 步";
     goal_pt: "Let it read", "让它阅读";
-    goal_pt_text: "Pre-train on plain text; every token is learned.", "用纯文本预训练,每个词元都学习。";
+    goal_pt_text: "Pre-train on plain text, or on the text of any rows; every token is learned.", "用纯文本或各行的文字预训练,每个词元都学习。";
     tuning: "What learns", "学习哪些权重";
     tuning_lora: "An adapter (LoRA)", "适配器 (LoRA)";
     tuning_lora_text: "Small and fast; the model itself stays as it is.", "小而快,模型本身不变。";

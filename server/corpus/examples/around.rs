@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
-use corpus::ModelTokenizer;
+use contract::problem::Problem;
+use corpus::tokenizer::gguf::{GgufTokenizer, files_from_gguf};
 use corpus::tokenizer::train::train;
+use corpus::{ModelTokenizer, TokenizerFiles};
 use serde_json::{Value, json};
 
 /// One token a letter in every vocabulary, so that classes which split words in ways of their own agree on it.
@@ -27,23 +29,45 @@ fn processor(before: &[&str], after: &[&str], id: impl Fn(&str) -> Option<u32>) 
         "special_tokens": known.collect::<serde_json::Map<_, _>>()})
 }
 
+/// A vocabulary of SentencePiece's kind.
+fn pieces() -> Result<TokenizerFiles, Problem> {
+    let mut tokens = ["<unk>", "<s>", "</s>"].map(str::to_owned).to_vec();
+    tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
+    tokens.extend(["▁", "A", "B"].map(str::to_owned));
+    let kinds = (0..tokens.len()).map(|id| match id {
+        0 => 2,
+        1 | 2 => 3,
+        3..259 => 6,
+        _ => 1,
+    });
+    files_from_gguf(&GgufTokenizer {
+        model: "llama".to_owned(),
+        token_types: kinds.collect(),
+        scores: vec![0.0; tokens.len()],
+        tokens,
+        unk: Some(0),
+        ..GgufTokenizer::default()
+    })
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).ok_or("usage: around FOLDER")?;
-    let trained = train([TEXT.to_owned()].into_iter(), 300)?;
-    let plain: Value = serde_json::from_slice(&trained.tokenizer_json)?;
-    let ids = ModelTokenizer::from_bytes(&trained.tokenizer_json, None, None, None)?;
-    let id = |token: &str| ids.encode(token, false).ok()?.first().copied();
-    let (begin, end) = ("<|im_start|>", "<|im_end|>");
-    let around: [(&str, &[&str], &[&str]); 4] =
-        [("none", &[], &[]), ("begin", &[begin], &[]), ("end", &[], &[end]), ("both", &[begin], &[end])];
+    let (bytes, pieces) = (train([TEXT.to_owned()].into_iter(), 300)?, pieces()?);
+    let levels = ("<|im_start|>", "<|im_end|>");
     let classes = [
-        ("llama", "LlamaTokenizerFast"),
-        ("gemma2", "GemmaTokenizerFast"),
-        ("qwen2", "Qwen2TokenizerFast"),
-        ("gpt2", "GPT2TokenizerFast"),
-        ("phi3", "PreTrainedTokenizerFast"),
+        ("llama", "LlamaTokenizerFast", &bytes, levels),
+        ("gemma2", "GemmaTokenizerFast", &bytes, levels),
+        ("qwen2", "Qwen2TokenizerFast", &bytes, levels),
+        ("gpt2", "GPT2TokenizerFast", &bytes, levels),
+        ("phi3", "PreTrainedTokenizerFast", &bytes, levels),
+        ("mistral", "LlamaTokenizerFast", &pieces, ("<s>", "</s>")),
     ];
-    for (kind, class) in classes {
+    for (kind, class, files, (begin, end)) in classes {
+        let plain: Value = serde_json::from_slice(&files.tokenizer_json)?;
+        let ids = ModelTokenizer::from_bytes(&files.tokenizer_json, None, None, None)?;
+        let id = |token: &str| ids.encode(token, false).ok()?.last().copied();
+        let around: [(&str, &[&str], &[&str]); 4] =
+            [("none", &[], &[]), ("begin", &[begin], &[]), ("end", &[], &[end]), ("both", &[begin], &[end])];
         for (name, before, after) in around {
             for (setting, adds) in [("absent", None), ("on", Some(true)), ("off", Some(false))] {
                 let mut tokenizer = plain.clone();

@@ -48,7 +48,7 @@ struct Measure {
     /// Tokens of each sequence before cutting.
     lengths: Vec<u64>,
     seen: u64,
-    /// Tokens of the longest sequence after cutting.
+    /// Tokens of the longest sequence a model reads of it, after cutting.
     longest: u64,
     learned: u64,
     cut_question: u64,
@@ -135,6 +135,7 @@ fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measure, Problem> {
             measure.empty_answer = talk.turns.last().is_none_or(|turn| turn.1.trim().is_empty());
             if encoder.stage == Stage::Ppo {
                 measure.count(&encoder.lay_out_prompt(talk)?);
+                measure.longest += written(encoder);
             } else {
                 measure.count(&encoder.lay_out(talk)?);
             }
@@ -153,6 +154,14 @@ fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measure, Problem> {
         }
     }
     Ok(measure)
+}
+
+/// Most tokens that are written behind a prompt while training: in ppo one less than an answer's limit (S-203).
+pub fn written(encoder: &Encoder) -> u64 {
+    match encoder.stage {
+        Stage::Ppo => encoder.max_target_length.saturating_sub(1).max(1) as u64,
+        _ => 0,
+    }
 }
 
 fn hash_of(taken: &Taken) -> u64 {
@@ -199,7 +208,7 @@ struct Tally<'j> {
 }
 
 /// Whether nothing is written behind answers or texts at which a model could stop.
-fn endless(encoder: &Encoder) -> bool {
+pub fn endless(encoder: &Encoder) -> bool {
     match encoder.stage {
         Stage::Pt => encoder.tokenizer.eos_id().is_none(),
         _ => {

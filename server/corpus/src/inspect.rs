@@ -1,5 +1,6 @@
 //! Reading a whole file: its columns, how many rows can teach, and which column plays which part.
 
+mod names;
 mod suggest;
 
 use std::path::Path;
@@ -17,10 +18,14 @@ use crate::encode::Taken;
 use crate::source::{self, Row};
 
 /// Columns a message list is looked for in, best first.
-pub(crate) const MESSAGE_COLUMNS: &[&str] = &["messages", "conversations", "conversation", "dialog"];
+pub(crate) const MESSAGE_COLUMNS: &[&str] =
+    &["messages", "conversations", "conversation", "dialog", "dialogue", "chat"];
 
 /// Rows looked at before a mapping is suggested.
 const SAMPLE: usize = 200;
+
+/// Fields of objects offered as columns.
+const MOST_FIELDS: usize = 100;
 
 /// Characters of a cell kept for display.
 const CELL_CHARS: usize = 2000;
@@ -51,10 +56,12 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
         tally.count(&row, &mapping);
     }
     if given {
-        check_mapping(&mapping, &tally.columns)?;
+        check_mapping(&mapping, &tally.columns, &tally.fields)?;
     }
-    let Tally { columns, rows, stages, first_left_out } = tally;
-    let mut found = Inspection { kind, encoding, columns, rows, usable: 0, stages, mapping };
+    let Tally { columns, fields, rows, mut stages, first_left_out } = tally;
+    // Both compare two answers and read rows alike.
+    stages.insert(Stage::Rm, stages.get(&Stage::Dpo).copied().unwrap_or(0));
+    let mut found = Inspection { kind, encoding, columns, fields, rows, usable: 0, stages, mapping };
     found.usable = found.usable_in(found.suited());
     if found.usable == 0 && given {
         let (row, reason) = first_left_out.unwrap_or((1, RowReason::NoRows));
@@ -74,6 +81,7 @@ pub fn check_row(row: &Row, (mapping, stage): (&Mapping, Stage)) -> Result<(), R
 #[derive(Default)]
 struct Tally {
     columns: Vec<String>,
+    fields: Vec<String>,
     rows: u64,
     stages: BTreeMap<Stage, u64>,
     /// For the stage that the mapping suits best.
@@ -82,16 +90,22 @@ struct Tally {
 
 impl Tally {
     fn note_columns(&mut self, row: &Row) {
-        for (name, _) in &row.cells {
+        for (name, value) in &row.cells {
             if !self.columns.contains(name) {
                 self.columns.push(name.clone());
+            }
+            let names = value.as_object().into_iter().flat_map(|object| object.keys());
+            for field in names.map(|field| format!("{name}.{field}")) {
+                if self.fields.len() < MOST_FIELDS && !self.fields.contains(&field) {
+                    self.fields.push(field);
+                }
             }
         }
     }
 
     fn count(&mut self, row: &Row, mapping: &Mapping) {
         self.rows += 1;
-        for stage in Stage::ALL {
+        for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Rm) {
             let usable = self.stages.entry(stage).or_default();
             match check_row(row, (mapping, stage)) {
                 Ok(()) => *usable += 1,
@@ -105,7 +119,7 @@ impl Tally {
 }
 
 /// Every column the mapping names exists, and the parts its format needs are named.
-fn check_mapping(mapping: &Mapping, columns: &[String]) -> Result<(), Problem> {
+fn check_mapping(mapping: &Mapping, columns: &[String], fields: &[String]) -> Result<(), Problem> {
     let named = [
         &mapping.prompt,
         &mapping.query,
@@ -117,7 +131,7 @@ fn check_mapping(mapping: &Mapping, columns: &[String]) -> Result<(), Problem> {
         &mapping.rejected,
     ];
     for column in named.into_iter().flatten() {
-        if !columns.contains(column) {
+        if !columns.contains(column) && !fields.contains(column) {
             return Err(Problem::new(
                 Code::DatasetNoSuchColumn,
                 format!("The file has no column “{column}”."),
@@ -259,11 +273,36 @@ mod tests {
         let data = file("instruction,output\nq,\n");
         let found = inspect(data.path(), FileKind::Csv, None).unwrap();
         assert_eq!((found.usable, found.suited()), (1, Stage::Ppo), "questions alone are prompts");
+        let mapping = found.mapping;
         let data = file("instruction,output\n,a\n");
-        let problem = inspect(data.path(), FileKind::Csv, Some(found.mapping)).unwrap_err();
+        let found = inspect(data.path(), FileKind::Csv, None).unwrap();
+        assert_eq!((found.usable, found.mapping.prompt), (0, None), "a guess that leaves all out is none");
+        let problem = inspect(data.path(), FileKind::Csv, Some(mapping)).unwrap_err();
         assert_eq!(problem.code, Code::DatasetNoUsableRows);
         let reason = RowReason::EmptyQuestion { column: "instruction".into() };
         assert_eq!(problem.reason.as_deref(), Some(&reason));
+    }
+
+    #[test]
+    fn a_field_of_an_object_plays_a_part_as_a_column_does() {
+        let data = file(
+            "{\"id\":\"1\",\"translation\":{\"en\":\"tea\",\"fr\":\"thé\"}}\n{\"id\":\"2\",\"translation\":{\"en\":\"milk\",\"fr\":null}}\n",
+        );
+        let found = inspect(data.path(), FileKind::Jsonl, None).unwrap();
+        assert_eq!((found.usable, found.columns.len()), (0, 2));
+        assert_eq!(found.fields, ["translation.en", "translation.fr"]);
+        let mapping = Mapping {
+            prompt: Some("translation.en".into()),
+            response: Some("translation.fr".into()),
+            ..Mapping::empty(DataFormat::PromptResponse)
+        };
+        let found = inspect(data.path(), FileKind::Jsonl, Some(mapping.clone())).unwrap();
+        assert_eq!((found.usable, found.usable_in(Stage::Ppo)), (1, 2));
+        let page = rows(data.path(), FileKind::Jsonl, (&mapping, Stage::Sft), 2, 1).unwrap();
+        assert_eq!(page[0].left_out, Some(RowReason::EmptyAnswer { column: "translation.fr".into() }));
+        let nope = Mapping { prompt: Some("translation.de".into()), ..mapping };
+        let problem = inspect(data.path(), FileKind::Jsonl, Some(nope)).unwrap_err();
+        assert_eq!(problem.code, Code::DatasetNoSuchColumn);
     }
 
     #[test]

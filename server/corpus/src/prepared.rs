@@ -48,6 +48,8 @@ pub struct Summary {
     pub longest: u64,
     /// Tokens of all sequences.
     pub tokens: u64,
+    /// Tokens of pre-training texts that filled no block and were dropped, as the original did.
+    pub dropped_tokens: u64,
     /// Bytes of the file of records.
     pub bytes: u64,
 }

@@ -239,6 +239,17 @@ mod tests {
     }
 
     #[test]
+    fn a_ranking_entry_of_messages_reads_the_question_from_them() {
+        let entry = one(json!({"file_name": "c.json", "formatting": "sharegpt", "ranking": true,
+            "columns": {"messages": "talk", "chosen": "good", "rejected": "bad"}}));
+        let says = |text: &str| json!({"from": "gpt", "value": text});
+        let row = json!({"talk": [{"from": "human", "value": "Q"}], "good": says("A"), "bad": says("B")});
+        let pair = crate::Pair::from_row(&crate::Row::from_json(row).unwrap(), &entry.mapping).unwrap();
+        assert_eq!(pair.chosen.turns, [("Q".to_owned(), "A".to_owned())]);
+        assert_eq!(pair.rejected, "B");
+    }
+
+    #[test]
     fn names_that_leave_the_folder_are_refused() {
         for name in
             ["../x.json", "/etc/passwd", "a/../../x", "C:\\x.json", "..\\x", "", "a//b", "a\0b", ".hidden"]

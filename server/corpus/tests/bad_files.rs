@@ -69,7 +69,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
         (
             "latin1.csv",
             b"prompt,response\ncaf\xE9,na\xEFve\n".to_vec(),
-            Error(Code::DatasetNotUtf8, Some(1), Some(19)),
+            Error(Code::DatasetEncodingUnsure, None, None),
         ),
         ("overlong.txt", b"\xC0\x80\n".to_vec(), Error(Code::DatasetNotUtf8, Some(1), Some(0))),
         ("surrogate.txt", b"\xED\xA0\x80\n".to_vec(), Error(Code::DatasetNotUtf8, Some(1), Some(0))),

@@ -122,6 +122,24 @@ fn s_094_a_model_without_a_pad_token_pads_with_id_0_and_so_does_old_baichuan() {
 }
 
 #[test]
+fn an_answer_that_is_not_learned_is_seen_all_the_same() {
+    for template in ["model", "default", "vicuna", "vanilla"] {
+        let encoder = encoder(template, 512, 512);
+        let whole = talk(&[("What?", "This."), ("Which?", "That."), ("Why?", "So.")]);
+        let some = Conversation { unlearned: vec![1], ..whole.clone() };
+        let (all, kept) = (encoder.encode_sft(&whole).unwrap(), encoder.encode_sft(&some).unwrap());
+        assert_eq!(all.input_ids, kept.input_ids, "{template}");
+        let text = learnt(&encoder, &some);
+        assert!(text.contains("So.") && !text.contains("That."), "{template}: {text}");
+        assert_eq!(
+            text.contains("This."),
+            template != "vanilla",
+            "{template}: without history only the last turn is there"
+        );
+    }
+}
+
+#[test]
 fn a_system_text_of_the_run_serves_rows_without_their_own() {
     let encoder = Encoder { system: Some("Be brief.".into()), ..encoder("model", 512, 512) };
     let own = Conversation { system: Some("Be long.".into()), ..talk(&[("q", "a")]) };

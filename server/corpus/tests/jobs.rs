@@ -283,7 +283,8 @@ fn a_broken_row_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = rows(folder.path(), 3000);
     let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("{\"q\":\n");
+    // Which of the two is meant, nobody can tell.
+    text.push_str("{\"q\":1,\"q\":2}\n");
     std::fs::write(&path, text).unwrap();
     let job = job(&path, alpaca(), Stage::Sft);
     let problem = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap_err();
@@ -433,6 +434,8 @@ fn s_141_every_document_ends_with_the_end_token_whatever_file_it_is_in() {
         let original = count(&job);
         let texts = wanted.len() as u64 - 2;
         assert_eq!((original.tokens, original.dropped_tokens), (texts / 4 * 4, texts % 4), "{name}");
+        let store = Prepared::start(&folder.path().join(name.replace('.', "-")), "o", job).unwrap();
+        assert_eq!(store.wait().unwrap().dropped_tokens, texts % 4);
     }
 }
 
@@ -531,6 +534,10 @@ fn rows_beyond_the_positions_of_a_model_are_found_after_cutting() {
     let dpo = job(&pairs, Mapping::empty(DataFormat::Pairs), Stage::Dpo);
     let short = health(&dpo, 1, &mut |_| ControlFlow::Continue(())).unwrap().lengths.shortest;
     assert_eq!(beyond(&dpo, Some(short + 1)).0, [2, 3], "either answer counts");
+    let ppo = job(&path, alpaca(), Stage::Ppo);
+    let prompt = beyond(&ppo, None).2;
+    assert_eq!(beyond(&ppo, Some(prompt + 15)).0, [] as [u64; 0], "the answer that is written counts");
+    assert!(!beyond(&ppo, Some(prompt + 14)).0.is_empty());
     let texts = folder.path().join("texts.jsonl");
     std::fs::write(&texts, format!("{{\"text\":\"tea\"}}\n{{\"text\":\"{long}\"}}\n")).unwrap();
     let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };

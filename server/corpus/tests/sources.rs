@@ -270,7 +270,7 @@ proptest! {
     #[test]
     fn converted_text_is_the_same_text(cells in prop::collection::vec("[a-z的一是不了人我在有他这中大来上国个到说们为子和你地出道也时年得]{1,12}", 1..20)) {
         let folder = tempfile::tempdir().unwrap();
-        let text: String = std::iter::once("中文的问题,回答").chain(cells.iter().map(String::as_str))
+        let text: String = std::iter::once("中文的问题和一些有用的话,回答").chain(cells.iter().map(String::as_str))
             .map(|line| format!("{line}\n")).collect();
         let utf16: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         let mut read = Vec::new();

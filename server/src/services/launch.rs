@@ -76,9 +76,13 @@ fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {
         };
         return Err(Problem::new(Code::FormStageFormat, message).field("stage").hint(hint));
     }
+    let hint = match found.usable {
+        0 => "Open the dataset and choose which columns are the question and the answer.".to_owned(),
+        _ => format!("Its rows suit {}; choose that goal, or a dataset with answers.", found.suited().key()),
+    };
     Err(Problem::new(Code::DatasetNoUsableRows, "No row of this dataset can teach.")
         .field("dataset")
-        .hint("Open the dataset and choose which columns are the question and the answer."))
+        .hint(hint))
 }
 
 fn speaks(model: Option<&ModelView>, checked: &Checked) -> Result<(), Problem> {

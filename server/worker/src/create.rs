@@ -105,9 +105,9 @@ fn row_texts(row: &Row, mapping: &Mapping) -> Result<Vec<String>, RowReason> {
     if mapping.format == DataFormat::Text {
         return text_of(row, mapping).map(|text| vec![text]);
     }
-    let conversation = Conversation::from_row(row, mapping)?;
+    let conversation = Conversation::asked(row, mapping)?;
     let turns = conversation.turns.into_iter().flat_map(|(question, answer)| [question, answer]);
-    Ok(conversation.system.into_iter().chain(turns).collect())
+    Ok(conversation.system.into_iter().chain(turns).filter(|text| !text.is_empty()).collect())
 }
 
 fn write_tokenizer(folder: &Path, files: &TokenizerFiles) -> Result<(), Problem> {

@@ -56,7 +56,7 @@ pub(crate) fn MappingForm(id: DatasetId, inspection: Inspection, version: RwSign
     let w = &words().data;
     let mapping = RwSignal::new(inspection.mapping.clone());
     let before = StoredValue::new(inspection.mapping);
-    let columns = StoredValue::new(inspection.columns);
+    let columns = StoredValue::new([inspection.columns, inspection.fields].concat());
     let remap = Action::new(move |mapping: &Mapping| remap_dataset(id.clone(), mapping.clone()));
     let pending = remap.pending();
     Effect::new(move |_| {

@@ -53,6 +53,10 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         }
         Code::DatasetColumnTwice => "列名重复，请只保留一个。",
         Code::DatasetCsvBroken => "这一行不是有效的 CSV：{why}",
+        Code::DatasetEncodingUnknown => "没有这种文字编码：「{name}」。请另选一种，或把文件另存为 UTF-8。",
+        Code::DatasetEncodingUnsure => {
+            "无法确定文件的文字编码，可能是 {encodings}。请选择读得通的一种，或把文件另存为 UTF-8。"
+        }
         Code::DatasetEmpty => "文件里一行数据也没有。",
         Code::DatasetInUse => "等待中或训练中的运行正在使用这个数据集，请先停止运行。",
         Code::DatasetJsonBroken => "不是有效的 JSON：{why}",
@@ -192,7 +196,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ModelSize => "没有这种大小：{size}",
         Code::ModelSourceMissing => "来源打不开：{path}：{why}",
         Code::ModelPositions => {
-            "这个模型只学过 {positions} 个位置，有的行比这更长：请把问题和回答的长度上限之和设为不超过 {positions}。"
+            "有的行比模型学过的位置更长，请调低问题和回答的长度上限：它只有 {positions} 个位置。"
         }
         Code::ModelTokenizerTooLarge => "分词器与模型不配套：分词器有 {tokens} 个词元，模型只有 {rows} 行。",
         Code::RewardHeadWidth => "奖励模型的评分头与模型宽度不符：「{name}」第 {step} 步。",

@@ -59,7 +59,7 @@ pub(super) fn answer(row: &Row, column: &str) -> Result<Part, RowReason> {
     part(row, column).or_else(|reason| {
         let first = row.get(column).and_then(|value| match value {
             Value::Array(items) if items.len() == 1 && scalar(&items[0]).is_some() => Some(&items[0]),
-            Value::Array(items) if items.iter().all(Value::is_object) => items[0].get("text"),
+            Value::Array(items) if items.iter().all(Value::is_object) => items.first()?.get("text"),
             Value::Object(_) => match value.get("text").or_else(|| value.get("value"))? {
                 Value::Array(texts) => Some(texts.first().unwrap_or(&Value::Null)),
                 other => Some(other),

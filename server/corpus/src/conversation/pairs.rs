@@ -88,7 +88,8 @@ pub(super) fn asked(row: &Row, mapping: &Mapping) -> Result<Conversation, RowRea
 }
 
 fn prompt_column<'m>(row: &Row, mapping: &'m Mapping) -> &'m str {
-    mapping.prompt.as_deref().unwrap_or_else(|| known(row, PROMPTS).unwrap_or("prompt"))
+    let named = mapping.prompt.as_deref().or(mapping.messages.as_deref());
+    named.unwrap_or_else(|| known(row, PROMPTS).unwrap_or("prompt"))
 }
 
 /// What is asked. A dialogue in one text that ends where the answer begins is its turns.

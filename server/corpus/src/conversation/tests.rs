@@ -122,6 +122,9 @@ fn explicit_and_implicit_prompts_give_the_same_pair_in_every_file_kind() {
         json!({"question": "Q", "chosen": "A", "rejected": "B"}),
         json!({"input": {"messages": [q], "tools": [], "parallel_tool_calls": true},
             "preferred_output": [a], "non_preferred_output": [b]}),
+        json!({"conversations": [{"from": "human", "value": "Q"}], "chosen": {"from": "gpt", "value": "A"},
+            "rejected": {"from": "gpt", "value": "B"}}),
+        json!({"messages": [q, a], "chosen": [q, a], "rejected": [q, b]}),
         json!({"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "\n\nHuman: Q\n\nAssistant: B"}),
         json!({"prompt": "\n\nHuman: Q\n\nAssistant:", "chosen": " A", "rejected": " B"}),
     ];
@@ -181,7 +184,9 @@ fn prompt_and_completion_are_texts_or_messages() {
     }
     let row = json!({"prompt": [user("Q"), says("A")], "completion": [says("B")]});
     let reason = RowReason::WrongRole { number: 1, role: "assistant".into(), wanted: Side::User };
-    assert_eq!(read("a.jsonl", &row.to_string(), Stage::Sft), [Err(reason)]);
+    let mapping =
+        Mapping { response: Some("completion".into()), ..Mapping::empty(DataFormat::PromptResponse) };
+    assert_eq!(taken(&row, &mapping, Stage::Sft), Err(reason));
 }
 
 #[test]

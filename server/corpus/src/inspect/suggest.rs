@@ -3,92 +3,291 @@
 use contract::dataset::{DataFormat, FileKind, Mapping};
 use serde_json::Value;
 
-use super::MESSAGE_COLUMNS;
+use super::names::{
+    CHOICES, CHOSEN, CONTEXTS, INPUTS, INSTRUCTIONS, PROMPTS, REJECTED, RESPONSES, SUBJECTS, SYSTEMS, TEXTS,
+    VERDICTS,
+};
+use super::{MESSAGE_COLUMNS, check_row};
 use crate::conversation::is_chat;
 use crate::source::Row;
 
-const PROMPTS: &[&str] = &["prompt", "question", "query", "instruction", "input", "user"];
-const RESPONSES: &[&str] = &["response", "answer", "output", "completion", "reply", "assistant", "target"];
-const CHOSEN: &[&str] =
-    &["chosen", "accepted", "preferred", "response_chosen", "chosen_response", "preferred_output"];
-const REJECTED: &[&str] =
-    &["rejected", "dispreferred", "response_rejected", "rejected_response", "non_preferred_output"];
-const TEXTS: &[&str] = &["text", "content", "document", "body"];
+/// Characters from which a text is more than a name.
+const SENTENCE: usize = 20;
 
-/// A mapping that fits the columns; the person may choose another.
+/// A mapping that fits the columns; the person may choose another. Where it cannot be known, no column is named and a
+/// person has to choose.
 pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Mapping {
-    let find = |names: &[&str]| {
-        names.iter().find_map(|name| columns.iter().find(|column| column.eq_ignore_ascii_case(name)).cloned())
-    };
     if kind == FileKind::Txt {
         return Mapping { prompt: columns.first().cloned(), ..Mapping::empty(DataFormat::Text) };
     }
-    let extras = |format| Mapping {
-        history: find(&["history"]),
-        system: find(&["system", "system_prompt"]),
-        ..Mapping::empty(format)
+    let table = Table { columns, sample };
+    if let Some(named) = table.pairs().or_else(|| table.messages()) {
+        return named;
+    }
+    let answered = table.listed_pairs().or_else(|| table.answered()).or_else(|| table.judged());
+    let guess = answered.or_else(|| table.asked()).or_else(|| table.text());
+    guess.filter(|mapping| teaches(mapping, sample)).unwrap_or(Mapping::empty(DataFormat::PromptResponse))
+}
+
+/// Whether half of the rows can teach as they are, or in another stage if only their answers are missing.
+fn teaches(mapping: &Mapping, sample: &[Row]) -> bool {
+    let [best, others @ ..] = mapping.format.suits() else { return false };
+    let usable = |row: &&Row| match check_row(row, (mapping, *best)) {
+        Ok(()) => true,
+        Err(reason) => {
+            reason.is_empty_answer() && others.iter().any(|stage| check_row(row, (mapping, *stage)).is_ok())
+        }
     };
-    if let (Some(chosen), Some(rejected)) = (find(CHOSEN), find(REJECTED)) {
-        return Mapping {
-            prompt: find(PROMPTS),
-            query: find(&["input", "context"]).filter(|_| find(&["instruction", "prompt"]).is_some()),
-            chosen: Some(chosen),
-            rejected: Some(rejected),
-            ..extras(DataFormat::Pairs)
+    sample.iter().filter(usable).count() * 2 >= sample.len()
+}
+
+struct Table<'t> {
+    columns: &'t [String],
+    sample: &'t [Row],
+}
+
+impl Table<'_> {
+    fn find(&self, names: &[&str]) -> Option<String> {
+        let is = |column: &str, name: &str| column.trim().to_lowercase() == name;
+        names.iter().find_map(|name| self.columns.iter().find(|column| is(column, name)).cloned())
+    }
+
+    /// The column of these names that is not the one named already.
+    fn other(&self, names: &[&str], than: &str) -> Option<String> {
+        let names: Vec<&str> =
+            names.iter().copied().filter(|name| *name != than.trim().to_lowercase()).collect();
+        self.find(&names)
+    }
+
+    fn mapping(&self, format: DataFormat) -> Mapping {
+        Mapping { history: self.find(&["history"]), system: self.find(SYSTEMS), ..Mapping::empty(format) }
+    }
+
+    /// What is appended to a question: the input of an instruction, or the text it is about.
+    fn query(&self, prompt: &str) -> Option<String> {
+        let instructs = INSTRUCTIONS.contains(&prompt.trim().to_lowercase().as_str());
+        let input = self.other(INPUTS, prompt).filter(|_| instructs);
+        input.or_else(|| self.other(CONTEXTS, prompt)).or_else(|| self.other(&["query"], prompt))
+    }
+
+    fn pairs(&self) -> Option<Mapping> {
+        let (chosen, rejected) = (self.find(CHOSEN)?, self.find(REJECTED)?);
+        let prompt = self.find(PROMPTS);
+        let query = prompt.as_deref().and_then(|prompt| match prompt {
+            // Beside a whole prompt, an input is part of it.
+            "prompt" => self.find(INPUTS).or_else(|| self.query(prompt)),
+            _ => self.query(prompt),
+        });
+        let (chosen, rejected) = (Some(chosen), Some(rejected));
+        let alone = Mapping { prompt, query, chosen, rejected, ..self.mapping(DataFormat::Pairs) };
+        // Messages beside pairs are what is asked, or one of the answers once more.
+        let beside = self.find(MESSAGE_COLUMNS).filter(|_| alone.prompt.is_none());
+        let asked = beside.map(|column| Mapping { prompt: Some(column), ..alone.clone() });
+        Some(
+            asked
+                .filter(|asked| !teaches(&alone, self.sample) && teaches(asked, self.sample))
+                .unwrap_or(alone),
+        )
+    }
+
+    fn messages(&self) -> Option<Mapping> {
+        let column = self.find(MESSAGE_COLUMNS).filter(|column| self.any(column, is_chat))?;
+        let system = self.find(&["system"]);
+        Some(Mapping { messages: Some(column), system, ..Mapping::empty(DataFormat::Messages) })
+    }
+
+    /// One column of answers, each a better and a worse one.
+    fn listed_pairs(&self) -> Option<Mapping> {
+        let (prompt, response) = (self.find(PROMPTS)?, self.find(RESPONSES)?);
+        let two = |value: &Value| match value {
+            Value::Array(items) => {
+                items.len() == 2 && items.iter().all(|item| !item.is_array() && !item.is_object())
+            }
+            other => other.is_null(),
         };
-    }
-    if let Some(column) = find(MESSAGE_COLUMNS).filter(|column| holds_lists(column, sample)) {
-        let system = find(&["system"]);
-        return Mapping { messages: Some(column), system, ..Mapping::empty(DataFormat::Messages) };
-    }
-    let pair = find(RESPONSES).filter(|column| holds_pairs(column, sample));
-    if let (Some(prompt), Some(pair)) = (find(PROMPTS), pair) {
-        let query = find(&["input", "query", "context"]).filter(|column| *column != prompt);
-        return Mapping { prompt: Some(prompt), query, response: Some(pair), ..extras(DataFormat::Pairs) };
-    }
-    if let (Some(prompt), Some(response)) = (find(&["instruction"]), find(&["output"])) {
-        return Mapping {
-            prompt: Some(prompt),
-            query: find(&["input"]),
-            response: Some(response),
-            ..extras(DataFormat::Alpaca)
-        };
-    }
-    if let (Some(prompt), Some(response)) = (find(PROMPTS), find(RESPONSES)) {
-        let query = find(&["query", "context"]).filter(|column| *column != prompt);
-        return Mapping {
-            prompt: Some(prompt),
+        let all = self.sample.iter().filter_map(|row| row.get(&response)).all(two);
+        if !all || !self.any(&response, Value::is_array) || response.eq_ignore_ascii_case("answers") {
+            return None;
+        }
+        let query = self.query(&prompt);
+        Some(Mapping {
             query,
+            prompt: Some(prompt),
             response: Some(response),
-            ..extras(DataFormat::PromptResponse)
+            ..self.mapping(DataFormat::Pairs)
+        })
+    }
+
+    fn answered(&self) -> Option<Mapping> {
+        let (prompt, response) = (self.find(PROMPTS)?, self.find(RESPONSES)?);
+        let alpaca = self.find(&["instruction"]).zip(self.find(&["output"]));
+        if self.find(CHOICES).is_some() {
+            return None;
+        }
+        if let Some((prompt, response)) = alpaca {
+            let query = self.query(&prompt);
+            let (prompt, response) = (Some(prompt), Some(response));
+            return Some(Mapping { prompt, query, response, ..self.mapping(DataFormat::Alpaca) });
+        }
+        let query = self.query(&prompt);
+        let (prompt, response) = (Some(prompt), Some(response));
+        Some(Mapping { prompt, query, response, ..self.mapping(DataFormat::PromptResponse) })
+    }
+
+    /// Questions alone.
+    fn asked(&self) -> Option<Mapping> {
+        let prompt = self.find(PROMPTS).filter(|_| self.find(CHOICES).is_none())?;
+        if self.any(&prompt, is_chat) {
+            return Some(Mapping { messages: Some(prompt), ..Mapping::empty(DataFormat::Messages) });
+        }
+        Some(Mapping { prompt: Some(prompt), ..Mapping::empty(DataFormat::Text) })
+    }
+
+    /// A text and what is said of it: a summary, a class.
+    fn judged(&self) -> Option<Mapping> {
+        let response = self.find(VERDICTS).or_else(|| self.find(RESPONSES))?;
+        let prompt = self.other(SUBJECTS, &response)?;
+        let (prompt, response) = (Some(prompt), Some(response));
+        Some(Mapping { prompt, response, ..self.mapping(DataFormat::PromptResponse) })
+    }
+
+    /// Plain text: under a usual name, the only column, or the only texts among numbers. Names of kinds or places beside
+    /// numbers are no texts to learn.
+    fn text(&self) -> Option<Mapping> {
+        let only = || {
+            let mut words = self.columns.iter().filter(|column| self.any(column, |value| !is_number(value)));
+            words
+                .next()
+                .filter(|column| words.next().is_none() && self.any(column, Value::is_string))
+                .filter(|column| self.columns.len() == 1 || self.mean_length(column) >= SENTENCE)
+                .cloned()
         };
+        let prompt = self.find(TEXTS).or_else(only)?;
+        Some(Mapping { prompt: Some(prompt), ..Mapping::empty(DataFormat::Text) })
     }
-    if let Some(text) = find(TEXTS) {
-        return Mapping { prompt: Some(text), ..Mapping::empty(DataFormat::Text) };
+
+    /// Characters of a text of this column on average.
+    fn mean_length(&self, column: &str) -> usize {
+        let texts = || self.sample.iter().filter_map(|row| row.get(column)?.as_str());
+        texts().map(|text| text.chars().count()).sum::<usize>() / texts().count().max(1)
     }
-    let mut texts = columns.iter().filter(|column| holds_texts(column, sample)).cloned();
-    match (texts.next(), texts.next()) {
-        (Some(only), None) => Mapping { prompt: Some(only), ..Mapping::empty(DataFormat::Text) },
-        // Which of several is asked and which is answered, nobody can tell: a person chooses.
-        _ => Mapping::empty(DataFormat::PromptResponse),
+
+    fn any(&self, column: &str, holds: impl Fn(&Value) -> bool) -> bool {
+        self.sample.iter().filter_map(|row| row.get(column)).any(holds)
     }
 }
 
-fn holds_pairs(column: &str, sample: &[Row]) -> bool {
-    let text = |item: &Value| item.is_string();
-    sample.iter().any(
-        |row| matches!(row.get(column), Some(Value::Array(items)) if items.len() == 2 && items.iter().all(text)),
-    )
+fn is_number(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(_) | Value::Number(_))
 }
 
-fn holds_lists(column: &str, sample: &[Row]) -> bool {
-    sample.iter().any(|row| match row.get(column) {
-        Some(Value::Array(_)) => true,
-        Some(value) => is_chat(value),
-        None => false,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn holds_texts(column: &str, sample: &[Row]) -> bool {
-    sample.iter().any(|row| matches!(row.get(column), Some(Value::String(text)) if !text.is_empty()))
+    use super::*;
+
+    fn guess(row: &Value) -> Mapping {
+        let row = Row::from_json(row.clone()).unwrap();
+        let columns: Vec<String> = row.cells.iter().map(|(name, _)| name.clone()).collect();
+        suggest(&columns, &[row], FileKind::Jsonl)
+    }
+
+    fn parts(mapping: &Mapping) -> [Option<&str>; 3] {
+        [mapping.prompt.as_deref(), mapping.query.as_deref(), mapping.response.as_deref()]
+    }
+
+    #[test]
+    fn tables_of_questions_about_texts_name_the_question() {
+        let starts = json!({"text": ["A", "B"], "answer_start": [0, 4]});
+        let listed = json!([{"text": "A", "answer_start": 0}, {"text": "B", "answer_start": 4}]);
+        for (row, context, answer) in [
+            (
+                json!({"id": "1", "title": "T", "context": "C", "question": "Q", "answers": starts}),
+                "context",
+                "answers",
+            ),
+            (json!({"id": "1", "context": "C", "question": "Q", "answers": listed}), "context", "answers"),
+            (json!({"passage": "C", "question": "Q", "answer": true}), "passage", "answer"),
+            (json!({"answer": "A", "context": "C", "question": "Q"}), "context", "answer"),
+            (json!({"answer": ["A"], "context": "C", "question": "Q"}), "context", "answer"),
+        ] {
+            let mapping = guess(&row);
+            assert_eq!(parts(&mapping), [Some("question"), Some(context), Some(answer)], "{row}");
+            let row = Row::from_json(row).unwrap();
+            let talk = crate::Conversation::from_row(&row, &mapping).unwrap();
+            assert_eq!(talk.turns[0].0, "Q\nC");
+            assert!(["A", "True"].contains(&talk.turns[0].1.as_str()), "{talk:?}");
+        }
+    }
+
+    #[test]
+    fn usual_names_of_many_languages_are_known() {
+        for (prompt, response) in [
+            ("prompt", "completion"),
+            ("input", "output"),
+            ("Q", "A"),
+            ("Frage", "Antwort"),
+            ("Question", "Réponse"),
+            ("pregunta", "respuesta"),
+            ("Вопрос", "Ответ"),
+            ("问题", "回答"),
+            ("질문", "답변"),
+            ("質問", "回答"),
+            ("user", "assistant"),
+            ("text", "label"),
+            ("sentence", "label"),
+            ("document", "summary"),
+            ("article", "highlights"),
+            ("source", "target"),
+            ("Context", "Response"),
+        ] {
+            let mapping = guess(&json!({prompt: "x", response: "y", "id": "z"}));
+            assert_eq!(parts(&mapping), [Some(prompt), None, Some(response)], "{prompt}");
+        }
+        for (prompt, query, response) in [
+            ("instruction", "input", "output"),
+            ("instruction", "input", "response"),
+            ("instruction", "context", "response"),
+            ("지시문", "입력", "출력"),
+        ] {
+            let mapping = guess(&json!({response: "y", query: "w", prompt: "x"}));
+            assert_eq!(parts(&mapping), [Some(prompt), Some(query), Some(response)], "{prompt}");
+        }
+    }
+
+    #[test]
+    fn where_it_cannot_be_known_nothing_is_guessed() {
+        for row in [
+            json!({"translation": {"en": "tea", "fr": "thé"}}),
+            json!({"id": "7", "translation": {"en": "tea", "fr": "thé"}}),
+            json!({"en": "tea", "fr": "thé"}),
+            json!({"premise": "P", "hypothesis": "H", "label": 0}),
+            json!({"question": "Q", "choices": ["a", "b"], "answer": 1}),
+            json!({"question": "Q", "answers": ["a", "b"]}),
+            json!({"question": ["Q"], "answer": {"kind": "x"}}),
+            json!({"messages": ["a", "b"]}),
+            json!({"one": "x", "two": "y"}),
+        ] {
+            assert_eq!(guess(&row), Mapping::empty(DataFormat::PromptResponse), "{row}");
+        }
+    }
+
+    #[test]
+    fn plain_texts_and_prompts_are_known() {
+        for (row, column) in [
+            (json!({"text": "x", "url": "u"}), "text"),
+            (json!({"story": "x", "stars": 4}), "story"),
+            (json!({"prompt": "Q", "id": "1"}), "prompt"),
+        ] {
+            let mapping = guess(&row);
+            assert_eq!(
+                (mapping.format, mapping.prompt.as_deref()),
+                (DataFormat::Text, Some(column)),
+                "{row}"
+            );
+        }
+        let mapping = guess(&json!({"prompt": [{"role": "user", "content": "Q"}]}));
+        assert_eq!((mapping.format, mapping.messages.as_deref()), (DataFormat::Messages, Some("prompt")));
+    }
 }

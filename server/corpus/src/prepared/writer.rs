@@ -120,8 +120,10 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     );
     // A full disk is the reason then, not that reading was stopped for it.
     passed.map_err(|stopped| broken.unwrap_or(stopped))?;
-    blocks(packer.finish().blocks)?;
+    let rest = packer.finish();
+    blocks(rest.blocks)?;
     let mut writer = writer.into_inner();
+    writer.summary.dropped_tokens = rest.dropped_tokens as u64;
     writer.flush()?;
     writer.records.get_ref().sync_data().map_err(disk("written"))?;
     Ok(writer.summary)

@@ -39,9 +39,13 @@ impl Row {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// The value of a column.
+    /// The value of a column, or of a field of one that holds objects, as `translation.en` names it.
     pub fn get(&self, column: &str) -> Option<&Value> {
-        self.cells.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+        let cell = |column: &str| self.cells.iter().find(|(name, _)| name == column).map(|(_, value)| value);
+        cell(column).or_else(|| {
+            let (name, path) = column.split_once('.')?;
+            path.split('.').try_fold(cell(name)?, |value, field| value.get(field))
+        })
     }
 
     /// The row as the original read it: a cell of `false` or zero counts as empty (S-140).
@@ -114,7 +118,7 @@ impl<'de> Deserialize<'de> for Row {
                 let mut row = Row::default();
                 while let Some(name) = map.next_key::<String>()? {
                     // Which of the two is meant, nobody can tell: the last one would win silently.
-                    if row.get(&name).is_some() {
+                    if row.cells.iter().any(|(known, _)| *known == name) {
                         return Err(A::Error::custom(format!("{TWICE}{name}")));
                     }
                     row.cells.push((name, map.next_value()?));
@@ -154,6 +158,10 @@ fn parse(text: &str) -> Result<Result<Row, Problem>, (serde_json::Error, usize)>
         return serde_json::from_str(text).map(Ok).map_err(placed);
     }
     let value: Value = serde_json::from_str(text).map_err(placed)?;
+    // A list of texts is as good as a column of them.
+    if value.is_string() {
+        return Ok(Ok(Row::new(vec![("text".to_owned(), value)])));
+    }
     Ok(Err(not_an_object(&value)))
 }
 

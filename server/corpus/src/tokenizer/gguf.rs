@@ -48,6 +48,9 @@ pub struct GgufTokenizer {
 /// `tokenizer.gguf_unsupported` for another kind than byte-level BPE or an unknown pre-tokenizer;
 /// `tokenizer.gguf_broken` for a merge without two parts or an id outside the vocabulary.
 pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem> {
+    // Writers of these files have -1 for a token that is not there.
+    let there = |id: Option<u32>| id.filter(|id| *id != u32::MAX);
+    let (bos, eos, unk, pad) = (there(source.bos), there(source.eos), there(source.unk), there(source.pad));
     let sentencepiece = match source.model.as_str() {
         "gpt2" => None,
         "llama" => Some(sentencepiece::parts(source)?),
@@ -70,7 +73,7 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     };
     let rule = if sentencepiece.is_some() { Rule::Unnamed } else { Rule::named(&source.pre)? };
     let add_bos = source.add_bos.unwrap_or(sentencepiece.is_some() || rule.begins());
-    let post_processor = match source.bos.filter(|_| add_bos) {
+    let post_processor = match bos.filter(|_| add_bos) {
         Some(id) => bos_first(&token(id, "tokenizer.ggml.bos_token_id")?, id),
         None if sentencepiece.is_some() => Value::Null,
         None => {
@@ -99,12 +102,7 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     config.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
     config.insert("add_bos_token".into(), json!(add_bos));
     config.insert("clean_up_tokenization_spaces".into(), json!(false));
-    for (name, id) in [
-        ("bos_token", source.bos),
-        ("eos_token", source.eos),
-        ("unk_token", source.unk),
-        ("pad_token", source.pad),
-    ] {
+    for (name, id) in [("bos_token", bos), ("eos_token", eos), ("unk_token", unk), ("pad_token", pad)] {
         let text = id.map(|id| token(id, name)).transpose()?;
         config.insert(name.into(), json!(text));
     }
@@ -168,4 +166,50 @@ fn bos_first(token: &str, id: u32) -> Value {
     json!({"type": "TemplateProcessing", "single": [special, sequence("A", 0)],
         "pair": [special, sequence("A", 0), special, sequence("B", 1)],
         "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelTokenizer;
+
+    fn small() -> GgufTokenizer {
+        GgufTokenizer {
+            model: "gpt2".to_owned(),
+            pre: "gpt-2".to_owned(),
+            tokens: ["a", "b", "<s>", "</s>"].map(str::to_owned).to_vec(),
+            token_types: vec![1, 1, 3, 1],
+            ..GgufTokenizer::default()
+        }
+    }
+
+    fn read(source: &GgufTokenizer) -> ModelTokenizer {
+        let files = files_from_gguf(source).unwrap();
+        let config = Some(files.tokenizer_config_json.as_slice());
+        ModelTokenizer::from_bytes(&files.tokenizer_json, config, None, None).unwrap()
+    }
+
+    #[test]
+    fn minus_one_is_no_token() {
+        let none = Some(u32::MAX);
+        let tokenizer = read(&GgufTokenizer {
+            bos: none,
+            eos: Some(3),
+            unk: none,
+            pad: none,
+            add_bos: Some(true),
+            ..small()
+        });
+        assert_eq!((tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.pad_id()), (None, Some(3), 0));
+        assert_eq!(tokenizer.encode("ab", true).unwrap(), [0, 1]);
+        let outside = files_from_gguf(&GgufTokenizer { eos: Some(4), ..small() }).unwrap_err();
+        assert_eq!(outside.code, Code::TokenizerGgufBroken);
+    }
+
+    #[test]
+    fn an_end_token_that_the_file_calls_normal_is_written_all_the_same() {
+        let tokenizer = read(&GgufTokenizer { bos: Some(2), eos: Some(3), add_bos: Some(true), ..small() });
+        assert_eq!(tokenizer.encode("ab</s>", true).unwrap(), [2, 0, 1, 3]);
+        assert_eq!(tokenizer.decode_answer(&[0, 3], true), "a");
+    }
 }

@@ -19,6 +19,7 @@ use contract::row_reason::RowReason;
 use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
+use corpus::health::{endless, written};
 use corpus::job::{Job, PartRows};
 use corpus::mix::Part;
 use corpus::prepared::{Prepared, Summary};
@@ -94,7 +95,10 @@ pub(super) fn open(
     if let Some(all) = &all {
         say(summary_line(all, found))?;
     }
-    fits_positions(spec, &store)?;
+    fits_positions(spec, &job.encoder, &store)?;
+    if endless(&job.encoder) {
+        say("The model's files name no end token: what learns from these rows never stops.".to_owned())?;
+    }
     let split = Arc::new(Split::of(rows, &spec.hyper));
     let facts = Facts {
         train: split.train.len(),
@@ -108,11 +112,11 @@ pub(super) fn open(
 }
 
 /// Refuses rows beyond the positions a model has learned, as far as they are prepared.
-fn fits_positions(spec: &RunSpec, store: &Prepared) -> Result<(), Problem> {
+fn fits_positions(spec: &RunSpec, encoder: &Encoder, store: &Prepared) -> Result<(), Problem> {
     let config = crate::facts::read_config(Path::new(&spec.model.folder))?;
     let name = config.architecture.name();
     match learned_positions(name, config.max_position_embeddings as u64) {
-        Some(positions) if store.longest() > positions => Err(beyond_positions(positions)),
+        Some(positions) if store.longest() + written(encoder) > positions => Err(beyond_positions(positions)),
         _ => Ok(()),
     }
 }
@@ -252,6 +256,9 @@ fn summary_line(all: &Summary, found: bool) -> String {
         line += &format!(
             " {rows} rows are left out ({refused} of them refused by the template), the first is row {row}: {reason}."
         );
+    }
+    if all.dropped_tokens > 0 {
+        line += &format!(" {} tokens filled no block and are dropped.", all.dropped_tokens);
     }
     line
 }

@@ -41,7 +41,7 @@ fn limit(text: &str) -> Option<usize> {
 }
 
 impl Setup {
-    /// The first stage that fits, and the asked-for (else the first) model. `None` when no stage fits.
+    /// The stage that suits, and the asked-for (else the first) model. `None` when no stage fits.
     pub(super) fn new(dataset: &DatasetView, models: Vec<ModelView>) -> Option<Self> {
         let order = [Stage::Sft, Stage::Pt, Stage::Rm, Stage::Dpo, Stage::Ppo];
         let stages: Vec<Stage> = order.into_iter().filter(|stage| fits(dataset, *stage)).collect();
@@ -49,7 +49,8 @@ impl Setup {
         let asked =
             query.get("stage").and_then(|key| Stage::parse(&key)).filter(|stage| stages.contains(stage));
         let pairs = stages.iter().copied().find(|stage| stage.wants_pairs());
-        let stage = asked.or(pairs).or_else(|| stages.first().copied())?;
+        let suited = Some(dataset.inspection.suited()).filter(|stage| stages.contains(stage));
+        let stage = asked.or(pairs).or(suited).or_else(|| stages.first().copied())?;
         let wanted = query.get("model").unwrap_or_default();
         let model = models.iter().find(|m| m.id.0 == wanted).or_else(|| models.iter().find(|m| m.starter));
         let model = model.or(models.first())?.id.0.clone();
