@@ -50,6 +50,14 @@ struct Raw {
     cut: bool,
 }
 
+/// Whether a file begins like one array of objects, or with an object of which the first line holds the brace alone.
+pub(super) fn spans_lines(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
+    let object = |text: &[u8]| text.trim_ascii_start().starts_with(b"{");
+    let brace = text.split(|byte| *byte == b'\n').next().is_some_and(|line| line.trim_ascii() == b"{");
+    brace || text.strip_prefix(b"[").is_some_and(object)
+}
+
 impl<R: BufRead> JsonRows<R> {
     pub(super) fn new(input: R, offset: u64) -> Self {
         Self {

@@ -232,6 +232,23 @@ fn one_object_that_holds_rows_is_read_as_those() {
 }
 
 #[test]
+fn json_over_many_lines_is_read_under_the_name_of_json_lines() {
+    for text in [
+        "[{\"q\":\"a\"},\n {\"q\":\"b\"}]\n",
+        "\u{FEFF}[\n  {\n    \"q\": \"a\"\n  },\n  {\n    \"q\": \"b\"\n  }\n]",
+        "{\n  \"q\": \"a\"\n}\n{\n  \"q\": \"b\"\n}\n",
+        "{\r\n\"data\": [{\"q\": \"a\"}, {\"q\": \"b\"}]\r\n}",
+    ] {
+        let rows = read(std::io::Cursor::new(text.to_owned()), FileKind::Jsonl).unwrap();
+        assert_eq!(rows.kind(), FileKind::Json, "{text}");
+        let rows: Vec<Row> = rows.map(Result::unwrap).collect();
+        assert_eq!(texts(&rows), [r#"{"q":"a"}"#, r#"{"q":"b"}"#], "{text}");
+    }
+    let rows = read(std::io::Cursor::new("{\"q\":\"a\"}\n[1]\n"), FileKind::Jsonl).unwrap();
+    assert_eq!(rows.kind(), FileKind::Jsonl);
+}
+
+#[test]
 fn one_object_that_is_a_row_stays_one() {
     for text in [
         r#"{"q":"a","a":"b"}"#,
