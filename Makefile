@@ -71,13 +71,17 @@ unit: ## Tests of every crate
 	@echo "== Tests"
 	@.make/unit.sh $(WORKSPACE)
 
+.PHONY: cases
+cases: binaries ## Inputs from reports of other tools (where ../shared/cases is there)
+	@.make/cases.sh
+
 .PHONY: e2e
 e2e: build ## Stories in a real browser against the real server and worker
 	@.make/e2e.sh
 
 .PHONY: test
 test: ## Every check, fast ones first; seconds of each part, and what passed
-	@.make/test.sh setup fmt lint unit e2e
+	@.make/test.sh setup fmt lint unit cases e2e
 
 .PHONY: reference
 reference: ## The numbers of the originals: reference sets against model, corpus and worker

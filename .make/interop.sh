@@ -10,3 +10,6 @@ python_side "$WORK/pip.log" || exit 0
 say "Adapters and merged models: PEFT and transformers beside Burnish (largest difference of a logit)"
 "$BIN/examples/interop" "$WORK/files"
 "$VENV/bin/python" .make/interop.py "$WORK/files"
+say "Tokenizers: what stands around a text, in transformers' AutoTokenizer and here"
+"$BIN/examples/around" "$WORK/tokenizers"
+"$VENV/bin/python" .make/around.py "$WORK/tokenizers"

@@ -13,9 +13,10 @@ for part in "$@"; do
 done
 say "Seconds: $TOOK"
 
-# What cargo-nextest, cargo test and Node's runner say of what passed; a part that fails has ended this script.
+# What cargo-nextest, cargo test, the cases and Node's runner say of what passed; a part that fails has ended this script.
 PASSED=$(awk '
   /tests? run: [0-9]+ passed/ { for (i = 2; i <= NF; i++) if ($i ~ /^passed/) sum += $(i - 1) }
+  /^[0-9]+ passed, 0 failed$/ { sum += $1 }
   /^test result: ok\. [0-9]+ passed/ { sum += $4 }
   /^ℹ pass [0-9]+/ { sum += $3 }
   END { print sum + 0 }' "$HEARD")

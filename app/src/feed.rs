@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contract::Problem;
 use contract::checkpoint::CheckpointView;
-use contract::event::{Kind, Measure, What};
+use contract::event::{DatasetRows, Kind, Measure, What};
 use contract::wire::Numbered;
 
 /// A point of a curve.
@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) train_rows: u64,
     /// Rows held out.
     pub(crate) eval_rows: u64,
+    /// What each dataset gave.
+    pub(crate) datasets: Vec<DatasetRows>,
 }
 
 /// A measuring on its way.
@@ -158,6 +160,7 @@ impl Feed {
                 total_params,
                 train_rows,
                 eval_rows,
+                datasets,
                 ..
             } => {
                 self.total_steps = *total_steps;
@@ -174,6 +177,7 @@ impl Feed {
                     parameters: *total_params,
                     train_rows: *train_rows,
                     eval_rows: *eval_rows,
+                    datasets: datasets.clone(),
                 });
             }
             Kind::Step {
@@ -299,6 +303,7 @@ mod tests {
             eval_rows: 0,
             dropped_rows: 0,
             cut_rows: 0,
+            datasets: Vec::new(),
             worker: String::new(),
         }
     }

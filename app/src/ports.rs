@@ -54,6 +54,17 @@ impl FromServerFnError for Problems {
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         let (code, message) = match error {
+            // On the server it is the request that cannot be read, in the browser the answer.
+            ServerFnErrorErr::Args(why)
+            | ServerFnErrorErr::MissingArg(why)
+            | ServerFnErrorErr::Deserialization(why)
+                if cfg!(feature = "ssr") =>
+            {
+                return Problem::new(Code::WireUnreadable, format!("The request cannot be read: {why}."))
+                    .with("why", why)
+                    .hint("Load the page anew and do it again.")
+                    .into();
+            }
             ServerFnErrorErr::Request(_) => (Code::ConnectionLost, "The server does not answer."),
             _ => (Code::ServerFault, "Something went wrong on the server."),
         };

@@ -22,6 +22,7 @@ use leptos::prelude::use_context;
 pub(crate) use hub::Hub;
 pub(crate) use problems::{field_text, problem_text};
 pub(crate) use row_reason::reason_text;
+pub(crate) use runs::Runs;
 pub(crate) use status::{Standing, now_line, run_status, state_word};
 pub(crate) use verdict::{objection, verdict_text};
 

@@ -14,7 +14,7 @@ after(async () => { await browser?.close(); await server?.stop(); });
 
 const good = JSON.stringify({ prompt: "a", response: "b" });
 const files = [
-  ["a broken line names its number", "broken.jsonl", `${good}\n${good}\n{"prompt": "c", \n${good}\n`, /\b3\b/],
+  ["a line with a column twice names its number", "twice.jsonl", `${good}\n${good}\n{"prompt": "c", "prompt": "d"}\n${good}\n`, /\b3\b/],
   ["a file without rows", "empty.jsonl", "", /empty|no row|nothing/i],
   ["a kind of file that is not read", "table.xlsx", "PK\u0003\u0004", /json|csv|txt/i],
 ];

@@ -40,6 +40,9 @@ pub struct Upload {
     /// SHA-1 a dataset's file should have, hex.
     #[serde(default)]
     sha1: Option<String>,
+    /// Encoding of a dataset's file, where a person chose one.
+    #[serde(default)]
+    encoding: Option<String>,
 }
 
 /// `POST /api/v1/uploads`: the raw body is the file.
@@ -54,7 +57,12 @@ pub async fn upload(
                 Problem::new(Code::UploadBadMapping, "The columns of this file cannot be read.")
                     .field("mapping")
             })?;
-            let declared = uploads::Declared { title: query.title, mapping, sha1: query.sha1 };
+            let declared = uploads::Declared {
+                title: query.title,
+                mapping,
+                sha1: query.sha1,
+                encoding: query.encoding.filter(|name| !name.is_empty()),
+            };
             let view = uploads::dataset(&state, &query.name, declared, body).await?;
             Ok(Json(serde_json::to_value(view)?))
         }

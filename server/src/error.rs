@@ -47,7 +47,8 @@ impl Fault {
         move |source| Self::Disk { doing, path, source }
     }
 
-    fn status(problem: &Problem) -> StatusCode {
+    /// The status a problem is answered with: one of the server's own (5xx) only where the server failed.
+    pub fn status(problem: &Problem) -> StatusCode {
         match problem.code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

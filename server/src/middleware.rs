@@ -15,9 +15,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use contract::Code;
 use contract::Problem;
+use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 
 use crate::config::Config;
+use crate::error::Fault;
 use crate::state::AppState;
+
+/// Longest list of problems that a server function answers with, bytes.
+const REFUSAL: usize = 4 << 20;
 
 /// Policy of everything that is not a page.
 const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -106,6 +111,27 @@ pub async fn headers(State(state): State<AppState>, request: Request, next: Next
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     response
+}
+
+/// Gives the refusals of server functions the status of their problem: leptos answers all of them with 500, as if the
+/// server had failed.
+pub async fn statuses(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let refused = response.status() == StatusCode::INTERNAL_SERVER_ERROR
+        && response.headers().contains_key(SERVER_FN_ERROR_HEADER);
+    if !refused {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, REFUSAL).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if let Ok(Problems(problems)) = serde_json::from_slice(&bytes)
+        && let Some(first) = problems.first()
+    {
+        head.status = Fault::status(first);
+    }
+    Response::from_parts(head, Body::from(bytes))
 }
 
 /// What a panic shows: a number that the log has too, and nothing of its words.

@@ -49,6 +49,33 @@ async fn call(state: &AppState, name: &str, body: &str) -> serde_json::Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
+#[tokio::test]
+async fn what_is_refused_is_not_answered_as_a_fault_of_the_server() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let json = [("content-type", "application/json")];
+    let draft = r#"{"draft":{"name":"x","dataset":"gone","model":"gone","stage":"sft","template":"default","system":"",
+        "tuning":"lora","values":{},"reward_model":""}}"#;
+    for (name, body, expected, code) in [
+        ("get_run", r#"{"id":"gone"}"#, 404, "not_found"),
+        ("get_dataset", r#"{"id":"gone"}"#, 404, "not_found"),
+        ("launch_run", draft, 404, "not_found"),
+        (
+            "create_model",
+            r#"{"new":{"from":"path","name":"x","path":"/no/such"}}"#,
+            422,
+            "model.no_such_path",
+        ),
+        ("get_run", r#"{"id":7}"#, 422, "wire.unreadable"),
+        ("get_run", "{", 422, "wire.unreadable"),
+        ("get_run", "", 422, "wire.unreadable"),
+    ] {
+        let (status, text) = ask(&state, "POST", &format!("/api/{name}"), &json, body).await;
+        let problems: serde_json::Value = serde_json::from_str(&text).expect("problems");
+        assert_eq!((status, problems[0]["code"].as_str()), (expected, Some(code)), "{name} {body}: {text}");
+    }
+}
+
 async fn reaches(state: &AppState, run: &str, wanted: &str) -> serde_json::Value {
     for _ in 0..100 {
         let (_, text) = ask(state, "GET", &format!("/api/v1/runs/{run}"), &[], "").await;
@@ -267,9 +294,9 @@ async fn bad_uploads_say_where_and_leave_nothing() {
     let place = tempfile::tempdir().expect("a folder");
     let state = AppState::open(config(place.path())).await.expect("opens");
     let at = "/api/v1/uploads?kind=dataset&name=x.jsonl";
-    let (status, text) = ask(&state, "POST", at, &[], "{\"a\":1}\n{bad").await;
+    let (status, text) = ask(&state, "POST", at, &[], "{\"a\":1}\n{\"a\":1,\"a\":2}").await;
     assert_eq!(status, 422);
-    assert!(text.contains("dataset.json_broken") && text.contains("\"row\":2"), "{text}");
+    assert!(text.contains("dataset.column_twice") && text.contains("\"row\":2"), "{text}");
     let (status, _) = ask(&state, "POST", at, &[], &"x".repeat((1 << 20) + 1)).await;
     assert_eq!(status, 413);
     for name in ["..%2Fx", "a%2Fb", "model.bin"] {
@@ -283,6 +310,25 @@ async fn bad_uploads_say_where_and_leave_nothing() {
         let left = std::fs::read_dir(state.config.folder(kind)).expect("lists").count();
         assert_eq!(left, 0, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_file_in_a_chosen_encoding_is_kept_as_utf8() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let at = "/api/v1/uploads?kind=dataset&name=x.csv&encoding=";
+    let body = "prompt,response\n\u{1b}$B?e\u{1b}(B,\u{1b}$B2P\u{1b}(B\n";
+    let (status, text) = ask(&state, "POST", &format!("{at}moon"), &[], body).await;
+    assert!(status == 422 && text.contains("dataset.encoding_unknown"), "{text}");
+    let (status, text) = ask(&state, "POST", &format!("{at}iso-2022-jp"), &[], body).await;
+    assert_eq!(status, 200, "{text}");
+    let view: contract::dataset::DatasetView = serde_json::from_str(&text).expect("a dataset");
+    assert_eq!((view.inspection.encoding.as_str(), view.inspection.usable), ("UTF-8", 1));
+    assert_eq!(view.bytes, "prompt,response\n水,火\n".len() as u64);
+    let converted = contract::registry::Finding::Converted { encoding: "ISO-2022-JP".to_owned() };
+    assert_eq!(view.findings, [converted]);
+    let left = std::fs::read_dir(state.config.folder("uploads")).expect("lists").count();
+    assert_eq!(left, 0, "neither the file as it came nor half of another");
 }
 
 #[tokio::test]

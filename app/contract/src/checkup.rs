@@ -27,6 +27,9 @@ pub struct CheckupRequest {
     /// Corrected, or as the original did it.
     #[serde(default)]
     pub behaviour: Behaviour,
+    /// Words of control tokens in texts become the tokens; else they are plain text.
+    #[serde(default)]
+    pub control_tokens_in_text: bool,
     /// System text of the run; empty: the template's own.
     #[serde(default)]
     pub system: String,
@@ -54,6 +57,7 @@ impl CheckupRequest {
             max_source_length: hyper.max_source_length,
             max_target_length: hyper.max_target_length,
             behaviour: Behaviour::parse(&hyper.behaviour).unwrap_or_default(),
+            control_tokens_in_text: hyper.control_tokens_in_text,
             // The dataset's own system text goes before that of the run, as in training.
             system: prefix.filter(|text| !text.is_empty()).unwrap_or_else(|| system.to_owned()),
             sample: true,
@@ -72,6 +76,7 @@ impl CheckupRequest {
             max_source_length: self.max_source_length,
             max_target_length: self.max_target_length,
             behaviour: self.behaviour,
+            control_tokens_in_text: self.control_tokens_in_text,
             row,
         }
     }

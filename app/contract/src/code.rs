@@ -102,6 +102,8 @@ codes! {
     WireTooMany = "wire.too_many",
     /// A message that is not understood.
     WireUnknownFrame = "wire.unknown_frame",
+    /// A request that does not hold what is asked for. `why`.
+    WireUnreadable = "wire.unreadable",
 
     // Reading data.
     /// Reading was stopped.
@@ -116,6 +118,10 @@ codes! {
     DatasetColumnTwice = "dataset.column_twice",
     /// A row that is no CSV. `why`.
     DatasetCsvBroken = "dataset.csv_broken",
+    /// No such encoding. `name`.
+    DatasetEncodingUnknown = "dataset.encoding_unknown",
+    /// A file that reads in several encodings; the problem carries how. `encodings`, `readings`.
+    DatasetEncodingUnsure = "dataset.encoding_unsure",
     /// No rows.
     DatasetEmpty = "dataset.empty",
     /// A dataset that a live run needs.
@@ -152,7 +158,9 @@ codes! {
     DatasetNulByte = "dataset.nul_byte",
     /// A file that is no Parquet. `why`.
     DatasetParquetBroken = "dataset.parquet_broken",
-    /// A row with another number of cells than the header. `cells`, `columns`.
+    /// A quote of a table that never closes, or that text follows where it closes.
+    DatasetQuoteOpen = "dataset.quote_open",
+    /// A row with another number of cells than the header. `cells`, `columns`, `separator`.
     DatasetRaggedRow = "dataset.ragged_row",
     /// A row longer than 32 MiB.
     DatasetRowTooLong = "dataset.row_too_long",
@@ -340,6 +348,8 @@ codes! {
     GgufFormat = "gguf.format",
     /// No GGUF file.
     GgufMagic = "gguf.magic",
+    /// A GGUF file of something else than a model. `kind`.
+    GgufNoModel = "gguf.no_model",
     /// A GGUF version that is not supported. `version`.
     GgufVersion = "gguf.version",
     /// An adapter that cannot be used. `why`.
@@ -356,8 +366,12 @@ codes! {
     ModelInUse = "model.in_use",
     /// An import that was interrupted.
     ModelInterrupted = "model.interrupted",
+    /// A folder or file that holds an adapter. `base`.
+    ModelIsAdapter = "model.is_adapter",
     /// Nothing at this path. `path`.
     ModelNoSuchPath = "model.no_such_path",
+    /// Rows longer than the positions a model has learned. `positions`.
+    ModelPositions = "model.positions",
     /// A model that is not ready. `name`.
     ModelNotReady = "model.not_ready",
     /// Several GGUF files.

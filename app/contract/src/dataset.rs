@@ -18,7 +18,7 @@ pub enum FileKind {
     Json,
     /// One JSON object a line.
     Jsonl,
-    /// Comma-separated with a header line.
+    /// A table with a header line; the separator (comma, semicolon, tab or bar) is found in the file.
     Csv,
     /// Plain text, one document a line.
     Txt,
@@ -32,7 +32,7 @@ impl FileKind {
         match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
             "json" => Some(Self::Json),
             "jsonl" => Some(Self::Jsonl),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" | "tab" => Some(Self::Csv),
             "txt" => Some(Self::Txt),
             "parquet" => Some(Self::Parquet),
             _ => None,
@@ -355,6 +355,9 @@ pub struct PreviewRequest {
     /// Corrected, or as the original did it.
     #[serde(default)]
     pub behaviour: Behaviour,
+    /// Words of control tokens in texts become the tokens; else they are plain text.
+    #[serde(default)]
+    pub control_tokens_in_text: bool,
     /// Row, from 1.
     pub row: u64,
 }
@@ -441,6 +444,8 @@ mod tests {
     fn s_071_the_kind_comes_from_the_text_after_the_last_dot() {
         let kinds = [
             ("a.csv", Some(FileKind::Csv)),
+            ("a.TSV", Some(FileKind::Csv)),
+            ("a.tab", Some(FileKind::Csv)),
             ("a.b.JSON", Some(FileKind::Json)),
             ("a.jsonl", Some(FileKind::Jsonl)),
             ("a.txt", Some(FileKind::Txt)),

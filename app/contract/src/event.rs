@@ -53,6 +53,19 @@ pub enum Measure {
     Answers,
 }
 
+/// What became of the rows of one dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRows {
+    /// Its label.
+    pub name: String,
+    /// Rows read.
+    pub rows: u64,
+    /// Of these, rows left out (S-140).
+    pub dropped: u64,
+    /// Of these, rows that lose tokens to the length limits; `None` while they are still prepared.
+    pub cut: Option<u64>,
+}
+
 /// The kinds of event. Losses are natural-log cross-entropy; NaN and infinity are written as null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -82,6 +95,9 @@ pub enum Kind {
         dropped_rows: u64,
         /// Rows that lose tokens to the length limits.
         cut_rows: u64,
+        /// What each dataset of the run gave, in their order; empty of an older worker.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        datasets: Vec<DatasetRows>,
         /// Version of the worker.
         worker: String,
     },

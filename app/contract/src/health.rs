@@ -136,12 +136,24 @@ pub struct HealthReport {
     pub duplicates_partial: bool,
     /// Pairs whose two answers are the same: they teach nothing.
     pub equal_pairs: RowSet,
+    /// Rows whose texts hold words of control tokens, which are read as plain text unless the run says otherwise.
+    pub control_words: RowSet,
+    /// Pairs whose two answers differ, but only in what the limits cut: they teach nothing either.
+    pub equal_when_cut: RowSet,
+    /// Rows after whose answer, or text, nothing stands that would end it: what learns from them never stops.
+    pub no_end_token: RowSet,
+    /// Tokens of the longest sequence the model has positions for, where that is known.
+    pub positions: Option<u64>,
+    /// Rows with more tokens, after cutting, than the model has positions; in pre-training, those that end such a block.
+    pub beyond_positions: RowSet,
     /// Lengths before cutting.
     pub lengths: Histogram,
     /// Tokens the model sees in one round, after cutting.
     pub tokens: u64,
     /// Tokens that count in the loss in one round.
     pub learned_tokens: u64,
+    /// Tokens of pre-training texts that fill no block and are dropped, as the original did.
+    pub dropped_tokens: u64,
     /// Training examples in one round: rows, or blocks in pre-training.
     pub examples: u64,
     /// Sizes of the examples after cutting.
@@ -163,9 +175,15 @@ impl HealthReport {
             duplicates: RowSet::default(),
             duplicates_partial: false,
             equal_pairs: RowSet::default(),
+            control_words: RowSet::default(),
+            equal_when_cut: RowSet::default(),
+            no_end_token: RowSet::default(),
+            positions: None,
+            beyond_positions: RowSet::default(),
             lengths: Histogram::default(),
             tokens: 0,
             learned_tokens: 0,
+            dropped_tokens: 0,
             examples: 0,
             sizes: Sizes::default(),
             every,

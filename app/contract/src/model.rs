@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::ids::ModelId;
+use crate::problem::Problem;
 
 /// Facts of a model folder, written by the worker as `burnish.json` beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,29 @@ pub struct ModelFacts {
     /// What decides the cost of training it; absent in models of older builds.
     #[serde(default)]
     pub shape: Option<ModelShape>,
+}
+
+impl ModelFacts {
+    /// Tokens of the longest sequence the model can read at all; `None` where positions are computed, which go on, though
+    /// worse, beyond the longest context.
+    pub fn learned_positions(&self) -> Option<u64> {
+        learned_positions(&self.architecture, self.context_length)
+    }
+}
+
+/// As [`ModelFacts::learned_positions`], of an architecture and its longest context.
+pub fn learned_positions(architecture: &str, context_length: u64) -> Option<u64> {
+    (architecture == "gpt2").then_some(context_length)
+}
+
+/// The problem of rows beyond the positions a model has learned.
+pub fn beyond_positions(positions: u64) -> Problem {
+    let message =
+        format!("This model has learned positions for {positions} tokens, and there are longer rows.");
+    Problem::new(Code::ModelPositions, message)
+        .with("positions", positions)
+        .field("max_source_length")
+        .hint(format!("Choose limits for question and answer of at most {positions} tokens together."))
 }
 
 /// Shape of a model as far as it decides what training takes, see [`crate::cost`].
@@ -189,6 +214,19 @@ pub fn with_adapter(weights: &str, adapter_digest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_learned_positions_end() {
+        assert_eq!(learned_positions("gpt2", 48), Some(48));
+        for computed in ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3"] {
+            assert_eq!(learned_positions(computed, 48), None, "{computed}");
+        }
+        let problem = beyond_positions(48);
+        assert_eq!(
+            (problem.code, problem.params.get("positions").map(String::as_str)),
+            (Code::ModelPositions, Some("48"))
+        );
+    }
 
     #[test]
     fn a_digest_is_shown_in_two_groups() {

@@ -211,6 +211,11 @@ mod tests {
             |pairs: &[(&str, &str)]| Hyper::read(&typed(pairs), Stage::Sft, Tuning::Lora).expect("valid");
         assert_eq!(read(&[("warmup_ratio", "0.03")]).warmup(40), 2);
         assert_eq!(read(&[("warmup_steps", "7")]).warmup(40), 7);
+        assert_eq!(read(&[("warmup_ratio", "0.03")]).warmup(1), 0, "the only step teaches");
+        assert_eq!(read(&[("warmup_ratio", "0.9")]).warmup(2), 1);
+        assert_eq!(read(&[("warmup_steps", "7")]).warmup(7), 6);
+        assert_eq!(read(&[("warmup_steps", "100")]).warmup(3), 2);
+        assert_eq!(read(&[("warmup_ratio", "0.03")]).warmup(0), 0);
         assert_eq!(read(&[("lr_scheduler_type", "constant")]).warmup(40), 0);
         assert_eq!(read(&[("lr_scheduler_type", "constant_with_warmup")]).warmup(40), 2);
     }

@@ -24,6 +24,26 @@ pub struct Place {
     pub byte: Option<u64>,
 }
 
+/// How a file reads in one of the encodings that it could be in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Encoding, as an upload names it.
+    pub encoding: String,
+    /// Columns, in this encoding.
+    pub columns: Vec<String>,
+    /// First rows, one text a column; long ones are cut.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Reading {
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "encoding": self.encoding, "columns": self.columns, "rows": self.rows })
+    }
+}
+
+/// Under which [`Problem::params`] holds readings, as JSON.
+const READINGS: &str = "readings";
+
 /// An error a person can act on. The code is stable and names the kind; the words may change. The words are English; a
 /// sentence in another language is made of the code and of [`Problem::params`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +77,19 @@ impl Problem {
     pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.params.insert(name.to_owned(), value.to_string());
         self
+    }
+
+    /// Adds how a file reads in each encoding that it could be in, best first.
+    #[must_use]
+    pub fn with_readings(self, readings: &[Reading]) -> Self {
+        let json: serde_json::Value = readings.iter().map(Reading::json).collect();
+        self.with(READINGS, json)
+    }
+
+    /// How the file reads in each encoding that it could be in, best first; none where nothing is to be chosen.
+    pub fn readings(&self) -> Vec<Reading> {
+        let json = self.params.get(READINGS);
+        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
     /// Adds what to do.
@@ -130,6 +163,20 @@ impl std::error::Error for Problem {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readings_travel_with_a_problem() {
+        let reading = |encoding: &str| Reading {
+            encoding: encoding.to_owned(),
+            columns: vec!["질문".to_owned()],
+            rows: vec![vec!["\"네?\"\n".to_owned()]],
+        };
+        let readings = ["EUC-KR", "GB18030"].map(reading);
+        let problem = Problem::new(Code::DatasetEncodingUnsure, "Unclear.").with_readings(&readings);
+        let back: Problem = serde_json::from_str(&serde_json::to_string(&problem).unwrap()).unwrap();
+        assert_eq!(back.readings(), readings);
+        assert!(Problem::new(Code::DatasetEmpty, "No rows.").readings().is_empty());
+    }
 
     #[test]
     fn a_problem_says_what_where_and_what_to_do() {

@@ -19,6 +19,11 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum RowReason {
+    /// The row itself cannot be read.
+    Unreadable {
+        /// What is wrong with it.
+        problem: Box<Problem>,
+    },
     /// Plain text where answers are needed.
     PlainText,
     /// The column of the question is empty.
@@ -187,6 +192,9 @@ pub(crate) mod told {
 impl std::fmt::Display for RowReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Unreadable { problem } => {
+                write!(f, "it cannot be read: {}", problem.message.trim_end_matches('.'))
+            }
             Self::PlainText => f.write_str("plain text has no answers; choose pre-training for it"),
             Self::EmptyQuestion { column } | Self::EmptyAnswer { column } | Self::EmptyText { column } => {
                 write!(f, "{column} is empty")

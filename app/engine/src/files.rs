@@ -92,12 +92,7 @@ pub fn load(mut files: Files, digest: &str) -> Result<Speaker, Problem> {
         }
     }
     model.settle_adapter();
-    let tokenizer = ModelTokenizer::from_bytes(
-        files.need("tokenizer.json")?,
-        files.get("tokenizer_config.json"),
-        files.get("special_tokens_map.json"),
-        files.get("chat_template.jinja"),
-    )?;
+    let tokenizer = ModelTokenizer::from_files(files.need("tokenizer.json")?, |name| files.get(name))?;
     let stop = model::config::generation_eos(files.get("generation_config.json").unwrap_or_default());
     Ok(Speaker::new(model, tokenizer, digest.to_owned(), stop))
 }

@@ -223,6 +223,7 @@ impl Form {
                     .as_ref()
                     .and_then(|hyper| Behaviour::parse(&hyper.behaviour))
                     .unwrap_or_default(),
+                control_tokens_in_text: hyper.as_ref().is_some_and(|hyper| hyper.control_tokens_in_text),
                 row,
             })
         })

@@ -4,6 +4,7 @@ mod editor;
 pub(crate) mod health;
 pub(crate) mod list;
 mod mapping;
+mod readings;
 pub(crate) mod register;
 mod rows;
 pub(crate) mod show;

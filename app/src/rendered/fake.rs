@@ -8,7 +8,7 @@ use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::{CheckpointView, Mark, mark};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
-use contract::event::{Event, Kind};
+use contract::event::{DatasetRows, Event, Kind};
 use contract::health::{HealthReport, LeftOut, RowSet};
 use contract::hub::*;
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
@@ -148,6 +148,7 @@ fn events() -> Vec<Numbered> {
             eval_rows: 20,
             dropped_rows: 7,
             cut_rows: 0,
+            datasets: vec![DatasetRows { name: "kettle".to_owned(), rows: 412, dropped: 7, cut: Some(3) }],
             worker: String::new(),
         },
         Kind::Eval { step: 0, eval_loss: Some(3.91), metrics: Default::default() },

@@ -6,7 +6,8 @@ super::table!(Data {
     empty: "No dataset yet. Upload a file, or take one of the samples to see how it goes.", "还没有数据集。上传一个文件,或者先用样例看看。";
     upload: "Upload a file", "上传文件";
     drop: "Drop a file here, or choose one", "把文件拖到这里,或选择文件";
-    kinds: "JSON, JSON Lines, CSV, Parquet or plain text. UTF-8, UTF-16 or GBK.", "JSON、JSON Lines、CSV、Parquet 或纯文本,UTF-8、UTF-16 或 GBK 编码。";
+    kinds: "JSON, JSON Lines, CSV, TSV, Parquet or plain text, in UTF-8 or the usual encoding of its language.", "JSON、JSON Lines、CSV、TSV、Parquet 或纯文本,UTF-8 或各语言常用的编码。";
+    choose_encoding: "In which encoding does it read right?", "哪一种编码读得通?";
     choose_file: "Choose a file", "选择文件";
     uploading: "Uploading {0}", "正在上传 {0}";
     reading: "Uploaded. Reading every row", "已上传,正在读取每一行";

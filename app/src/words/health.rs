@@ -33,6 +33,10 @@ super::table!(Health {
     duplicates: "stand in the data before, word for word", "与前面的行完全重复";
     duplicates_partial: "stand in the data before, word for word (at least; the set is too large to remember every row)", "与前面的行完全重复(至少;数据太大,无法记住每一行)";
     equal_pairs: "pairs with twice the same answer: they teach nothing", "两个回答相同的对:学不到东西";
+    control_words: "hold words of control tokens, such as <|im_end|>: they are read as plain text unless the run says otherwise", "含有控制词元的字样(如 <|im_end|>):除非训练另行设置,否则作为普通文字";
+    equal_when_cut: "pairs whose answers differ only in what the limits cut: they teach nothing", "两个回答只在被截断的部分不同的对:学不到东西";
+    no_end_token: "end with nothing that would end an answer: what learns from them never stops. The model's files name no end token; import the model again with its tokenizer_config.json or generation_config.json", "结尾没有结束标记:模型学完不会停下。模型文件没有指明结束标记,请连同 tokenizer_config.json 或 generation_config.json 重新导入模型";
+    beyond_positions: "longer, after cutting, than the {0} tokens this model has positions for: choose lower limits", "截断之后仍超过模型的 {0} 个位置:请调低长度上限";
     rows_word: "Rows", "行";
     more: "and {0} more", "还有 {0} 行";
     all_left_out: "Show every row that is left out", "显示所有被跳过的行";
@@ -45,6 +49,7 @@ super::table!(Health {
     totals: "A round", "一轮";
     tokens: "Tokens read", "读取词元";
     learned: "Tokens that teach", "用于学习的词元";
+    dropped: "Tokens that fill no block and are dropped", "不足一块而被丢弃的词元";
     examples: "Examples", "样本";
     steps: "Steps", "步数";
     steps_text: "{0} in {1} rounds of {2} at once", "{0} 步({1} 轮,每次 {2} 行)";

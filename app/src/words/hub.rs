@@ -26,7 +26,7 @@ super::table!(Hub {
     what: "What to fetch", "要下载什么";
     folder_choice: "Model folder, {0} files", "模型文件夹,{0} 个文件";
     choice_none_model: "This repository holds no .safetensors or .gguf weights that Burnish can read.", "这个仓库没有可读取的 .safetensors 或 .gguf 权重。";
-    choice_none_dataset: "This repository holds no .json, .jsonl, .csv or .txt file.", "这个仓库没有可读取的数据文件。";
+    choice_none_dataset: "This repository holds no .json, .jsonl, .csv, .tsv or .txt file.", "这个仓库没有可读取的数据文件。";
     left_out: "Files that are not fetched ({0})", "不下载的文件({0})";
     name: "Name here", "在本机的名称";
     fetch: "Fetch {0}", "下载 {0}";

@@ -14,6 +14,9 @@ pub(crate) fn reason_text(lang: Lang, reason: &RowReason) -> String {
 
 fn chinese(reason: &RowReason) -> String {
     match reason {
+        RowReason::Unreadable { problem } => {
+            format!("读不出来：{}", problem_text(Lang::Zh, problem).trim_end_matches('。'))
+        }
         RowReason::PlainText => "纯文本没有回答，请用于预训练".to_owned(),
         RowReason::EmptyQuestion { column } => format!("提问列 {column} 为空"),
         RowReason::EmptyAnswer { column } => format!("回答列 {column} 为空"),

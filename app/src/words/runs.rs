@@ -179,6 +179,10 @@ super::table!(Runs {
     device: "Device", "设备";
     rows_train: "Rows to learn", "学习行数";
     rows_eval: "Rows held out", "留出行数";
+    rows_of: "Rows of {0}", "{0} 的行";
+    rows_used: "{0} of {1} used", "共 {1} 行，用了 {0} 行";
+    rows_left_out: ", {0} left out", "，略去 {0} 行";
+    rows_cut: ", {0} cut", "，截短 {0} 行";
     trainable: "Weights that learn", "学习的权重";
     checkpoints: "Checkpoints", "检查点";
     checkpoints_empty: "The first is saved on the way.", "途中会保存第一个。";

@@ -76,6 +76,7 @@ fn job(model: &Path, path: &Path, total: u64) -> Result<Job, Problem> {
         max_target_length: 512,
         system: None,
         behaviour: Behaviour::Corrected,
+        control_tokens_in_text: false,
     };
     let mapping = Mapping {
         prompt: Some("prompt".to_owned()),

@@ -33,6 +33,7 @@ impl Conversation {
     /// # Errors
     /// The reason why the row cannot teach.
     pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         let read = match mapping.format {
             DataFormat::Text => Err(RowReason::PlainText),
             DataFormat::Messages => {
@@ -58,6 +59,7 @@ impl Conversation {
     /// # Errors
     /// The reason why the row holds no question.
     pub fn asked(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         match mapping.format {
             DataFormat::Text => {
                 Ok(Self { turns: vec![(text_of(row, mapping)?, String::new())], ..Self::default() })
@@ -98,6 +100,7 @@ pub fn text_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
 /// # Errors
 /// The reason why it holds no text.
 pub fn column_of(row: &Row, mapping: &Mapping) -> Result<String, RowReason> {
+    row.sound()?;
     let column = mapping.prompt.as_deref().unwrap_or("text");
     text(row, Some(column))?.ok_or_else(|| RowReason::EmptyText { column: column.to_owned() })
 }
@@ -186,6 +189,12 @@ fn from_messages<'m>(row: &Row, mapping: &'m Mapping) -> Result<(&'m str, Talk),
     message::without_tools(row, column)?;
     let talk = Talk::after(text(row, mapping.system.as_deref())?, Vec::new());
     Ok((column, talk.extend(&message::all(&items)?)?))
+}
+
+/// Texts of a conversation.
+pub(crate) fn texts(conversation: &Conversation) -> impl Iterator<Item = &str> + Clone {
+    let turns = conversation.turns.iter().flat_map(|(question, answer)| [question.as_str(), answer.as_str()]);
+    conversation.system.as_deref().into_iter().chain(turns)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use contract::dataset::Behaviour;
 use contract::problem::Problem;
 use contract::stage::Stage;
 
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, texts};
 use crate::template::{Piece, Template};
 use crate::tokenizer::ModelTokenizer;
 pub use example::{Example, Taken};
@@ -62,6 +62,8 @@ pub struct Encoder {
     pub system: Option<String>,
     /// Corrected, or as the original did it.
     pub behaviour: Behaviour,
+    /// Words of control tokens in texts of people become the tokens; else they are plain text.
+    pub control_tokens_in_text: bool,
 }
 
 impl Encoder {
@@ -121,28 +123,60 @@ impl Encoder {
     }
 
     fn pieces(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
-        self.template.pieces(&self.with_system(conversation))
+        let conversation = self.with_system(conversation);
+        if self.reads_control_tokens() {
+            self.template.pieces_as_written(&conversation)
+        } else {
+            self.template.pieces(&conversation)
+        }
+    }
+
+    /// Whether words of control tokens in texts of people are the tokens, as the original had it.
+    fn reads_control_tokens(&self) -> bool {
+        self.control_tokens_in_text || self.behaviour == Behaviour::Original
+    }
+
+    /// Whether a row's texts hold words of control tokens.
+    pub fn holds_control_words(&self, taken: &Taken) -> bool {
+        let words = self.template.control_words();
+        let talks = |talk: &Conversation| texts(talk).any(|text| words.held(text));
+        match taken {
+            Taken::Text(text) => words.held(text),
+            Taken::Talk(talk) => talks(talk),
+            Taken::Pair(pair) => talks(&pair.chosen) || words.held(&pair.rejected),
+        }
+    }
+
+    /// Whether a text holds such words.
+    pub fn holds_words(&self, text: &str) -> bool {
+        self.template.control_words().held(text)
+    }
+
+    /// Ids of a text of people that no template stands around, the begin token included with `first` where the model
+    /// wants one.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn text_ids(&self, text: &str, first: bool) -> Result<Vec<u32>, Problem> {
+        if self.reads_control_tokens() {
+            self.tokenizer.encode(text, first)
+        } else {
+            self.template.text_ids(&self.tokenizer, text, first)
+        }
     }
 
     /// Tokens of a piece, at most `limit` of them uncut; the piece's tail survives.
     fn piece(&self, piece: &Piece, limit: usize, first: bool) -> Result<Vec<LaidToken>, Problem> {
         let add_bos = first && self.template.is_builtin();
-        let body_text = &piece.text[..piece.text.len() - piece.tail];
+        let (head, end) = (piece.text.len() - piece.tail, piece.text.len());
+        let ids = |part, first| self.template.ids(&self.tokenizer, piece, part, first);
         let (body, tail) = if piece.learn {
-            (
-                self.tokenizer.encode(body_text, add_bos)?,
-                self.tokenizer.encode(&piece.text[body_text.len()..], false)?,
-            )
+            (ids(0..head, add_bos)?, ids(head..end, false)?)
         } else {
-            let whole = self.tokenizer.encode(&piece.text, add_bos)?;
+            let whole = ids(0..end, add_bos)?;
             let over = whole.len() > limit && piece.tail > 0;
-            let tail =
-                if over { self.tokenizer.encode(&piece.text[body_text.len()..], false)? } else { Vec::new() };
-            if over && tail.len() < limit {
-                (self.tokenizer.encode(body_text, add_bos)?, tail)
-            } else {
-                (whole, Vec::new())
-            }
+            let tail = if over { ids(head..end, false)? } else { Vec::new() };
+            if over && tail.len() < limit { (ids(0..head, add_bos)?, tail) } else { (whole, Vec::new()) }
         };
         let room = limit.saturating_sub(tail.len().max(usize::from(piece.learn)));
         let token = |id, cut| LaidToken { id, learn: piece.learn, cut };
@@ -162,7 +196,7 @@ impl Encoder {
     ) -> Result<PtEncoded, Problem> {
         let mut packer = PtPacker::new(&self.tokenizer, self.max_source_length).behaving(self.behaviour);
         for text in texts {
-            packer.push(&text?)?;
+            packer.push_ids(&self.text_ids(&text?, false)?);
         }
         Ok(packer.finish())
     }

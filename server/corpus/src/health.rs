@@ -9,10 +9,9 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
-use crate::encode::{Encoder, LaidToken, PtPacker, Taken};
+use crate::encode::{Encoded, Encoder, LaidToken, PtPacker, Taken};
 use crate::job::{Job, Watch};
-use crate::mix::Part;
-use crate::source::Row;
+use crate::mix::{Mixed, Part};
 
 /// Rows remembered to find duplicates, 16 bytes each.
 const REMEMBERED: usize = 4 << 20;
@@ -24,8 +23,24 @@ const REASONS: usize = 50;
 enum Measured {
     Out { reason: RowReason },
     In(Measure),
-    Text { ids: Vec<u32>, hash: u64 },
+    Text(TextMeasure),
     Failed(Problem),
+}
+
+/// A text, or a stretch of the lines of one.
+struct TextMeasure {
+    ids: Vec<u32>,
+    begins: bool,
+    /// Each row in it that is not blank.
+    lines: Vec<Line>,
+}
+
+/// A row of a text.
+struct Line {
+    /// Rows it follows the first by.
+    after: u64,
+    hash: u64,
+    control_words: bool,
 }
 
 #[derive(Default)]
@@ -33,12 +48,16 @@ struct Measure {
     /// Tokens of each sequence before cutting.
     lengths: Vec<u64>,
     seen: u64,
+    /// Tokens of the longest sequence a model reads of it, after cutting.
+    longest: u64,
     learned: u64,
     cut_question: u64,
     cut_answer: u64,
     hash: u64,
     empty_answer: bool,
     equal_pair: bool,
+    control_words: bool,
+    equal_when_cut: bool,
 }
 
 /// Reads one of `every` rows (1: all) of a job as its stage would, and counts.
@@ -46,23 +65,40 @@ struct Measure {
 /// # Errors
 /// What reading finds broken, naming the row; a tokenizer that fails; `data.cancelled`.
 pub fn health(job: &Job, every: u64, watch: Watch<'_>) -> Result<HealthReport, Problem> {
+    health_within(job, None, every, watch)
+}
+
+/// As [`health`], for a model with positions for so many tokens, where that is known.
+///
+/// # Errors
+/// As [`health`].
+pub fn health_within(
+    job: &Job,
+    positions: Option<u64>,
+    every: u64,
+    watch: Watch<'_>,
+) -> Result<HealthReport, Problem> {
     let every = every.max(1);
-    let mut tally = Tally::new(job, every);
+    let mut tally = Tally::new(job, positions, every);
     job.each(
         every,
-        |row, part| measure(&job.encoder, row, part),
-        |number, measured| tally.add(number, measured),
+        |mixed, part| (mixed.rows, measure(&job.encoder, mixed, part)),
+        |number, _, (rows, measured)| tally.add(number, rows, measured),
         watch,
     )?;
     Ok(tally.finish())
 }
 
-fn measure(encoder: &Encoder, row: &Row, part: &Part) -> Measured {
-    let taken = match Taken::from_row(row, &part.mapping, encoder.stage, encoder.behaviour) {
+fn measure(encoder: &Encoder, mixed: &Mixed, part: &Part) -> Measured {
+    let taken = match Taken::from_row(&mixed.row, &part.mapping, encoder.stage, encoder.behaviour) {
         Ok(taken) => taken.with_prefix(part.prefix.as_deref()),
         Err(reason) => return Measured::Out { reason },
     };
-    match measured(encoder, &taken) {
+    let measured = match &taken {
+        Taken::Text(text) => text_measured(encoder, text, mixed).map(Measured::Text),
+        taken => measured(encoder, taken).map(Measured::In),
+    };
+    match measured {
         Ok(measured) => measured,
         Err(problem) if is_refusal(&problem) => {
             Measured::Out { reason: RowReason::Refused { problem: Box::new(problem) } }
@@ -76,17 +112,29 @@ pub fn is_refusal(problem: &Problem) -> bool {
     [Code::TemplateRefused, Code::TemplateFailed, Code::TemplateAnswerLost].contains(&problem.code)
 }
 
-fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measured, Problem> {
-    let mut measure = Measure { hash: hash_of(taken), ..Measure::default() };
+fn text_measured(encoder: &Encoder, text: &str, mixed: &Mixed) -> Result<TextMeasure, Problem> {
+    let ids = if mixed.begins { encoder.text_ids(text, false)? } else { encoder.text_going_on(text)? };
+    let lines = || (0..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
+    let words = |text: &str| encoder.holds_words(text);
+    let lines = match mixed.rows {
+        1 => vec![Line { after: 0, hash: hashed(&text), control_words: words(text) }],
+        _ => lines()
+            .map(|(after, line)| Line { after, hash: hashed(&line), control_words: words(line) })
+            .collect(),
+    };
+    Ok(TextMeasure { ids, begins: mixed.begins, lines })
+}
+
+fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measure, Problem> {
+    let control_words = encoder.holds_control_words(taken);
+    let mut measure = Measure { hash: hash_of(taken), control_words, ..Measure::default() };
     match taken {
-        Taken::Text(text) => {
-            let ids = encoder.tokenizer.encode(text, false)?;
-            return Ok(Measured::Text { ids, hash: measure.hash });
-        }
+        Taken::Text(_) => {}
         Taken::Talk(talk) => {
             measure.empty_answer = talk.turns.last().is_none_or(|turn| turn.1.trim().is_empty());
             if encoder.stage == Stage::Ppo {
                 measure.count(&encoder.lay_out_prompt(talk)?);
+                measure.longest += written(encoder);
             } else {
                 measure.count(&encoder.lay_out(talk)?);
             }
@@ -98,24 +146,41 @@ fn measured(encoder: &Encoder, taken: &Taken) -> Result<Measured, Problem> {
             let laid = encoder.lay_out_pair(pair)?;
             measure.count(&laid.chosen);
             measure.count(&laid.rejected);
+            let kept = |laid: &[LaidToken]| {
+                laid.iter().filter(|token| !token.cut).map(|token| token.id).collect::<Vec<_>>()
+            };
+            measure.equal_when_cut = !measure.equal_pair && kept(&laid.chosen) == kept(&laid.rejected);
         }
     }
-    Ok(Measured::In(measure))
+    Ok(measure)
+}
+
+/// Most tokens that are written behind a prompt while training: in ppo one less than an answer's limit (S-203).
+pub fn written(encoder: &Encoder) -> u64 {
+    match encoder.stage {
+        Stage::Ppo => encoder.max_target_length.saturating_sub(1).max(1) as u64,
+        _ => 0,
+    }
 }
 
 fn hash_of(taken: &Taken) -> u64 {
-    let mut hasher = DefaultHasher::new();
     match taken {
-        Taken::Text(text) => text.hash(&mut hasher),
-        Taken::Talk(talk) => (&talk.system, &talk.turns).hash(&mut hasher),
-        Taken::Pair(pair) => (&pair.chosen.turns, &pair.rejected).hash(&mut hasher),
+        Taken::Text(text) => hashed(text),
+        Taken::Talk(talk) => hashed(&(&talk.system, &talk.turns)),
+        Taken::Pair(pair) => hashed(&(&pair.chosen.turns, &pair.rejected)),
     }
+}
+
+fn hashed(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
 impl Measure {
     fn count(&mut self, laid: &[LaidToken]) {
         self.lengths.push(laid.len() as u64);
+        let before = self.seen;
         for token in laid {
             match (token.cut, token.learn) {
                 (true, true) => self.cut_answer += 1,
@@ -126,6 +191,7 @@ impl Measure {
                 }
             }
         }
+        self.longest = self.longest.max(self.seen - before);
     }
 }
 
@@ -133,34 +199,66 @@ struct Tally<'j> {
     report: HealthReport,
     seen: HashSet<u64>,
     packer: PtPacker<'j>,
+    /// Tokens of all texts before the one that is being read.
+    texts_before: usize,
+    /// Whether answers, or texts, end with nothing.
+    endless: bool,
+}
+
+/// Whether nothing is written behind answers or texts at which a model could stop.
+pub fn endless(encoder: &Encoder) -> bool {
+    match encoder.stage {
+        Stage::Pt => encoder.tokenizer.eos_id().is_none(),
+        _ => {
+            encoder.template.stop_ids(&encoder.tokenizer).is_empty()
+                && encoder.template.stop_words().is_empty()
+        }
+    }
 }
 
 impl<'j> Tally<'j> {
-    fn new(job: &'j Job, every: u64) -> Self {
+    fn new(job: &'j Job, positions: Option<u64>, every: u64) -> Self {
         let encoder = &job.encoder;
         let packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
-        Self { report: HealthReport::new(encoder.stage, every), seen: HashSet::new(), packer }
+        let report = HealthReport { positions, ..HealthReport::new(encoder.stage, every) };
+        let endless = endless(encoder);
+        Self { report, seen: HashSet::new(), packer, texts_before: 0, endless }
     }
 
-    /// Counts a row; gives its tokens.
-    fn add(&mut self, number: u64, measured: Measured) -> Result<u64, Problem> {
-        self.report.rows += 1;
+    /// Counts as many rows from `number` on as were measured together; gives their tokens.
+    fn add(&mut self, number: u64, rows: u64, measured: Measured) -> Result<u64, Problem> {
+        self.report.rows += rows;
+        let every = self.report.every;
+        let numbers = (0..rows).map(|row| number + row * every);
+        if self.endless && matches!(measured, Measured::In(_) | Measured::Text(_)) {
+            numbers.clone().for_each(|number| self.report.no_end_token.add(number));
+        }
         match measured {
             Measured::Failed(problem) => Err(problem.row(number)),
             Measured::Out { reason } => {
                 if reason.is_empty_answer() {
                     self.report.empty_answers.add(number);
                 }
-                self.leave_out(number, reason);
+                numbers.for_each(|number| self.leave_out(number, reason.clone()));
                 Ok(0)
             }
-            Measured::Text { ids, hash } => {
-                self.report.used += 1;
-                self.report.lengths.add(ids.len() as u64);
-                self.remember(number, hash);
-                self.packer.push_ids(&ids);
-                self.count_blocks(false);
-                Ok(ids.len() as u64)
+            Measured::Text(text) => {
+                self.report.used += rows;
+                for line in text.lines {
+                    self.remember(number + line.after * every, line.hash);
+                    if line.control_words {
+                        self.report.control_words.add(number + line.after * every);
+                    }
+                }
+                if text.begins {
+                    self.end_text();
+                    self.packer.push_ids(&text.ids);
+                } else {
+                    self.packer.go_on(&text.ids);
+                }
+                let blocks = self.packer.take_blocks();
+                self.count_blocks(&blocks, number);
+                Ok(text.ids.len() as u64)
             }
             Measured::In(measure) => {
                 self.count(number, &measure);
@@ -191,6 +289,15 @@ impl<'j> Tally<'j> {
         if measure.equal_pair {
             report.equal_pairs.add(number);
         }
+        if measure.control_words {
+            report.control_words.add(number);
+        }
+        if measure.equal_when_cut {
+            report.equal_when_cut.add(number);
+        }
+        if report.positions.is_some_and(|positions| measure.longest > positions) {
+            report.beyond_positions.add(number);
+        }
         self.remember(number, measure.hash);
     }
 
@@ -218,24 +325,37 @@ impl<'j> Tally<'j> {
         }
     }
 
-    fn count_blocks(&mut self, end: bool) {
-        let blocks = if end {
-            let (tokenizer, length) = (self.packer.tokenizer(), 1);
-            std::mem::replace(&mut self.packer, PtPacker::new(tokenizer, length)).finish().blocks
-        } else {
-            self.packer.take_blocks()
-        };
-        for block in blocks {
-            self.report.examples += 1;
-            let tokens = block.input_ids.len() as u64;
-            self.report.tokens += tokens;
-            self.report.learned_tokens += tokens;
-            self.report.sizes.add(tokens, tokens);
+    /// Ends the text that is being read, if there is one, and counts its length.
+    fn end_text(&mut self) {
+        self.packer.end_text();
+        let tokens = self.packer.total_tokens() - self.texts_before;
+        if tokens > 0 {
+            self.report.lengths.add(tokens as u64);
+        }
+        self.texts_before += tokens;
+    }
+
+    /// Counts blocks that became full by row `number`.
+    fn count_blocks(&mut self, blocks: &[Encoded], number: u64) {
+        let report = &mut self.report;
+        let sizes = || blocks.iter().map(|block| block.input_ids.len() as u64);
+        for tokens in sizes() {
+            report.examples += 1;
+            report.tokens += tokens;
+            report.learned_tokens += tokens;
+            report.sizes.add(tokens, tokens);
+        }
+        if report.positions.is_some_and(|positions| sizes().any(|tokens| tokens > positions)) {
+            report.beyond_positions.add(number);
         }
     }
 
     fn finish(mut self) -> HealthReport {
-        self.count_blocks(true);
+        self.end_text();
+        let (tokenizer, rows) = (self.packer.tokenizer(), self.report.rows);
+        let rest = std::mem::replace(&mut self.packer, PtPacker::new(tokenizer, 1)).finish();
+        self.count_blocks(&rest.blocks, rows);
+        self.report.dropped_tokens = rest.dropped_tokens as u64;
         self.report.left_out.sort_by_key(|left_out| std::cmp::Reverse(left_out.rows.count));
         self.report
     }

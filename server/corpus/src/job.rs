@@ -7,18 +7,14 @@ use contract::dataset::{Behaviour, Mixing};
 use contract::health::Progress;
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
+use contract::stage::Stage;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::batches::Batches;
 use crate::encode::{Encoder, Taken};
-use crate::mix::{Mixed, MixedRows, Part, mixed};
-use crate::source::Row;
-
-/// Rows encoded together, at most.
-const BATCH_ROWS: usize = 2048;
-
-/// Text held of one batch before it is encoded, bytes, at most (and one row more).
-const BATCH_BYTES: usize = 8 << 20;
+use crate::mix::{Mixed, Part, mixed};
 
 /// Data and everything that decides how it becomes tokens.
 #[derive(Clone, Debug)]
@@ -54,6 +50,19 @@ pub struct Count {
     pub usable: u64,
     /// The first row left out, from 1, and why.
     pub first_dropped: Option<(u64, RowReason)>,
+    /// The rows of each part.
+    pub parts: Vec<PartRows>,
+}
+
+/// What became of the rows of one part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRows {
+    /// Rows read.
+    pub rows: u64,
+    /// Of these, rows left out.
+    pub dropped: u64,
+    /// Of these, rows that lose tokens to the length limits; `None` where none was encoded.
+    pub cut: Option<u64>,
 }
 
 impl Job {
@@ -63,14 +72,16 @@ impl Job {
     /// What reading finds broken.
     pub fn count(&self) -> Result<Count, Problem> {
         let (stage, behaviour) = (self.encoder.stage, self.encoder.behaviour);
-        let mut count = Count::default();
+        let mut count = Count { parts: vec![PartRows::default(); self.parts.len()], ..Count::default() };
         self.each(
             1,
-            |row, part| Taken::from_row(row, &part.mapping, stage, behaviour).err(),
-            |number, left_out| {
-                count.rows = number;
+            |mixed, part| (mixed.rows, Taken::from_row(&mixed.row, &part.mapping, stage, behaviour).err()),
+            |number, part, (rows, left_out)| {
+                count.rows = number + rows - 1;
+                count.parts[part].rows += rows;
+                count.parts[part].dropped += if left_out.is_some() { rows } else { 0 };
                 match left_out {
-                    None => count.usable += 1,
+                    None => count.usable += rows,
                     Some(reason) => drop(count.first_dropped.get_or_insert((number, reason))),
                 }
                 Ok(0)
@@ -103,11 +114,15 @@ impl Job {
             "stage": encoder.stage,
             "lengths": [encoder.max_source_length, encoder.max_target_length],
             "behaviour": behaviour,
+            "control_tokens_in_text": encoder.control_tokens_in_text,
         });
         hex(&Sha256::digest(all.to_string()))
     }
 
-    /// Works on one of `every` rows on all cores and hands the results over in the order of the data, numbered from 1.
+    /// Works on one of `every` rows on all cores and hands the results over in the order of the data, numbered from 1,
+    /// with the index of the part each is from.
+    /// In pre-training the lines of a text file come together, with the number of the first; the original took each for
+    /// a text of its own.
     /// While one batch is worked on, the next is read.
     ///
     /// # Errors
@@ -115,23 +130,25 @@ impl Job {
     pub(crate) fn each<T: Send>(
         &self,
         every: u64,
-        work: impl Fn(&Row, &Part) -> T + Sync,
-        mut take: impl FnMut(u64, T) -> Result<u64, Problem>,
+        work: impl Fn(&Mixed, &Part) -> T + Sync,
+        mut take: impl FnMut(u64, usize, T) -> Result<u64, Problem>,
         watch: Watch<'_>,
     ) -> Result<(), Problem> {
-        let mut rows = mixed(&self.parts, self.mixing, self.max_samples, self.seed)?;
+        let rows = mixed(&self.parts, self.mixing, self.max_samples, self.seed)?;
+        let joins = self.encoder.stage == Stage::Pt && self.encoder.behaviour == Behaviour::Corrected;
+        let mut rows = Batches::new(rows, &self.parts, every, joins);
         let mut progress = Progress { rows: 0, total: self.total, tokens: 0 };
         let mut number = 1;
-        let mut batch = read_batch(&mut rows, every)?;
+        let mut batch = rows.next()?;
         while !batch.is_empty() {
             let (done, next) = rayon::join(
-                || batch.par_iter().map(|row| work(&row.row, &self.parts[row.part])).collect::<Vec<T>>(),
-                || read_batch(&mut rows, every),
+                || batch.par_iter().map(|row| work(row, &self.parts[row.part])).collect::<Vec<T>>(),
+                || rows.next(),
             );
-            for item in done {
-                progress.rows = number;
-                progress.tokens += take(number, item)?;
-                number += every;
+            for (row, item) in batch.iter().zip(done) {
+                progress.rows = number + (row.rows - 1) * every;
+                progress.tokens += take(number, row.part, item)?;
+                number += row.rows * every;
             }
             if watch(progress).is_break() {
                 return Err(cancelled());
@@ -141,20 +158,6 @@ impl Job {
         }
         Ok(())
     }
-}
-
-fn read_batch(rows: &mut MixedRows<'_>, every: u64) -> Result<Vec<Mixed>, Problem> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
-        let Some(row) = rows.next() else { break };
-        let row = row?;
-        bytes += row.row.size();
-        batch.push(row);
-        for passed in rows.by_ref().take(usize::try_from(every).map_or(0, |every| every - 1)) {
-            passed?;
-        }
-    }
-    Ok(batch)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

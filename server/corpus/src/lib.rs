@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(not(target_arch = "wasm32"))]
+mod batches;
 pub mod collate;
 pub mod conversation;
 pub mod encode;

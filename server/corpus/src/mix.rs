@@ -31,6 +31,12 @@ pub struct Mixed {
     pub part: usize,
     /// Row of that part, from 1.
     pub number: u64,
+    /// Rows it holds: more than one where lines of a text file are put together.
+    pub rows: u64,
+    /// Its file among those of the part, from 1.
+    pub file: usize,
+    /// Whether a text begins with it; false where it goes on with the text of the row before.
+    pub begins: bool,
     /// The row.
     pub row: Row,
 }
@@ -84,8 +90,9 @@ impl MixedRows<'_> {
         }
         let row = reader.rows.next()?;
         reader.number += 1;
-        let (number, name) = (reader.number, &self.parts[index].name);
-        Some(row.map(|row| Mixed { part: index, number, row }).map_err(|mut problem| {
+        let (number, file, name) = (reader.number, reader.rows.file(), &self.parts[index].name);
+        let mixed = |row| Mixed { part: index, number, rows: 1, file, begins: true, row };
+        Some(row.map(mixed).map_err(|mut problem| {
             problem.message = format!("{name}: {}", problem.message);
             problem
         }))

@@ -21,7 +21,7 @@ use contract::row_reason::RowReason;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::Example;
-use crate::job::{Job, cancelled};
+use crate::job::{Job, PartRows, cancelled};
 use writer::{Writer, prepare, publish};
 
 /// Changes whenever encoding or the form of files does; older stores are made anew.
@@ -42,10 +42,14 @@ pub struct Summary {
     pub first_dropped: Option<(u64, RowReason)>,
     /// Examples that lost tokens to the length limits.
     pub cut_rows: u64,
+    /// The rows of each part of the job.
+    pub parts: Vec<PartRows>,
     /// Tokens of the longest sequence.
     pub longest: u64,
     /// Tokens of all sequences.
     pub tokens: u64,
+    /// Tokens of pre-training texts that filled no block and were dropped, as the original did.
+    pub dropped_tokens: u64,
     /// Bytes of the file of records.
     pub bytes: u64,
 }

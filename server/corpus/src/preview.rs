@@ -1,10 +1,11 @@
 //! What the model will see of one row (S-147), through the functions that train on it.
 
-use contract::dataset::{Mapping, Preview, PreviewToken};
+use contract::dataset::{Behaviour, Mapping, Preview, PreviewToken};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
+use crate::conversation::text_of;
 use crate::encode::{Encoder, LaidToken, Taken};
 use crate::source::Row;
 
@@ -33,11 +34,43 @@ pub fn preview(
         Ok(laid) => (laid.map_err(|problem| problem.row(number))?, None),
         Err(reason) => (Laid::default(), Some(reason)),
     };
+    Ok(told(encoder, &laid, left_out, (number, rows)))
+}
+
+/// As [`preview`], of a line of a text file: in pre-training the file is one text, unless the original is asked for.
+///
+/// # Errors
+/// As [`preview`].
+pub fn preview_line(
+    encoder: &Encoder,
+    row: &Row,
+    mapping: &Mapping,
+    number: u64,
+    rows: u64,
+) -> Result<Preview, Problem> {
+    if (encoder.stage, encoder.behaviour) != (Stage::Pt, Behaviour::Corrected) {
+        return preview(encoder, row, mapping, number, rows);
+    }
+    let (line, left_out) = match text_of(row, mapping) {
+        Ok(line) => (line, None),
+        // A blank line is part of the text.
+        Err(RowReason::EmptyText { .. }) => (String::new(), None),
+        Err(reason) => (String::new(), Some(reason)),
+    };
+    let ids = match left_out {
+        Some(_) => Vec::new(),
+        None => encoder.line_ids(&line, number == 1, number == rows)?,
+    };
+    let tokens = ids.into_iter().map(|id| LaidToken { id, learn: true, cut: false }).collect();
+    Ok(told(encoder, &Laid { tokens, ..Laid::default() }, left_out, (number, rows)))
+}
+
+fn told(encoder: &Encoder, laid: &Laid, left_out: Option<RowReason>, (row, rows): (u64, u64)) -> Preview {
     let shown = |laid: &[LaidToken]| laid.iter().map(|token| shown(encoder, token)).collect();
     let all = || laid.tokens.iter().chain(&laid.rejected);
     let cut = all().chain(&laid.reference).filter(|token| token.cut).count();
-    Ok(Preview {
-        row: number,
+    Preview {
+        row,
         rows,
         seen: all().filter(|token| !token.cut).count(),
         learned: all().filter(|token| token.learn && !token.cut).count(),
@@ -46,7 +79,7 @@ pub fn preview(
         rejected: shown(&laid.rejected),
         reference: shown(&laid.reference),
         left_out,
-    })
+    }
 }
 
 /// The outer error is the reason why the row is left out.
@@ -54,7 +87,10 @@ fn lay_out(encoder: &Encoder, row: &Row, mapping: &Mapping) -> Result<Result<Lai
     let laid = match &Taken::from_row(row, mapping, encoder.stage, encoder.behaviour)? {
         Taken::Text(text) => {
             let token = |id| LaidToken { id, learn: true, cut: false };
-            let ids = encoder.tokenizer.encode(text, true);
+            let ids = match encoder.behaviour {
+                Behaviour::Corrected => encoder.line_ids(text, true, true),
+                Behaviour::Original => encoder.text_ids(text, true),
+            };
             ids.map(|ids| Laid { tokens: ids.into_iter().map(token).collect(), ..Laid::default() })
         }
         Taken::Pair(pair) => {

@@ -9,6 +9,7 @@ mod lines;
 #[cfg(not(target_arch = "wasm32"))]
 mod parquet;
 mod row;
+mod spared;
 mod text;
 
 use std::fs::File;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use contract::Code;
 use contract::dataset::FileKind;
-use contract::problem::Problem;
+use contract::problem::{Problem, Reading};
 
 use encoding::Encoding;
 pub use row::Row;
@@ -28,6 +29,12 @@ pub const ROW_LIMIT: usize = 32 << 20;
 
 /// Deepest nesting of a JSON value.
 pub const DEPTH_LIMIT: usize = 128;
+
+/// Rows that a reading of an unclear encoding shows.
+const SHOWN_ROWS: usize = 3;
+
+/// Characters of each of their cells.
+const SHOWN_CHARS: usize = 120;
 
 type Inner = Box<dyn Iterator<Item = Result<Row, Problem>> + Send>;
 
@@ -99,11 +106,19 @@ fn empty() -> Problem {
 /// # Errors
 /// When the file cannot be opened, is empty, or is no text; later errors come from the iterator.
 pub fn open(path: &Path, kind: FileKind) -> Result<Rows, Problem> {
+    open_in(path, kind, None)
+}
+
+/// Opens a file in an encoding that a person chose; `None`, a mark in front and Parquet: as [`open`] does.
+///
+/// # Errors
+/// As those of [`open`]; what is no text in the encoding comes from the iterator, with row and byte.
+pub fn open_in(path: &Path, kind: FileKind, chosen: Option<Encoding>) -> Result<Rows, Problem> {
     let file = open_file(path)?;
     if kind == FileKind::Parquet {
         return parquet_rows(file);
     }
-    let mut rows = read(BufReader::with_capacity(1 << 16, file), kind)?;
+    let mut rows = read_in(BufReader::with_capacity(1 << 16, file), kind, chosen)?;
     rows.path = Some(path.to_owned());
     Ok(rows)
 }
@@ -139,19 +154,85 @@ fn not_a_stream() -> Problem {
 /// Reads rows from any byte stream, as [`open`] does from a file.
 ///
 /// # Errors
-/// When the stream is empty, is no text, or should be Parquet, which needs a file.
+/// When the stream is empty, is no text, is text in more than one encoding (`dataset.encoding_unsure`, with how it
+/// reads in each), or should be Parquet, which needs a file.
 pub fn read(input: impl BufRead + Send + 'static, kind: FileKind) -> Result<Rows, Problem> {
+    read_in(input, kind, None)
+}
+
+fn read_in(
+    mut input: impl BufRead + Send + 'static,
+    kind: FileKind,
+    chosen: Option<Encoding>,
+) -> Result<Rows, Problem> {
     if kind == FileKind::Parquet {
         return Err(not_a_stream());
     }
-    let (input, encoding, skipped) = encoding::decoded(input)?;
+    let head = encoding::looked_at(&mut input)?;
+    let candidates = match encoding::marked(&head).or(chosen) {
+        Some(encoding) => vec![encoding],
+        None => encoding::candidates(&head),
+    };
+    let &[encoding] = candidates.as_slice() else { return Err(unsure(&head, kind, &candidates)) };
+    let (input, skipped) = encoding::decoded(head, input, encoding)?;
     let inner: Inner = match kind {
-        FileKind::Json => Box::new(json::JsonRows::new(input, skipped)),
-        FileKind::Jsonl => Box::new(jsonl::JsonlRows::new(input, skipped)),
-        FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)),
+        FileKind::Json => Box::new(spared::Spared::new(json::JsonRows::new(input, skipped))),
+        FileKind::Jsonl => Box::new(spared::Spared::new(jsonl::JsonlRows::new(input, skipped))),
+        FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)?),
         FileKind::Txt | FileKind::Parquet => Box::new(text::TextRows::new(input, skipped)),
     };
     Ok(Rows { inner: Some(inner), seen: 0, encoding, path: None })
+}
+
+/// The question which encoding a file is in, with its first rows in each.
+fn unsure(head: &[u8], kind: FileKind, candidates: &[Encoding]) -> Problem {
+    let reading = |encoding: &Encoding| {
+        // Boxed, for a reader of readings would have no end as a type.
+        let head: Box<dyn BufRead + Send> = Box::new(std::io::Cursor::new(head.to_vec()));
+        let rows = read_in(head, kind, Some(*encoding)).into_iter().flatten();
+        let rows: Vec<Row> = rows.map_while(Result::ok).take(SHOWN_ROWS).collect();
+        let text = |value: &serde_json::Value| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text.chars().take(SHOWN_CHARS).collect()
+        };
+        let columns = rows.first().map(|row| row.cells.iter().map(|(name, _)| name.clone()).collect());
+        Reading {
+            encoding: encoding.name().to_owned(),
+            columns: columns.unwrap_or_default(),
+            rows: rows.iter().map(|row| row.cells.iter().map(|(_, value)| text(value)).collect()).collect(),
+        }
+    };
+    let names = candidates.iter().map(|encoding| encoding.name()).collect::<Vec<_>>().join(", ");
+    let message = format!("The encoding of this file is not clear: {names} would each make sense.");
+    Problem::new(Code::DatasetEncodingUnsure, message)
+        .with("encodings", names)
+        .with_readings(&candidates.iter().map(reading).collect::<Vec<_>>())
+        .hint("Choose the encoding in which it reads right, or save the file as UTF-8.")
+}
+
+/// A file as UTF-8, read in an encoding that a person chose, once every row of it has been; and what it was.
+///
+/// # Errors
+/// `dataset.encoding_unknown`, or what the reader found broken, with row and byte.
+pub fn utf8_of(
+    path: &Path,
+    kind: FileKind,
+    name: &str,
+) -> Result<(Box<dyn BufRead + Send>, Encoding), Problem> {
+    let Some(chosen) = Encoding::named(name).filter(|_| kind != FileKind::Parquet) else {
+        return Err(Problem::new(
+            Code::DatasetEncodingUnknown,
+            format!("“{name}” is no encoding of this file."),
+        )
+        .with("name", name)
+        .field("encoding")
+        .hint("Choose one of those that are offered, or save the file as UTF-8."));
+    };
+    let mut rows = open_in(path, kind, Some(chosen))?;
+    let encoding = rows.encoding();
+    rows.by_ref().find_map(Result::err).map_or(Ok(()), Err)?;
+    let (stream, _) = encoding::decoded(Vec::new(), BufReader::new(open_file(path)?), encoding)?;
+    Ok((stream, encoding))
 }
 
 pub(crate) fn io_problem(error: &std::io::Error, byte: u64) -> Problem {

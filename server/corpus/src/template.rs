@@ -5,17 +5,23 @@ pub mod builtin;
 mod clock;
 mod jinja;
 mod python;
+mod shield;
 pub mod stop;
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use contract::Code;
 use contract::chat::ChatMessage;
 use contract::problem::Problem;
 use contract::templates::{self, MODEL_TEMPLATE, UserTemplate};
 
-use crate::conversation::Conversation;
+use crate::conversation::{self, Conversation};
 use crate::tokenizer::ModelTokenizer;
+use crate::tokenizer::plain::ControlWords;
 use builtin::BuiltinTemplate;
 pub use jinja::{ChatTemplate, Extras};
+use shield::Shield;
 
 /// A piece of the training text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,20 @@ pub struct Piece {
     /// Bytes at the end that survive the length limits: the end token of an answer, or what a chat template
     /// writes between a question and its answer.
     pub tail: usize,
+    /// Places inside words of control tokens that people wrote: those words are plain text. Ascending, in bytes.
+    pub broken: Vec<usize>,
+}
+
+impl Piece {
+    /// Text before an answer of which nothing survives cutting in particular.
+    fn asked(text: String) -> Self {
+        Self { text, learn: false, tail: 0, broken: Vec::new() }
+    }
+
+    /// An answer whose last bytes end its turn.
+    fn answer(text: String, tail: usize) -> Self {
+        Self { text, learn: true, tail, broken: Vec::new() }
+    }
 }
 
 /// How a conversation becomes text.
@@ -35,6 +55,8 @@ pub struct Template {
     name: String,
     key: String,
     kind: Kind,
+    stop_words: Vec<String>,
+    controls: Arc<ControlWords>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,15 +76,17 @@ impl Template {
         if key == MODEL_TEMPLATE {
             if let Some(source) = tokenizer.chat_template() {
                 let chat = ChatTemplate::new(source, tokenizer)?;
-                let name = MODEL_TEMPLATE.to_owned();
-                return Ok(Self { key: name.clone(), name, kind: Kind::Chat(chat) });
+                let mut found = Self::new(MODEL_TEMPLATE, MODEL_TEMPLATE, Kind::Chat(chat), tokenizer);
+                found.stop_words.extend(found.end_of_turn().filter(|end| is_word(end, tokenizer)));
+                return Ok(found);
             }
             return Self::resolve("default", tokenizer);
         }
         match UserTemplate::of_key(key) {
             Some(Ok(own)) => {
                 let builtin = BuiltinTemplate::own(&own, tokenizer.eos_token());
-                return Ok(Self { name: own.name, key: key.to_owned(), kind: Kind::Builtin(builtin) });
+                let made = Self::new(&own.name, key, Kind::Builtin(builtin), tokenizer);
+                return Ok(Self { stop_words: own.stop_words, ..made });
             }
             Some(Err(mut problems)) => return Err(problems.swap_remove(0)),
             None => {}
@@ -75,7 +99,18 @@ impl Template {
                 .hint(format!("Choose model or one of {}.", known.join(", ")))
         })?;
         let builtin = BuiltinTemplate::new(found, tokenizer.eos_token());
-        Ok(Self { name: key.to_owned(), key: key.to_owned(), kind: Kind::Builtin(builtin) })
+        Ok(Self::new(key, key, Kind::Builtin(builtin), tokenizer))
+    }
+
+    fn new(name: &str, key: &str, kind: Kind, tokenizer: &ModelTokenizer) -> Self {
+        let added = tokenizer.added_tokens();
+        let marks = match &kind {
+            _ if added.is_empty() => Vec::new(),
+            Kind::Builtin(builtin) => builtin.turn_marks(&added),
+            Kind::Chat(chat) => chat.written_marks(&added),
+        };
+        let controls = Arc::new(ControlWords::new(tokenizer, &marks));
+        Self { name: name.to_owned(), key: key.to_owned(), kind, stop_words: Vec::new(), controls }
     }
 
     /// Template really used: `model`, a built-in name, or the name of a user template.
@@ -94,23 +129,70 @@ impl Template {
     }
 
     /// The training text in pieces; exactly the answers and their end tokens are learnt. The text ends with the
-    /// end token of the last answer.
+    /// end token of the last answer. Words of control tokens in the conversation are plain text.
     ///
     /// # Errors
     /// `template.refused` with the template's own words.
     pub fn pieces(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
+        let Some(shield) = Shield::of(&self.controls, conversation::texts(conversation)) else {
+            return self.pieces_as_written(conversation);
+        };
+        let pieces = self.pieces_as_written(&shield.conversation(conversation))?;
+        Ok(pieces.into_iter().map(|piece| shield.lifted(piece)).collect())
+    }
+
+    /// The same with words of control tokens in the conversation as the tokens.
+    ///
+    /// # Errors
+    /// As [`Template::pieces`].
+    pub fn pieces_as_written(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
         match &self.kind {
             Kind::Builtin(builtin) => Ok(builtin.pieces(conversation, true)),
             Kind::Chat(chat) => chat.pieces(&messages_of(conversation), true),
         }
     }
 
-    /// The prompt of a built-in template as the ancestor joined it (S-222); `None` for a chat template.
-    pub(crate) fn joined_prompt(&self, conversation: &Conversation) -> Option<String> {
-        match &self.kind {
-            Kind::Builtin(builtin) => Some(builtin.joined_prompt(conversation)),
-            Kind::Chat(_) => None,
-        }
+    /// The prompt of a built-in template as the ancestor joined it (S-222); `None` for a chat template. With
+    /// `as_written`, words of control tokens in the conversation are the tokens.
+    pub(crate) fn joined_prompt(&self, conversation: &Conversation, as_written: bool) -> Option<Piece> {
+        let Kind::Builtin(builtin) = &self.kind else { return None };
+        let shield = Shield::of(&self.controls, conversation::texts(conversation)).filter(|_| !as_written);
+        Some(match shield {
+            Some(shield) => {
+                shield.lifted(Piece::asked(builtin.joined_prompt(&shield.conversation(conversation))))
+            }
+            None => Piece::asked(builtin.joined_prompt(conversation)),
+        })
+    }
+
+    /// Words that are control tokens where this template writes them, and plain text where people do: all special
+    /// tokens, and marks around its turns.
+    pub fn control_words(&self) -> &ControlWords {
+        &self.controls
+    }
+
+    /// Ids of a part of a piece, the begin token included with `first` where the model wants one.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(crate) fn ids(
+        &self,
+        tokenizer: &ModelTokenizer,
+        piece: &Piece,
+        part: Range<usize>,
+        first: bool,
+    ) -> Result<Vec<u32>, Problem> {
+        let within = piece.broken.iter().filter(|place| part.contains(place));
+        let broken: Vec<usize> = within.map(|place| place - part.start).collect();
+        tokenizer.encode_broken(&piece.text[part], &broken, &self.controls, first)
+    }
+
+    /// Ids of a text of people that no template stands around; words of control tokens are plain.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn text_ids(&self, tokenizer: &ModelTokenizer, text: &str, first: bool) -> Result<Vec<u32>, Problem> {
+        tokenizer.encode_broken(text, &self.controls.breaks(text), &self.controls, first)
     }
 
     /// The text a model is asked with: a prefix of the training text of the same conversation.
@@ -131,6 +213,13 @@ impl Template {
                 .field("messages")
                 .hint("Send a question."));
         }
+        let texts = messages.iter().map(|message| message.content.as_str());
+        let Some(shield) = Shield::of(&self.controls, texts) else { return self.prompt_as_written(messages) };
+        let pieces = self.prompt_as_written(&shield.messages(messages))?;
+        Ok(pieces.into_iter().map(|piece| shield.lifted(piece)).collect())
+    }
+
+    fn prompt_as_written(&self, messages: &[ChatMessage]) -> Result<Vec<Piece>, Problem> {
         match &self.kind {
             Kind::Builtin(builtin) => Ok(builtin.pieces(&conversation_of(messages)?, false)),
             Kind::Chat(chat) => chat.pieces(messages, false),
@@ -149,28 +238,37 @@ impl Template {
     ) -> Result<Vec<u32>, Problem> {
         let mut ids = Vec::new();
         for (index, piece) in self.prompt_pieces(messages)?.iter().enumerate() {
-            ids.extend(tokenizer.encode(&piece.text, index == 0 && self.is_builtin())?);
+            let first = index == 0 && self.is_builtin();
+            ids.extend(self.ids(tokenizer, piece, 0..piece.text.len(), first)?);
         }
         Ok(ids)
     }
 
     /// Words at which an answer ends, besides the tokens of [`Template::stop_ids`]; for a [`stop::StopFilter`].
     pub fn stop_words(&self) -> &[String] {
-        match &self.kind {
-            Kind::Builtin(builtin) => builtin.stop_words(),
-            Kind::Chat(_) => &[],
-        }
+        &self.stop_words
     }
 
-    /// Ids at which an answer ends: the tokenizer's end token and the token this template writes after answers.
+    /// What this template writes behind an answer to end its turn; nothing for a template without any.
+    fn end_of_turn(&self) -> Option<String> {
+        let pieces = self.pieces(&sample()).unwrap_or_default();
+        let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0)?;
+        Some(last.text[last.text.len() - last.tail..].to_owned())
+    }
+
+    /// Whether a model is asked otherwise than it is trained: what opens an answer when one is asked for is not how
+    /// the template begins the answers it prints, and cannot be made so.
+    pub fn asks_otherwise(&self) -> bool {
+        let trained = self.pieces(&sample()).unwrap_or_default();
+        let trained: String = trained.into_iter().map(|piece| piece.text).collect();
+        let asked = self.prompt(&[message("user", "q")]).unwrap_or_default();
+        !trained.starts_with(&asked)
+    }
+
+    /// Ids at which an answer ends: the end tokens of the model and the token this template writes after answers.
     pub fn stop_ids(&self, tokenizer: &ModelTokenizer) -> Vec<u32> {
-        let mut ids: Vec<u32> = tokenizer.eos_id().into_iter().collect();
-        let turns = vec![("q".to_owned(), "a".to_owned())];
-        let sample = Conversation { turns, ..Conversation::default() };
-        let pieces = self.pieces(&sample).unwrap_or_default();
-        let last = pieces.last().filter(|piece| piece.learn && piece.tail > 0);
-        let tail = last.map(|piece| &piece.text[piece.text.len() - piece.tail..]);
-        for end in tail.into_iter().chain(self.stop_words().iter().map(String::as_str)) {
+        let mut ids = tokenizer.eos_ids();
+        for end in self.end_of_turn().iter().chain(&self.stop_words) {
             // One of several tokens is found as a stop word; its first token alone may be any text, unless it is one
             // that is never shown.
             match tokenizer.encode(end, false).unwrap_or_default().as_slice() {
@@ -183,6 +281,17 @@ impl Template {
         ids.dedup();
         ids
     }
+}
+
+/// A turn that shows what the template writes around it.
+fn sample() -> Conversation {
+    Conversation { turns: vec![("q".to_owned(), "a".to_owned())], ..Conversation::default() }
+}
+
+/// Whether an end of turn is several tokens, none of which ends an answer alone.
+fn is_word(end: &str, tokenizer: &ModelTokenizer) -> bool {
+    let ids = tokenizer.encode(end, false).unwrap_or_default();
+    ids.len() > 1 && !tokenizer.is_special(ids[0])
 }
 
 fn message(role: &str, content: &str) -> ChatMessage {

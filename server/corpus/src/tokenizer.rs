@@ -1,18 +1,25 @@
 //! A model's tokenizer: text to ids and back, special tokens, streaming decode.
 
 pub mod gguf;
+mod halves;
+mod marks;
+pub mod plain;
 mod settings;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub mod train;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use contract::Code;
 use contract::problem::Problem;
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
+use marks::{Mark, Marks, around};
 use settings::Settings;
 pub use stream::DecodeStream;
 
@@ -25,42 +32,37 @@ pub struct TokenizerFiles {
     pub tokenizer_config_json: Vec<u8>,
 }
 
-/// A tokenizer with what its configuration says about special tokens and the chat template.
+/// A tokenizer with what the files beside it say about special tokens and the chat template.
 #[derive(Debug)]
 pub struct ModelTokenizer {
     inner: Tokenizer,
-    settings: Settings,
-    bos_id: Option<u32>,
-    eos_id: Option<u32>,
-    pad_id: u32,
-    adds_bos: bool,
+    chat_template: Option<String>,
+    marks: Marks,
+    before: Vec<u32>,
+    after: Vec<u32>,
     specials: BTreeSet<u32>,
     digest: String,
+    /// Copies that read words of control tokens as plain text.
+    renamed: Mutex<Vec<Arc<plain::Renamed>>>,
 }
 
 impl ModelTokenizer {
-    /// Loads `tokenizer.json` and, where present, `tokenizer_config.json`, `special_tokens_map.json` and
-    /// `chat_template.jinja` from a model's folder.
+    /// Loads `tokenizer.json` and, where present, the files beside it ([`ModelTokenizer::from_files`]) from a model's
+    /// folder.
     ///
     /// # Errors
     /// `tokenizer.missing` or `tokenizer.broken`, naming the file.
     pub fn load(model_folder: &Path) -> Result<Self, Problem> {
-        let optional = |name: &str| std::fs::read(model_folder.join(name)).ok();
         let tokenizer = std::fs::read(model_folder.join("tokenizer.json")).map_err(|error| {
             Problem::new(Code::TokenizerMissing, format!("The model's tokenizer cannot be read: {error}."))
                 .with("why", error)
                 .file("tokenizer.json")
                 .hint("Import the model again with its tokenizer.json.")
         })?;
-        Self::from_bytes(
-            &tokenizer,
-            optional("tokenizer_config.json").as_deref(),
-            optional("special_tokens_map.json").as_deref(),
-            optional("chat_template.jinja").as_deref(),
-        )
+        Self::from_files(&tokenizer, |name| std::fs::read(model_folder.join(name)).ok())
     }
 
-    /// Builds a tokenizer from the bytes of its files.
+    /// Builds a tokenizer from the bytes of the files that are the tokenizer's own.
     ///
     /// # Errors
     /// `tokenizer.broken`, naming the file.
@@ -70,47 +72,78 @@ impl ModelTokenizer {
         special_tokens_map: Option<&[u8]>,
         chat_template: Option<&[u8]>,
     ) -> Result<Self, Problem> {
-        let digest = digest([Some(tokenizer_json), tokenizer_config_json, special_tokens_map, chat_template]);
+        Self::from_files(tokenizer_json, |name| match name {
+            "tokenizer_config.json" => tokenizer_config_json,
+            "special_tokens_map.json" => special_tokens_map,
+            "chat_template.jinja" => chat_template,
+            _ => None,
+        })
+    }
+
+    /// Builds a tokenizer from the bytes of `tokenizer.json` and of the files `beside` it, asked for by name: in order
+    /// of trust `tokenizer_config.json`, `special_tokens_map.json`, `generation_config.json` and `config.json` for
+    /// begin, end and pad token, and `chat_template.jinja`.
+    ///
+    /// # Errors
+    /// `tokenizer.broken`, naming the file.
+    pub fn from_files<B: AsRef<[u8]>>(
+        tokenizer_json: &[u8],
+        beside: impl Fn(&str) -> Option<B>,
+    ) -> Result<Self, Problem> {
         let mut inner = Tokenizer::from_bytes(tokenizer_json)
             .map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         // Limits are the encoder's business; a stored truncation would silently shorten every text.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
-        let settings = Settings::read(tokenizer_config_json, special_tokens_map, chat_template)?;
-        let id = |token: &Option<String>| token.as_deref().and_then(|token| inner.token_to_id(token));
-        let (bos_id, eos_id) = (id(&settings.bos), id(&settings.eos));
-        // S-094: no pad token, or the old Baichuan id 64000, means id 0.
-        let pad_id = id(&settings.pad).filter(|id| *id != 64_000).unwrap_or(0);
+        let settings = Settings::read(&beside)?;
+        let marks = Marks::find(&settings, &mut inner)?;
         let mut specials: BTreeSet<u32> = inner
             .get_added_tokens_decoder()
             .into_iter()
             .filter_map(|(id, token)| token.special.then_some(id))
             .collect();
-        specials.extend([bos_id, eos_id].into_iter().flatten());
-        let probe =
-            inner.encode_fast("", true).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
-        let adds_bos = bos_id.is_some() && probe.get_ids().first().copied() == bos_id;
-        Ok(Self { inner, settings, bos_id, eos_id, pad_id, adds_bos, specials, digest })
+        specials.extend(marks.bos.iter().chain(marks.eos()).map(|mark| mark.id));
+        let (before, after) = around(&inner)?;
+        let own = ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"].map(&beside);
+        let digest = digest(tokenizer_json, &own, &marks);
+        Ok(Self {
+            inner,
+            chat_template: settings.chat_template,
+            marks,
+            before,
+            after,
+            specials,
+            digest,
+            renamed: Mutex::default(),
+        })
     }
 
-    /// SHA-256 over its files, chat template included, hex: the same digest, the same tokens.
+    /// SHA-256 over its files, chat template included, and the tokens that the model's configuration names, hex: the
+    /// same digest, the same tokens.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Ids of a text. Special tokens written in the text become their ids. With `add_special` the begin token
-    /// comes first where this tokenizer wants one.
+    /// Ids of a text. Special tokens written in the text become their ids. With `add_special` what this tokenizer puts
+    /// before a text comes first: the begin token, where it wants one.
     ///
     /// # Errors
     /// `tokenizer.failed` when the text cannot be tokenised.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Problem> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|error| {
-            Problem::new(Code::TokenizerFailed, format!("This text cannot be tokenised: {error}."))
-                .with("why", error)
-                .hint("Remove unusual characters from it.")
-        })?;
-        let bos = self.bos_id.filter(|_| add_special && self.adds_bos);
-        Ok(bos.into_iter().chain(encoding.get_ids().iter().copied()).collect())
+        let encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let before: &[u32] = if add_special { &self.before } else { &[] };
+        Ok([before, encoding.get_ids()].concat())
+    }
+
+    /// Ids of a whole text with everything this tokenizer puts around it, as a call of transformers' tokenizer gives
+    /// them.
+    ///
+    /// # Errors
+    /// As [`ModelTokenizer::encode`].
+    pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>, Problem> {
+        let mut ids = self.encode(text, true)?;
+        ids.extend(&self.after);
+        Ok(ids)
     }
 
     /// Text of ids; ids outside the vocabulary are skipped, bytes that form no character show as U+FFFD.
@@ -156,34 +189,57 @@ impl ModelTokenizer {
         self.specials.iter().filter_map(|id| self.inner.id_to_token(*id)).collect()
     }
 
+    /// Texts of the added tokens that are not marked special.
+    pub fn added_tokens(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder().into_iter();
+        let mut added: Vec<_> = added.filter(|(id, _)| !self.is_special(*id)).collect();
+        added.sort_unstable_by_key(|(id, _)| *id);
+        added.into_iter().map(|(_, token)| token.content).collect()
+    }
+
     /// Begin token's id, whether or not it is added by itself.
     pub fn bos_id(&self) -> Option<u32> {
-        self.bos_id
+        self.marks.bos.as_ref().map(|mark| mark.id)
     }
 
-    /// End token's id.
+    /// Id of the end token: what training writes behind an answer.
     pub fn eos_id(&self) -> Option<u32> {
-        self.eos_id
+        self.marks.eos().map(|mark| mark.id)
     }
 
-    /// Pad id, 0 where the model names none (S-094).
+    /// Ids at which an answer ends: the end token, then the others that the model's files name.
+    pub fn eos_ids(&self) -> Vec<u32> {
+        self.marks.ends.iter().map(|mark| mark.id).collect()
+    }
+
+    /// Pad id. S-094: no pad token, or the old Baichuan id 64000, means id 0.
     pub fn pad_id(&self) -> u32 {
-        self.pad_id
+        self.marks.pad.as_ref().map(|mark| mark.id).filter(|id| *id != 64_000).unwrap_or(0)
     }
 
     /// Begin token's text.
     pub fn bos_token(&self) -> Option<&str> {
-        self.settings.bos.as_deref()
+        self.marks.bos.as_ref().map(text_of)
     }
 
     /// End token's text.
     pub fn eos_token(&self) -> Option<&str> {
-        self.settings.eos.as_deref()
+        self.marks.eos().map(text_of)
     }
 
-    /// Whether this tokenizer puts its begin token in front of a text.
+    /// Whether this tokenizer puts something, most often its begin token, in front of a text.
     pub fn add_bos(&self) -> bool {
-        self.adds_bos
+        !self.before.is_empty()
+    }
+
+    /// Ids it puts before a text.
+    pub fn before(&self) -> &[u32] {
+        &self.before
+    }
+
+    /// Ids it puts behind a text.
+    pub fn after(&self) -> &[u32] {
+        &self.after
     }
 
     /// Tokens in the vocabulary, added ones included.
@@ -191,19 +247,39 @@ impl ModelTokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// Rows an embedding needs for every token that a text can become, added tokens aside: the highest id and one.
+    pub fn own_vocab_size(&self) -> usize {
+        let added = self.inner.get_added_tokens_decoder();
+        let own = self.inner.get_vocab(false).into_values().filter(|id| !added.contains_key(id));
+        own.max().map_or(0, |id| id as usize + 1)
+    }
+
     /// The model's chat template (Jinja), if it has one.
     pub fn chat_template(&self) -> Option<&str> {
-        self.settings.chat_template.as_deref()
+        self.chat_template.as_deref()
     }
 }
 
-fn digest(files: [Option<&[u8]>; 4]) -> String {
+fn failed(error: tokenizers::Error) -> Problem {
+    Problem::new(Code::TokenizerFailed, format!("This text cannot be tokenised: {error}."))
+        .with("why", error)
+        .hint("Remove unusual characters from it.")
+}
+
+fn text_of(mark: &Mark) -> &str {
+    &mark.text
+}
+
+fn digest<B: AsRef<[u8]>>(tokenizer_json: &[u8], beside: &[Option<B>], marks: &Marks) -> String {
     let mut digest = Sha256::new();
-    for file in files {
-        let bytes = file.unwrap_or_default();
+    let beside = beside.iter().map(|file| file.as_ref().map_or(&[][..], AsRef::as_ref));
+    for bytes in std::iter::once(tokenizer_json).chain(beside) {
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(bytes);
     }
+    let ids = |marks: &[Mark]| marks.iter().map(|mark| mark.id).collect::<Vec<_>>();
+    let marked = [ids(marks.bos.as_slice()), ids(&marks.ends), ids(marks.pad.as_slice())];
+    digest.update(format!("{marked:?}"));
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -69,7 +69,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
         (
             "latin1.csv",
             b"prompt,response\ncaf\xE9,na\xEFve\n".to_vec(),
-            Error(Code::DatasetNotUtf8, Some(1), Some(19)),
+            Error(Code::DatasetEncodingUnsure, None, None),
         ),
         ("overlong.txt", b"\xC0\x80\n".to_vec(), Error(Code::DatasetNotUtf8, Some(1), Some(0))),
         ("surrogate.txt", b"\xED\xA0\x80\n".to_vec(), Error(Code::DatasetNotUtf8, Some(1), Some(0))),
@@ -83,6 +83,18 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
             Error(Code::DatasetNotUtf8, Some(1), Some(38)),
         ),
         ("ragged.csv", jsonl("q,a\nx,y\nx,y,z\n"), Error(Code::DatasetRaggedRow, Some(2), Some(8))),
+        ("ragged.tsv", jsonl("q\ta\nx\ty\nx\ty\tz\n"), Error(Code::DatasetRaggedRow, Some(2), Some(8))),
+        ("open_quote.csv", jsonl("q,a\nQ,\"A\nR,B\n"), Error(Code::DatasetQuoteOpen, Some(1), Some(6))),
+        (
+            "late_quote.tab",
+            jsonl("q\ta\nx\ty\nQ\t\"A\n\"R\"\tB\n"),
+            Error(Code::DatasetQuoteOpen, Some(2), Some(10)),
+        ),
+        (
+            "quoted_word.csv",
+            jsonl("q;a\n\"Ja\" sagte er;B\n"),
+            Error(Code::DatasetQuoteOpen, Some(1), Some(4)),
+        ),
         ("short_row.csv", jsonl("q,a\nx\n"), Error(Code::DatasetRaggedRow, Some(1), Some(4))),
         ("column_twice.csv", jsonl("q,q\nx,y\n"), Error(Code::DatasetColumnTwice, None, Some(0))),
         (
@@ -94,7 +106,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Wanted)> {
         ("unclosed.json", jsonl("[{\"a\":1}"), Error(Code::DatasetJsonBroken, Some(2), Some(8))),
         ("number.json", jsonl("42"), Error(Code::DatasetJsonBroken, Some(1), Some(0))),
         ("list_of_texts.json", jsonl("[\"a\", \"b\"]"), Error(Code::DatasetNotAnObject, Some(1), Some(1))),
-        ("cut.jsonl", jsonl("{\"a\":1}\n{\"a\":\n"), Error(Code::DatasetJsonBroken, Some(2), None)),
+        ("cut.jsonl", jsonl("{\"a\":1}\n{\"a\":\n"), Rows(2, "UTF-8")),
+        ("every_line_cut.jsonl", jsonl("{\"a\":\n{\"a\":\n"), Error(Code::DatasetJsonBroken, Some(1), None)),
         ("list_lines.jsonl", jsonl("[1,2]\n"), Error(Code::DatasetNotAnObject, Some(1), Some(0))),
         ("deep.jsonl", deep(10_000).into_bytes(), Error(Code::DatasetJsonTooDeep, Some(1), None)),
         (

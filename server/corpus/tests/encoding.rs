@@ -10,7 +10,7 @@ use contract::stage::Stage;
 use corpus::encode::IGNORED;
 use corpus::preview::preview;
 use corpus::tokenizer::train::train;
-use corpus::{Conversation, Encoder, ModelTokenizer, Row, Template};
+use corpus::{Conversation, Encoded, Encoder, ModelTokenizer, Row, Template};
 use serde_json::{Value, json};
 
 fn tokenizer() -> Arc<ModelTokenizer> {
@@ -28,6 +28,7 @@ fn encoder(template: &str, source: usize, target: usize) -> Encoder {
         tokenizer,
         stage: Stage::Sft,
         behaviour: contract::dataset::Behaviour::Corrected,
+        control_tokens_in_text: false,
         max_source_length: source,
         max_target_length: target,
         system: None,
@@ -176,7 +177,7 @@ fn template_errors_are_clear() {
 
 #[test]
 fn s_147_the_preview_shows_what_training_sees() {
-    let cells = |value: Value| Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+    let cells = |value: Value| Row::new(value.as_object().unwrap().clone().into_iter().collect());
     let row = cells(json!({"instruction": "How do I descale it?", "output": "water ".repeat(30)}));
     let mapping = Mapping::empty(DataFormat::Alpaca);
     let encoder = encoder("model", 64, 10);
@@ -193,13 +194,19 @@ fn s_147_the_preview_shows_what_training_sees() {
 }
 
 #[test]
-fn s_141_what_is_left_over_goes_on_into_the_next_block() {
+fn s_141_nothing_is_lost_between_blocks_and_at_the_end() {
     let encoder = Encoder { stage: Stage::Pt, ..encoder("model", 16, 16) };
     let texts = || (0..3000).map(|n| Ok(format!("kettle {n} ")));
     let packed = encoder.encode_pt(texts()).unwrap();
-    assert!(packed.dropped_tokens < 16, "only the end of the corpus is dropped");
-    assert_eq!(packed.blocks.len() * 16 + packed.dropped_tokens, packed.total_tokens);
-    assert!(packed.blocks.iter().all(|block| block.input_ids.len() == 16));
+    assert_eq!(packed.dropped_tokens, 0);
+    let sizes: Vec<usize> = packed.blocks.iter().map(|block| block.input_ids.len()).collect();
+    assert_eq!(sizes.iter().sum::<usize>(), packed.total_tokens);
+    let (last, others) = sizes.split_last().unwrap();
+    assert!(others.iter().all(|size| *size == 16) && *last > 0);
+    let ends = |block: &Encoded| {
+        block.labels.iter().filter(|id| Some(**id as u32) == encoder.tokenizer.eos_id()).count()
+    };
+    assert_eq!(packed.blocks.iter().map(ends).sum::<usize>(), 3000, "learned behind every text");
     let short = encoder.encode_pt(["kettle".to_owned()].into_iter().map(Ok)).unwrap();
     assert_eq!((short.blocks.len(), short.dropped_tokens), (1, 0));
 }
@@ -233,7 +240,7 @@ proptest::proptest! {
     #[test]
     fn any_messages_become_turns_or_a_reason(text in "\\PC{0,40}", role in "(user|assistant|system|tool|)") {
         let value = json!({"messages": [{"role": role, "content": text}, {"from": "gpt", "value": text}]});
-        let row = Row { cells: value.as_object().unwrap().clone().into_iter().collect() };
+        let row = Row::new(value.as_object().unwrap().clone().into_iter().collect());
         let made = Conversation::from_row(&row, &Mapping::empty(DataFormat::Messages));
         proptest::prop_assert_eq!(made.is_ok(), role == "user" && !text.is_empty());
     }

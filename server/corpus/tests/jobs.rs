@@ -13,7 +13,7 @@ use contract::sizes::Sizes;
 use contract::stage::Stage;
 use contract::{Code, RowReason};
 use corpus::encode::{Example, PtPacker};
-use corpus::health::health;
+use corpus::health::{health, health_within};
 use corpus::inspect::inspect;
 use corpus::job::Job;
 use corpus::mix::Part;
@@ -44,6 +44,7 @@ fn job(path: &Path, mapping: Mapping, stage: Stage) -> Job {
             max_target_length: 16,
             system: None,
             behaviour: Behaviour::Corrected,
+            control_tokens_in_text: false,
         },
         parts: vec![Part {
             name: "set".into(),
@@ -271,8 +272,9 @@ fn health_of_pairs_and_texts() {
     texts.encoder.max_source_length = 32;
     let report = health(&texts, 1, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((report.used, report.duplicates.count), (100, 99));
-    assert_eq!(report.tokens, report.examples * 32, "whole blocks");
-    assert_eq!(report.examples, report.lengths.total / 32);
+    assert_eq!(report.lengths.counted(), 1, "a text file is one text");
+    assert_eq!((report.tokens, report.dropped_tokens), (report.lengths.total, 0));
+    assert_eq!(report.examples, report.lengths.total.div_ceil(32), "the last block is a shorter one");
     assert_eq!((report.sizes.count, report.sizes.longest[0]), (report.examples, 32));
 }
 
@@ -281,7 +283,8 @@ fn a_broken_row_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = rows(folder.path(), 3000);
     let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("{\"q\":\n");
+    // Which of the two is meant, nobody can tell.
+    text.push_str("{\"q\":1,\"q\":2}\n");
     std::fs::write(&path, text).unwrap();
     let job = job(&path, alpaca(), Stage::Sft);
     let problem = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap_err();
@@ -381,12 +384,190 @@ fn blocks_of_texts_are_those_of_the_packer() {
         let mut job = job(&path, mapping.clone(), Stage::Pt);
         job.encoder.behaviour = behaviour;
         let mut packer = PtPacker::new(&job.encoder.tokenizer, 400).behaving(behaviour);
-        texts.iter().for_each(|text| packer.push(text).unwrap());
+        match behaviour {
+            Behaviour::Corrected => packer.push(&texts.join("\n")).unwrap(),
+            Behaviour::Original => texts.iter().for_each(|text| packer.push(text).unwrap()),
+        }
         let wanted = packer.finish().blocks;
         let prepared = Prepared::start(&folder.path().join(behaviour.key()), "k", job.clone()).unwrap();
         assert_eq!(prepared.wait().unwrap().examples, wanted.len() as u64);
         for (index, block) in wanted.into_iter().enumerate() {
             assert_eq!(prepared.get(index as u64).unwrap(), Some(Example::Sequence(block)));
         }
+    }
+}
+
+#[test]
+fn s_141_every_document_ends_with_the_end_token_whatever_file_it_is_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        ("two.jsonl", "{\"text\":\"Kettle\"}\n{\"text\":\"水\\nand tea\"}\n"),
+        ("two.json", "[{\"text\":\"Kettle\"},{\"text\":\"水\\nand tea\"}]"),
+        ("two.csv", "text\nKettle\n\"水\nand tea\"\n"),
+    ];
+    let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let mut job = job(&path, mapping.clone(), Stage::Pt);
+        let tokenizer = Arc::clone(&job.encoder.tokenizer);
+        let (end, mut wanted) = (tokenizer.eos_id().unwrap(), Vec::new());
+        for text in ["Kettle", "水\nand tea"] {
+            wanted.extend(tokenizer.encode(text, false).unwrap());
+            wanted.push(end);
+        }
+        job.encoder.max_source_length = 4;
+        let store = Prepared::start(&folder.path().join(name.replace('.', "-")), "k", job.clone()).unwrap();
+        let examples = store.wait().unwrap().examples;
+        let mut ids = Vec::new();
+        for index in 0..examples {
+            let Some(Example::Sequence(block)) = store.get(index).unwrap() else { panic!("a block") };
+            assert!(block.labels.iter().zip(&block.input_ids).all(|(label, id)| *label == i64::from(*id)));
+            ids.extend(block.input_ids);
+        }
+        assert_eq!(ids, wanted, "{name}");
+        let count = |job: &Job| health(job, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        let report = count(&job);
+        assert_eq!((report.tokens, report.learned_tokens), (wanted.len() as u64, wanted.len() as u64));
+        assert_eq!((report.examples, report.dropped_tokens, report.no_end_token.count), (examples, 0, 0));
+        job.encoder.behaviour = Behaviour::Original;
+        let original = count(&job);
+        let texts = wanted.len() as u64 - 2;
+        assert_eq!((original.tokens, original.dropped_tokens), (texts / 4 * 4, texts % 4), "{name}");
+        let store = Prepared::start(&folder.path().join(name.replace('.', "-")), "o", job).unwrap();
+        assert_eq!(store.wait().unwrap().dropped_tokens, texts % 4);
+    }
+}
+
+#[test]
+fn s_141_a_text_file_keeps_its_lines_and_ends_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
+    let files = [
+        ("plain.txt", "Kettle\nTea", "Kettle\nTea"),
+        ("last.txt", "Kettle\nTea\n", "Kettle\nTea"),
+        ("windows.txt", "Kettle\r\nTea\r\n", "Kettle\nTea"),
+        ("blank.txt", "\nKettle\n\n\n  Tea 水\n\n", "\nKettle\n\n\n  Tea 水\n"),
+        ("one.txt", "Kettle", "Kettle"),
+    ];
+    for (name, content, text) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let job = job(&path, mapping.clone(), Stage::Pt);
+        let wanted = job.encoder.line_ids(text, true, true).unwrap();
+        assert_eq!(wanted.last().copied(), job.encoder.tokenizer.eos_id());
+        let store = Prepared::start(&folder.path().join(name.replace('.', "-")), "k", job.clone()).unwrap();
+        let summary = store.wait().unwrap();
+        assert_eq!((summary.examples, summary.rows), (1, text.split('\n').count() as u64), "{name}");
+        assert_eq!(summary.dropped_rows, 0, "a blank line is a blank line");
+        let Some(Example::Sequence(block)) = store.get(0).unwrap() else { panic!("a block") };
+        assert_eq!(block.input_ids, wanted, "{name}");
+        let report = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((report.rows, report.used, report.tokens), (summary.rows, summary.rows, summary.tokens));
+        assert_eq!(job.count().unwrap().usable, summary.rows);
+    }
+    let poems = folder.path().join("poems");
+    std::fs::create_dir(&poems).unwrap();
+    std::fs::write(poems.join("1.txt"), "Kettle\nTea").unwrap();
+    std::fs::write(poems.join("2.txt"), "Water\n").unwrap();
+    let report = health(&job(&poems, mapping, Stage::Pt), 1, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((report.rows, report.lengths.counted()), (3, 2), "each file of a folder is a text");
+}
+
+#[test]
+fn what_teaches_no_end_is_a_finding_in_every_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = train(["Kettle and tea".to_owned()].into_iter(), 300).unwrap();
+    let bare = Arc::new(ModelTokenizer::from_bytes(&files.tokenizer_json, None, None, None).unwrap());
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let talks = write("talks.jsonl", "{\"q\":\"a\",\"a\":\"\"}\n{\"q\":\"a\",\"a\":\"b\"}\n");
+    let texts = write("texts.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
+    let pairs = write("pairs.jsonl", "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n");
+    let cases = [
+        (&talks, alpaca(), Stage::Sft, vec![2]),
+        (
+            &texts,
+            Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) },
+            Stage::Pt,
+            vec![1, 2],
+        ),
+        (&pairs, Mapping::empty(DataFormat::Pairs), Stage::Dpo, vec![1]),
+        (&pairs, Mapping::empty(DataFormat::Pairs), Stage::Rm, vec![1]),
+    ];
+    for (path, mapping, stage, rows) in cases {
+        let known = job(path, mapping, stage);
+        let mut unknown = known.clone();
+        unknown.encoder.tokenizer = Arc::clone(&bare);
+        unknown.encoder.template = Template::resolve("default", &bare).unwrap();
+        let found =
+            |job: &Job| health(job, 1, &mut |_| ControlFlow::Continue(())).unwrap().no_end_token.first;
+        assert_eq!((found(&known), found(&unknown)), (vec![], rows), "{stage:?}");
+    }
+}
+
+#[test]
+fn rows_beyond_the_positions_of_a_model_are_found_after_cutting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = rows(folder.path(), 20);
+    let beyond = |job: &Job, positions| {
+        let report = health_within(job, positions, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(report.positions, positions);
+        (report.beyond_positions.first, report.lengths.longest, report.sizes.longest[0])
+    };
+    let sft = job(&path, alpaca(), Stage::Sft);
+    let (none, before, kept) = beyond(&sft, None);
+    assert!(none.is_empty() && kept < before, "rows 6 and 16 are cut");
+    assert_eq!(beyond(&sft, Some(kept)).0, [] as [u64; 0], "as many as there are is not beyond");
+    assert_eq!(beyond(&sft, Some(kept - 1)).0, [16]);
+    assert_eq!(beyond(&sft, Some(kept - 2)).0, [6, 16], "its number is one digit shorter");
+    let pairs = folder.path().join("pairs.jsonl");
+    let long = "tea ".repeat(30);
+    let pair = |prompt: &str, chosen: &str, rejected: &str| {
+        format!("{{\"prompt\":\"{prompt}\",\"chosen\":\"{chosen}\",\"rejected\":\"{rejected}\"}}\n")
+    };
+    let lines = [pair("q", "a", "b"), pair(&long, "a", "b"), pair("q", "a", &long)];
+    std::fs::write(&pairs, lines.concat()).unwrap();
+    let dpo = job(&pairs, Mapping::empty(DataFormat::Pairs), Stage::Dpo);
+    let short = health(&dpo, 1, &mut |_| ControlFlow::Continue(())).unwrap().lengths.shortest;
+    assert_eq!(beyond(&dpo, Some(short + 1)).0, [2, 3], "either answer counts");
+    let ppo = job(&path, alpaca(), Stage::Ppo);
+    let prompt = beyond(&ppo, None).2;
+    assert_eq!(beyond(&ppo, Some(prompt + 15)).0, [] as [u64; 0], "the answer that is written counts");
+    assert!(!beyond(&ppo, Some(prompt + 14)).0.is_empty());
+    let texts = folder.path().join("texts.jsonl");
+    std::fs::write(&texts, format!("{{\"text\":\"tea\"}}\n{{\"text\":\"{long}\"}}\n")).unwrap();
+    let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
+    let mut pt = job(&texts, mapping, Stage::Pt);
+    pt.encoder.max_source_length = 16;
+    assert_eq!((beyond(&pt, Some(16)).0, beyond(&pt, Some(15)).0), (vec![], vec![2]));
+}
+
+#[test]
+fn pairs_that_differ_only_in_what_is_cut_are_a_finding_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairs.jsonl");
+    let same = "tea ".repeat(40);
+    let pair = |chosen: &str, rejected: &str| {
+        format!("{{\"prompt\":\"q\",\"chosen\":\"{chosen}\",\"rejected\":\"{rejected}\"}}\n")
+    };
+    let lines = [
+        pair("a", "b"),
+        pair("a", "a"),
+        pair(&format!("{same}good"), &format!("{same}bad")),
+        pair(&format!("good {same}"), &format!("bad {same}")),
+    ];
+    std::fs::write(&path, lines.concat()).unwrap();
+    for stage in [Stage::Dpo, Stage::Rm] {
+        let job = job(&path, Mapping::empty(DataFormat::Pairs), stage);
+        let report = health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((report.equal_pairs.first, report.equal_when_cut.first), (vec![2], vec![3]));
+        let mut whole = job.clone();
+        whole.encoder.max_target_length = 400;
+        let report = health(&whole, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(report.equal_when_cut.count, 0);
     }
 }

@@ -36,12 +36,13 @@ fn encoder(tokenizer: &Arc<ModelTokenizer>, template: &str, stage: Stage, limits
         max_target_length: limits.1,
         system: None,
         behaviour: Behaviour::Corrected,
+        control_tokens_in_text: false,
     }
 }
 
 fn row(value: Value) -> Row {
     let Value::Object(map) = value else { panic!("an object") };
-    Row { cells: map.into_iter().collect() }
+    Row::new(map.into_iter().collect())
 }
 
 fn alpaca() -> Mapping {
@@ -295,7 +296,7 @@ proptest! {
     #[test]
     fn random_rows_are_used_or_left_out_with_a_reason(cells in prop::collection::vec(cell(), 6)) {
         let names = ["prompt", "response", "history", "chosen", "rejected", "messages"];
-        let row = Row { cells: names.iter().map(|name| (*name).to_owned()).zip(cells).collect() };
+        let row = Row::new(names.iter().map(|name| (*name).to_owned()).zip(cells).collect());
         let tokenizer = tokenizer();
         for format in DataFormat::ALL {
             let mapping = Mapping { history: Some("history".into()), ..Mapping::empty(format) };

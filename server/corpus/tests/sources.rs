@@ -207,6 +207,32 @@ fn s_070_s_076_a_wrong_hash_is_a_finding() {
     assert_eq!(check_sha1(&two, Some(sha1)).unwrap(), Some(Finding::Sha1Unchecked { files: 2 }));
 }
 
+#[test]
+fn a_row_that_cannot_be_read_is_counted_and_left_out_under_every_mapping() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    let chat = |text: &str| {
+        format!(
+            r#"{{"messages":[{{"role":"user","content":"{text}"}},{{"role":"assistant","content":"A"}}]}}"#
+        )
+    };
+    let pair = |text: &str| format!(r#"{{"prompt":"{text}","chosen":"A","rejected":"B"}}"#);
+    let talk = |text: &str| format!(r#"{{"prompt":"{text}","response":"A","score":NaN}}"#);
+    let text = |text: &str| format!(r#"{{"text":"{text}"}}"#);
+    let lines: [&dyn Fn(&str) -> String; 4] = [&chat, &pair, &talk, &text];
+    for line in lines {
+        std::fs::write(&path, [line("Q"), line("\\ud83d"), line("R"), "{\"cut".to_owned()].join("\n"))
+            .unwrap();
+        let found = inspect(&path, FileKind::Jsonl, None).unwrap();
+        assert_eq!((found.rows, found.usable), (4, 2), "{:?}", found.mapping);
+        let page = rows(&path, FileKind::Jsonl, &found.mapping, 1, 4).unwrap();
+        let unreadable = |view: &contract::dataset::RowView| {
+            matches!(view.left_out, Some(contract::RowReason::Unreadable { .. }))
+        };
+        assert_eq!(page.iter().map(unreadable).collect::<Vec<_>>(), [false, true, false, true]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -244,7 +270,7 @@ proptest! {
     #[test]
     fn converted_text_is_the_same_text(cells in prop::collection::vec("[a-z的一是不了人我在有他这中大来上国个到说们为子和你地出道也时年得]{1,12}", 1..20)) {
         let folder = tempfile::tempdir().unwrap();
-        let text: String = std::iter::once("中文的问题,回答").chain(cells.iter().map(String::as_str))
+        let text: String = std::iter::once("中文的问题和一些有用的话,回答").chain(cells.iter().map(String::as_str))
             .map(|line| format!("{line}\n")).collect();
         let utf16: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
         let mut read = Vec::new();

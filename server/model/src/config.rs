@@ -280,11 +280,7 @@ pub(crate) const HEAD: &str = "lm_head.weight";
 /// End tokens that a `generation_config.json` names beside those of `config.json`; none where it cannot be read.
 pub fn generation_eos(generation_config: &[u8]) -> Vec<u32> {
     let config: serde_json::Value = serde_json::from_slice(generation_config).unwrap_or_default();
-    let ids = match &config["eos_token_id"] {
-        serde_json::Value::Array(ids) => ids.clone(),
-        one => vec![one.clone()],
-    };
-    ids.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect()
+    fields::token_ids(&config["eos_token_id"]).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub enum Code {
     GgufBroken,
     /// A tensor stored in an unknown form. `name`.
     GgufFormat,
+    /// A file of something else than a model. `kind`.
+    GgufNoModel,
     /// No GGUF file.
     GgufMagic,
     /// A GGUF version that is not supported. `version`.

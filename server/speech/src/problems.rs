@@ -30,6 +30,7 @@ const fn code(code: ModelCode) -> Code {
         ModelCode::GenerationSetting => Code::GenerationSetting,
         ModelCode::GgufBroken => Code::GgufBroken,
         ModelCode::GgufFormat => Code::GgufFormat,
+        ModelCode::GgufNoModel => Code::GgufNoModel,
         ModelCode::GgufMagic => Code::GgufMagic,
         ModelCode::GgufVersion => Code::GgufVersion,
         ModelCode::LoraConfig => Code::LoraConfig,

@@ -95,6 +95,8 @@ struct Work {
     file: PathBuf,
     found: contract::dataset::Inspection,
     folder: PathBuf,
+    /// Tokens the model has positions for.
+    positions: u64,
     every: u64,
     request: CheckupRequest,
 }
@@ -117,6 +119,7 @@ fn place(
         request.max_source_length,
         request.max_target_length,
         request.behaviour,
+        request.control_tokens_in_text,
         request.system,
         every(dataset, request)
     ]);
@@ -161,6 +164,7 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
             every: every(&dataset.view, &request),
             found: dataset.view.inspection,
             folder: state.model_folder(&request.model),
+            positions: facts.context_length,
             request,
         };
         let (state, key, path) = (state.clone(), key.clone(), path.clone());
@@ -197,8 +201,8 @@ async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
             let wanted = !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, known);
             if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let every = work.every;
-        corpus::health::health(&job(work)?, every, &mut watch)
+        let (positions, every) = (work.positions, work.every);
+        corpus::health::health_within(&job(work)?, Some(positions), every, &mut watch)
     });
     let failed = match counted.await {
         Ok(Ok(report)) => {
@@ -218,6 +222,7 @@ fn job(work: Work) -> Result<Job, Problem> {
         tokenizer,
         stage: work.request.stage,
         behaviour: work.request.behaviour,
+        control_tokens_in_text: work.request.control_tokens_in_text,
         max_source_length: work.request.max_source_length,
         max_target_length: work.request.max_target_length,
         system: Some(work.request.system).filter(|system| !system.is_empty()),

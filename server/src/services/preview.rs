@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contract::Code;
-use contract::dataset::{Preview, PreviewRequest};
+use contract::dataset::{FileKind, Preview, PreviewRequest};
 use corpus::{Encoder, ModelTokenizer, Template};
 
 use super::{datasets, models};
@@ -28,12 +28,17 @@ pub async fn of_row(state: &AppState, request: PreviewRequest) -> Result<Preview
             tokenizer,
             stage: request.stage,
             behaviour: request.behaviour,
+            control_tokens_in_text: request.control_tokens_in_text,
             max_source_length: request.max_source_length,
             max_target_length: request.max_target_length,
             system: Some(request.system).filter(|text| !text.is_empty()),
         };
         let row = corpus::inspect::row(&file, found.kind, request.row)?;
-        corpus::preview::preview(&encoder, &row, &found.mapping, request.row, found.rows)
+        let of_row = match found.kind {
+            FileKind::Txt => corpus::preview::preview_line,
+            _ => corpus::preview::preview,
+        };
+        of_row(&encoder, &row, &found.mapping, request.row, found.rows)
     });
     Ok(preview.await??)
 }

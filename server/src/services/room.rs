@@ -1,11 +1,11 @@
-//! Refuses a run that is known not to fit into the machine, before it is queued. What is not known yet, the worker
-//! finds out by the same rule.
+//! Refuses a run that is known not to fit into the machine, or whose rows are known not to fit into the model, before it
+//! is queued. What is not known yet, the worker finds out by the same rules.
 
 use contract::Problem;
 use contract::check::Checked;
 use contract::checkup::CheckupRequest;
 use contract::cost::{Planned, refusal};
-use contract::model::ModelFacts;
+use contract::model::{ModelFacts, beyond_positions};
 use contract::plan::{Examples, Plan};
 
 use super::checkup;
@@ -13,7 +13,8 @@ use crate::proc;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
 
-/// The problem of a run too large for this machine; `None` when it fits, or when its rows were not looked at yet.
+/// The problem of a run too large for this machine, or with rows beyond the positions its model has learned; `None` when
+/// it fits, or when its rows were not looked at yet.
 pub fn too_large(
     state: &AppState,
     checked: &Checked,
@@ -29,6 +30,11 @@ pub fn too_large(
         .map(|(row, request)| checkup::made(state, &row.view, facts, request))
         .collect();
     let reports = reports?;
+    if let Some(positions) = facts.learned_positions()
+        && let Some(row) = reports.iter().find_map(|report| report.beyond_positions.first.first())
+    {
+        return Some(beyond_positions(positions).row(*row));
+    }
     let examples = Examples::of(reports.iter().map(|report| &**report), &checked.hyper);
     let usable: Vec<_> = datasets.iter().map(|row| row.view.inspection.usable_in(checked.stage)).collect();
     let plan =

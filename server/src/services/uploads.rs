@@ -114,7 +114,7 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
             Code::DatasetUnknownKind,
             format!("Burnish cannot read “{clean}” as a dataset."),
         )
-        .hint("Upload a .jsonl, .json, .csv, .parquet or .txt file.")
+        .hint("Upload a .jsonl, .json, .csv, .tsv, .parquet or .txt file.")
         .into());
     };
     Ok((clean, kind))
@@ -144,6 +144,8 @@ pub struct Declared {
     pub mapping: Option<Mapping>,
     /// SHA-1 it should have, hex.
     pub sha1: Option<String>,
+    /// Encoding that a person chose for it; `None`: as its bytes say.
+    pub encoding: Option<String>,
 }
 
 /// Takes a file of the hub in under a label of its own.
@@ -166,24 +168,54 @@ async fn keep(
     kind: FileKind,
     declared: Declared,
 ) -> Result<DatasetView, Fault> {
-    let path = file.path().to_owned();
+    let target = state.config.folder("uploads").join(format!("part-{}", state.ids.next()));
     let found = tokio::task::spawn_blocking(move || {
-        let inspection = corpus::inspect::inspect(&path, kind, declared.mapping)?;
-        let files = Files { paths: vec![path], kind };
-        let finding = check_sha1(&files, declared.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?;
-        Ok::<_, Problem>((inspection, finding))
+        let files = Files { paths: vec![file.path().to_owned()], kind };
+        let sha1 = check_sha1(&files, declared.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?;
+        let (file, converted) = match declared.encoding {
+            Some(name) => in_utf8(&file, kind, &name, target).map(|(file, finding)| (file, Some(finding)))?,
+            None => (file, None),
+        };
+        let inspection = corpus::inspect::inspect(file.path(), kind, declared.mapping)?;
+        let findings: Vec<Finding> = sha1.into_iter().chain(converted).collect();
+        Ok::<_, Fault>((file, inspection, findings))
     });
-    let (inspection, finding) = found.await?.map_err(|mut problem| {
-        problem.place.get_or_insert_default().file = Some(file_name.to_owned());
-        problem
+    let (file, inspection, findings) = found.await?.map_err(|mut fault| {
+        if let Fault::Problems(problems) = &mut fault {
+            for problem in problems {
+                problem.place.get_or_insert_default().file = Some(file_name.to_owned());
+            }
+        }
+        fault
     })?;
-    let lineage = Lineage {
-        file_name: file_name.to_owned(),
-        title: title.to_owned(),
-        findings: finding.into_iter().collect(),
-        before: None,
-    };
+    let lineage =
+        Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings, before: None };
     store(state, file, lineage, inspection).await
+}
+
+/// Writes a file anew in UTF-8, so that whatever reads it later reads what the person who chose the encoding saw.
+fn in_utf8(
+    file: &Temporary,
+    kind: FileKind,
+    name: &str,
+    target: PathBuf,
+) -> Result<(Temporary, Finding), Fault> {
+    let (mut text, encoding) = corpus::source::utf8_of(file.path(), kind, name)?;
+    let mut made = made(target);
+    let mut out = std::fs::File::create(made.path()).map_err(Fault::disk("create", made.path()))?;
+    let (mut sha, mut block) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let count = std::io::Read::read(&mut text, &mut block).map_err(Fault::disk("read", file.path()))?;
+        if count == 0 {
+            break;
+        }
+        sha.update(&block[..count]);
+        made.bytes += count as u64;
+        std::io::Write::write_all(&mut out, &block[..count]).map_err(Fault::disk("write", made.path()))?;
+    }
+    out.sync_all().map_err(Fault::disk("write", made.path()))?;
+    made.sha256 = format!("{:x}", sha.finalize());
+    Ok((made, Finding::Converted { encoding: encoding.name().to_owned() }))
 }
 
 /// Where a dataset comes from.

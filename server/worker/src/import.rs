@@ -1,7 +1,9 @@
 //! Bringing in models: a Hugging Face folder or a GGUF file becomes a model folder, whole or not at all.
 
+mod adapter;
 mod folder;
 mod gguf;
+mod head;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,7 @@ pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
             .with("why", why)
             .hint("Give the full path of a model folder or a .gguf file on the server's disk.")
     })?;
+    adapter::refuse(source)?;
     let file = if found.is_dir() { folder::single_gguf(source)? } else { Some(source.to_owned()) };
     in_new_folder(target, |half| match &file {
         Some(file) => {
@@ -31,6 +34,7 @@ pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
         }
         None => {
             folder::copy(source, half)?;
+            head::untie(half)?;
             facts::write(half, "folder", folder::license(source))
         }
     })

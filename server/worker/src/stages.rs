@@ -18,7 +18,7 @@ use std::path::Path;
 
 use contract::Code;
 use contract::checkpoint::LoopState;
-use contract::event::Kind;
+use contract::event::{DatasetRows, Kind};
 use contract::measuring::{Measuring, Rows};
 use contract::problem::Problem;
 use contract::spec::{DatasetRef, RunSpec};
@@ -62,12 +62,14 @@ pub struct Job<'a> {
 }
 
 /// Numbers of rows, for the log.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Facts {
     train: usize,
     eval: usize,
     dropped: u64,
     cut: u64,
+    /// What each dataset gave.
+    datasets: Vec<DatasetRows>,
     /// Rows shuffled together in the first round; `None`: all of them.
     window: Option<u32>,
 }
@@ -150,8 +152,8 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     let digests = check_datasets(spec, &mut state)?;
     let folder = source::folder(spec, run.path());
     let source = source::open(spec, &folder, &digests, &mut |line| Ok(report.log("info", line)?))?;
-    let rows = source.facts;
-    let measuring = measuring(spec, rows);
+    let rows = source.facts.clone();
+    let measuring = measuring(spec, &rows);
     measure::forget_other_rows(&mut state, &measuring, newest.is_some(), rows.eval as u64);
     let mut recipe = recipe::<B>(spec, &source, measuring.answers);
     learner::check_memory(spec, &source.sizes()?, rows.train as u64)?;
@@ -178,6 +180,7 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
         eval_rows: rows.eval as u64,
         dropped_rows: rows.dropped,
         cut_rows: rows.cut,
+        datasets: rows.datasets.clone(),
         worker: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
     report.log("info", trainable_line(trainable_params, total_params))?;
@@ -212,7 +215,7 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     training.go(from_step)
 }
 
-fn measuring(spec: &RunSpec, rows: Facts) -> Measuring {
+fn measuring(spec: &RunSpec, rows: &Facts) -> Measuring {
     let rows = Rows { train: rows.train as u64, eval: rows.eval as u64, streamed: rows.window.is_some() };
     Measuring::plan(&spec.hyper, spec.stage, spec.tuning, rows)
 }

@@ -11,24 +11,32 @@ use crate::stage::{Stage, Tuning};
 pub type Speed = f64;
 
 /// Share of that speed which a step in a model of width [`TIMED`] reaches.
-const REACHED: f64 = 0.85;
+const REACHED: f64 = 0.98;
 /// Inner size of the products that are timed.
 const TIMED: f64 = 576.0;
 /// Width at which products reach half of the speed they reach in wide models.
-const HALF: f64 = 768.0;
+const HALF: f64 = 200.0;
+/// Operations in whose time attention does one: its scores are read and written several times, bound by memory.
+const SCORES: f64 = 10.0;
+/// Passes that a way back through attention takes.
+const SCORES_BACK: f64 = 3.0;
 /// Passes that a way back takes where the weights learn: one for what flows back, and less for their gradients, whose
 /// products are wide.
 const WEIGHTS: f64 = 1.7;
+/// Ways of every token through the output matrix in whose time dpo finds how likely its answers are, twice.
+const LIKELY: f64 = 2.5;
 /// Share of the speed which drawing answers token by token reaches.
 const DRAWN: f64 = 0.15;
-/// Operations in whose time a batch's way through a map reads one of its weights, however few tokens there are.
-const READ: f64 = 50.0;
+/// Operations in whose time one layer is gone through for a drawn token, however narrow it is.
+const TURN: f64 = 1.1e8;
 /// Operations in whose time one number that learns is updated, bound by memory whatever the width.
-const UPDATE: f64 = 1200.0;
+const UPDATE: f64 = 4000.0;
 /// Bytes a second that a checkpoint is written, hashed and read back with.
-const WRITTEN: f64 = 3e8;
+const WRITTEN: f64 = 7.3e8;
+/// Seconds in which one weight is read and laid out before the first step.
+const LOADED: f64 = 1.9e-8;
 /// Seconds before the first step and after the last.
-const AROUND: f64 = 0.25;
+const AROUND: f64 = 0.05;
 
 /// Operations of one token's way through parts of the model, by which everything is counted.
 struct Token {
@@ -50,7 +58,7 @@ fn token(plan: &Planned, length: f64) -> Option<Token> {
     Some(Token {
         maps: 2.0 * layers * maps as f64,
         adapters: if plan.tuning == Tuning::Lora { 2.0 * trainable as f64 } else { 0.0 },
-        attention: 2.0 * layers * shape.query_width as f64 * length,
+        attention: SCORES * 2.0 * layers * shape.query_width as f64 * length,
         head: 2.0 * (plan.facts.vocab_size * plan.facts.hidden_size) as f64,
     })
 }
@@ -75,35 +83,35 @@ pub fn seconds(plan: &Planned, speed: Speed) -> Option<f64> {
     let forth = mean * (one.maps + one.adapters + one.attention);
     let head = if stage == Stage::Rm { 0.0 } else { learned * one.head };
     let back = match tuning {
-        Tuning::Lora => mean * (one.maps + 2.0 * one.adapters + 2.5 * one.attention) + head,
-        Tuning::Full => mean * (WEIGHTS * one.maps + 2.5 * one.attention) + 2.0 * head,
+        Tuning::Lora => mean * (one.maps + 2.0 * one.adapters + SCORES_BACK * one.attention) + head,
+        Tuning::Full => mean * (WEIGHTS * one.maps + SCORES_BACK * one.attention) + 2.0 * head,
         Tuning::Freeze => {
             let learns = hyper.num_layer_trainable.unsigned_abs().min(facts.layers) as f64;
             let depth = if hyper.num_layer_trainable < 0 { 1.0 } else { learns / facts.layers.max(1) as f64 };
-            depth * mean * (WEIGHTS * one.maps + 2.5 * one.attention) + head
+            depth * mean * (WEIGHTS * one.maps + SCORES_BACK * one.attention) + head
         }
     };
     let again = if hyper.gradient_checkpointing { forth } else { 0.0 };
     let learn = forth + head + back + again;
     let epochs = hyper.ppo_epochs.max(1) as f64;
-    let (operations, drawn, passes) = match stage {
-        Stage::Pt | Stage::Sft | Stage::Rm => (learn, 0.0, 2.0),
-        Stage::Dpo => (learn + forth + head, 0.0, 3.0),
+    let (operations, drawn) = match stage {
+        Stage::Pt | Stage::Sft | Stage::Rm => (learn, 0.0),
+        Stage::Dpo => (learn + forth + head + LIKELY * mean * one.head, 0.0),
         // The policy and its reference say how likely each token was, the reward model judges, entropies are measured.
-        Stage::Ppo => (
-            epochs * (learn + head) + 3.0 * forth + 3.0 * head,
-            answer * (one.maps + one.head),
-            2.0 * epochs + 3.0,
-        ),
+        Stage::Ppo => {
+            (epochs * (learn + head) + 3.0 * forth + 3.0 * head, answer * (one.maps + one.head) / DRAWN)
+        }
     };
     let trainable = plan.cost()?.trainable() as f64;
     let updates = if stage == Stage::Ppo { epochs } else { 1.0 };
     let reached = speed * reached(facts.hidden_size as f64);
-    let step = (examples * operations + batches * passes * READ * one.maps / 2.0) / reached
-        + updates * UPDATE * trainable / speed
-        + examples * drawn / (DRAWN * speed);
+    // The answers of a batch are drawn together.
+    let turns = batches * answer * facts.layers as f64 * TURN;
+    let step =
+        examples * operations / reached + (updates * UPDATE * trainable + examples * drawn + turns) / speed;
     let measuring = measuring(plan) * (forth + head) / reached;
-    Some(AROUND + steps as f64 * step + measuring + saving(plan, steps, trainable))
+    let before = AROUND + LOADED * facts.parameters as f64;
+    Some(before + steps as f64 * step + measuring + saving(plan, steps, trainable))
 }
 
 /// Share of the machine's speed that the products of a model of this width reach.

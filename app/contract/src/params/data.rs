@@ -17,7 +17,7 @@ pub fn held_out(rows: u64, dev_ratio: f64) -> u64 {
     ((rows as f64 * dev_ratio).ceil() as u64).min(rows.saturating_sub(1))
 }
 
-pub(super) const ALL: [Param; 12] = [
+pub(super) const ALL: [Param; 13] = [
     Param {
         key: "max_source_length",
         label: Words { en: "Longest question", zh: "问题最长" },
@@ -186,6 +186,20 @@ pub(super) const ALL: [Param; 12] = [
         default: |_, _| "corrected",
         applies: |stage, _| matches!(stage, Stage::Pt | Stage::Sft | Stage::Ppo),
         source: "S-140 to S-142",
+    },
+    Param {
+        key: "control_tokens_in_text",
+        label: w("Control tokens in texts", "文本中的控制词元"),
+        unit: NO_UNIT,
+        help: w(
+            "Words like <|im_end|> or </s> in questions, answers and plain texts become the tokens they name. Off: they are plain text, and only the template writes control tokens.",
+            "问题、回答和纯文本中的 <|im_end|>、</s> 等字样成为它们所指的词元。关闭:作为普通文字,只有模板写入控制词元。",
+        ),
+        kind: YES_NO,
+        group: Group::Expert,
+        default: |_, _| "false",
+        applies: always,
+        source: "transformers: split_special_tokens",
     },
 ];
 

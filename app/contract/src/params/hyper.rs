@@ -36,6 +36,8 @@ pub struct Hyper {
     pub max_samples: u64,
     /// `corrected` or `original`, see [`crate::dataset::Behaviour`].
     pub behaviour: String,
+    /// Words of control tokens in texts become the tokens; else they are plain text.
+    pub control_tokens_in_text: bool,
     /// System text of each dataset, see [`crate::dataset::source_prefixes`].
     pub source_prefix: String,
     /// `concatenate`, `until_shortest` or `until_longest`, see [`crate::dataset::Mixing`].
@@ -203,6 +205,7 @@ impl Hyper {
             dev_ratio: float("dev_ratio"),
             max_samples: int("max_samples"),
             behaviour: text("behaviour"),
+            control_tokens_in_text: flag("control_tokens_in_text"),
             source_prefix: text("source_prefix"),
             mixing: text("mixing"),
             mixing_weights: text("mixing_weights"),
@@ -270,12 +273,14 @@ impl Hyper {
     }
 
     /// Steps of warm-up of a run of `total` steps; a share is rounded up as in transformers. A constant rate has none.
+    /// A warm-up is shorter than its run: the rate of its first step is 0, and a run of such steps would teach nothing.
     pub fn warmup(&self, total: u64) -> u64 {
-        match (self.lr_scheduler_type.as_str(), self.warmup_steps) {
+        let asked = match (self.lr_scheduler_type.as_str(), self.warmup_steps) {
             ("constant", _) => 0,
             (_, 0) => (self.warmup_ratio * total as f64).ceil() as u64,
             (_, steps) => steps,
-        }
+        };
+        asked.min(total.saturating_sub(1))
     }
 
     /// Optimizer steps a run makes over `train_rows` rows (or blocks): HF's rule, the last micro-batches

@@ -154,7 +154,7 @@ pub(crate) fn Register(landed: RwSignal<u32>) -> impl IntoView {
             <div class="row">
                 <label class="btn file-button">
                     <span>{w.register_choose}</span>
-                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.parquet,.txt" on:change=move |event| state.begin(files_of(&event), said)/>
+                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.tsv,.tab,.parquet,.txt" on:change=move |event| state.begin(files_of(&event), said)/>
                 </label>
                 <a class="btn" href="/api/v1/dataset_info.json" download=REGISTER rel="external">{w.register_export}</a>
             </div>

@@ -1,9 +1,13 @@
 //! Bringing a file in: chosen or dropped, streamed with progress; and the samples.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use contract::Problem;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
+use super::readings::Readings;
 use crate::browser::{encode, files_in, files_of, upload};
 use crate::components::notice::ProblemList;
 use crate::words::{fill, words};
@@ -64,10 +68,28 @@ pub(crate) fn Upload() -> impl IntoView {
     let progress = Progress::new();
     let over = RwSignal::new(false);
     let open = opener();
+    // The file that was sent last goes again when its encoding is chosen.
+    let last: Rc<RefCell<Option<web_sys::File>>> = Rc::default();
+    let again = Rc::clone(&last);
+    let post = move |file: &web_sys::File, encoding: &str| {
+        let url = format!(
+            "/api/v1/uploads?kind=dataset&name={}&encoding={}",
+            encode(&file.name()),
+            encode(encoding)
+        );
+        progress.start(&url, file.name(), Some(file), open.clone());
+    };
+    let post_again = post.clone();
+    let choose = move |encoding: String| {
+        let file = again.borrow().clone();
+        if let Some(file) = file {
+            post_again(&file, &encoding);
+        }
+    };
     let send = move |files: Vec<web_sys::File>| {
         let Some(file) = files.into_iter().next() else { return };
-        let url = format!("/api/v1/uploads?kind=dataset&name={}", encode(&file.name()));
-        progress.start(&url, file.name(), Some(&file), open.clone());
+        post(&file, "");
+        *last.borrow_mut() = Some(file);
     };
     let drop_send = send.clone();
     view! {
@@ -86,10 +108,11 @@ pub(crate) fn Upload() -> impl IntoView {
             <p>{w.drop}</p>
             <label class="btn primary file-button">
                 <span>{w.choose_file}</span>
-                <input type="file" name="file" accept=".json,.jsonl,.csv,.parquet,.txt" on:change=move |event| send(files_of(&event))/>
+                <input type="file" name="file" accept=".json,.jsonl,.csv,.tsv,.tab,.parquet,.txt" on:change=move |event| send(files_of(&event))/>
             </label>
             <p class="small">{w.kinds}</p>
             <Stages progress/>
+            <Readings problems=progress.problems choose/>
         </section>
     }
     .into_any()

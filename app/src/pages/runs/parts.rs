@@ -1,6 +1,7 @@
 //! What stands beside and below the chart.
 
 use contract::checkpoint::{Mark, chosen};
+use contract::event::DatasetRows;
 use contract::model::short_digest;
 use contract::params::PARAMS;
 use contract::run::RunView;
@@ -13,7 +14,7 @@ use crate::components::part::Part;
 use crate::feed::Feed;
 use crate::ports::run_log;
 use crate::words::amounts::{loss, num, rate, size, weights};
-use crate::words::{fill, mark_word, words};
+use crate::words::{Runs, fill, mark_word, words};
 
 /// The numbers of the last step.
 #[component]
@@ -39,11 +40,28 @@ pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
                 <dt>{w.device}</dt><dd>{setup(|s| s.device.clone())}</dd>
                 <dt>{w.rows_train}</dt><dd>{setup(|s| num(s.train_rows))}</dd>
                 <dt>{w.rows_eval}</dt><dd>{setup(|s| num(s.eval_rows))}</dd>
+                {move || feed.with(|feed| feed.setup.as_ref().map(|setup| {
+                    setup.datasets.iter().map(|given| view! {
+                        <dt>{fill(w.rows_of, &[&given.name])}</dt><dd>{rows_given(w, given)}</dd>
+                    }).collect_view()
+                }))}
                 <dt>{w.trainable}</dt><dd>{setup(|s| [s.trainable, s.parameters].map(|n| weights(n).replace(' ', "\u{a0}")).join(" / "))}</dd>
             </dl>
         </section>
     }
     .into_any()
+}
+
+/// How many rows a dataset gave, and what became of the others.
+fn rows_given(w: &Runs, given: &DatasetRows) -> String {
+    let used = num(given.rows.saturating_sub(given.dropped));
+    let mut said = fill(w.rows_used, &[&used, &num(given.rows)]);
+    for (count, words) in [(given.dropped, w.rows_left_out), (given.cut.unwrap_or(0), w.rows_cut)] {
+        if count > 0 {
+            said += &fill(words, &[&num(count)]);
+        }
+    }
+    said
 }
 
 /// The checkpoints that are there, newest first. `over`: no further one will come.

@@ -197,6 +197,7 @@ pub(super) fn Preview(models: Vec<ModelView>, datasets: Vec<DatasetView>, draft:
             max_source_length: 512,
             max_target_length: 512,
             behaviour: contract::dataset::Behaviour::Corrected,
+            control_tokens_in_text: false,
             row,
         })
     });

@@ -44,6 +44,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::OriginForeign => "不允许其他网站在此操作。",
         Code::WireTooMany => "一个页面同时查看的运行太多：最多 {most} 个。",
         Code::WireUnknownFrame => "服务器看不懂这条消息，请刷新页面。",
+        Code::WireUnreadable => "请求的内容无法读取：{why}",
         Code::DataCancelled => "读取数据已停止。",
         Code::DataDamaged => "准备好的数据已损坏；删除其文件夹后会重新生成。",
         Code::DataStore => "准备好的数据无法读写，请检查磁盘：{why}",
@@ -52,11 +53,17 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         }
         Code::DatasetColumnTwice => "列名重复，请只保留一个。",
         Code::DatasetCsvBroken => "这一行不是有效的 CSV：{why}",
+        Code::DatasetEncodingUnknown => "没有这种文字编码：「{name}」。请另选一种，或把文件另存为 UTF-8。",
+        Code::DatasetEncodingUnsure => {
+            "无法确定文件的文字编码，可能是 {encodings}。请选择读得通的一种，或把文件另存为 UTF-8。"
+        }
         Code::DatasetEmpty => "文件里一行数据也没有。",
         Code::DatasetInUse => "等待中或训练中的运行正在使用这个数据集，请先停止运行。",
         Code::DatasetJsonBroken => "不是有效的 JSON：{why}",
         Code::DatasetJsonTooDeep => "嵌套得太深：最多 {most} 层。",
-        Code::DatasetKind => "不支持这种文件；文件名应以 .txt、.csv、.json、.jsonl 或 .parquet 结尾。",
+        Code::DatasetKind => {
+            "不支持这种文件；文件名应以 .txt、.csv、.tsv、.tab、.json、.jsonl 或 .parquet 结尾。"
+        }
         Code::DatasetMapping => "列的对应关系已损坏：{why}",
         Code::DatasetMappingIncomplete => "还有列没有选定，请选定提问列和回答列。",
         Code::DatasetMixedKinds => "文件夹里的文件类型不一致：有 .{one}，也有 .{other}。",
@@ -70,9 +77,16 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetNotUtf8 => "这一行的文字编码无效，请把文件另存为 UTF-8。",
         Code::DatasetNulByte => "这一行含有 NUL 字节，不是纯文本。",
         Code::DatasetParquetBroken => "不是有效的 Parquet 文件：{why}",
-        Code::DatasetRaggedRow => "这一行的列数与表头不同：有 {cells} 格，表头有 {columns} 列。",
+        Code::DatasetQuoteOpen => {
+            "这一行有一格以双引号开头，但引号没有在格末闭合；请补上引号，格内的引号要写两个。"
+        }
+        Code::DatasetRaggedRow => {
+            "这一行的列数与表头不同：有 {cells} 格，表头有 {columns} 列；分隔符是「{separator}」。"
+        }
         Code::DatasetRowTooLong => "这一行超过 32 MiB。",
-        Code::DatasetUnknownKind => "不支持这种文件；文件名应以 .txt、.csv、.json、.jsonl 或 .parquet 结尾。",
+        Code::DatasetUnknownKind => {
+            "不支持这种文件；文件名应以 .txt、.csv、.tsv、.tab、.json、.jsonl 或 .parquet 结尾。"
+        }
         Code::DatasetUnreadable => "文件读不出来：{why}",
         Code::EditLineBreak => "纯文本的一行里不能有换行。",
         Code::EditNotJson => "填写的内容不是有效的 JSON：{why}",
@@ -162,12 +176,16 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ConfigRopeScaling => "这个模型拉伸位置的方式还不受支持。",
         Code::ConfigValue => "config.json 里的值无法使用：{name} 是 {value}。",
         Code::GgufBroken => "GGUF 文件已损坏，请重新下载：{why}",
+        Code::GgufNoModel => "这个 GGUF 文件里没有模型（{kind}），请选择含模型权重的文件。",
         Code::GgufFormat => "GGUF 文件里有不受支持的存储格式，请选择 Q4_K、Q8_0 或 F16 等格式：{name}",
         Code::GgufMagic => "这不是 GGUF 文件。",
         Code::GgufVersion => "只能读取第 2、3 版 GGUF：这个文件是第 {version} 版。",
         Code::LoraConfig => "适配器的设置无法使用：{why}",
         Code::LoraNone => "这个模型没有适配器。",
         Code::ModelExists => "这个名称已经有了：{name}",
+        Code::ModelIsAdapter => {
+            "这是基于 {base} 的适配器，不是完整的模型；请先导入 {base}，或先把适配器合并进去再导入。"
+        }
         Code::ModelFacts => "模型的说明无法读写：{why}",
         Code::ModelFileMissing => "文件夹里缺少模型需要的文件。",
         Code::ModelInUse => "等待中或训练中的运行正在使用这个模型，请先停止运行。",
@@ -177,6 +195,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ModelSeveralGguf => "文件夹里有多个 GGUF 文件，请只留一个。",
         Code::ModelSize => "没有这种大小：{size}",
         Code::ModelSourceMissing => "来源打不开：{path}：{why}",
+        Code::ModelPositions => {
+            "有的行比模型学过的位置更长，请调低问题和回答的长度上限：它只有 {positions} 个位置。"
+        }
         Code::ModelTokenizerTooLarge => "分词器与模型不配套：分词器有 {tokens} 个词元，模型只有 {rows} 行。",
         Code::RewardHeadWidth => "奖励模型的评分头与模型宽度不符：「{name}」第 {step} 步。",
         Code::RewardNoHead => "所选的不是奖励模型，它没有评分头：「{name}」第 {step} 步。",

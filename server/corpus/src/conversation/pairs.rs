@@ -34,6 +34,7 @@ impl Pair {
     /// # Errors
     /// The reason why the row holds no pair.
     pub fn from_row(row: &Row, mapping: &Mapping) -> Result<Self, RowReason> {
+        row.sound()?;
         let Some(better) = better_column(row, mapping) else { return from_list(row, mapping) };
         let worse = mapping
             .rejected

@@ -140,7 +140,7 @@ impl Encoder {
     /// When the template refuses it or the tokenizer fails.
     pub fn encode_taken(&self, taken: &Taken) -> Result<Example, Problem> {
         match taken {
-            Taken::Text(text) => self.tokenizer.encode(text, false).map(Example::Text),
+            Taken::Text(text) => self.text_ids(text, false).map(Example::Text),
             Taken::Pair(pair) => self.encode_pair(pair).map(Example::Pair),
             Taken::Talk(talk) if self.stage == Stage::Ppo => self.encode_prompt(talk).map(Example::Prompt),
             Taken::Talk(talk) => self.encode_sft(talk).map(Example::Sequence),

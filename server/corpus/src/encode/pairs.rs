@@ -85,8 +85,11 @@ impl Encoder {
     /// As [`Encoder::encode_pair`].
     pub fn lay_out_prompt(&self, conversation: &Conversation) -> Result<Vec<LaidToken>, Problem> {
         let token = |id, cut| LaidToken { id, learn: false, cut };
-        if let Some(text) = self.template.joined_prompt(&self.with_system(conversation)) {
-            let ids = self.tokenizer.encode(&text, true)?;
+        let ids_of = |piece, part, first| self.template.ids(&self.tokenizer, piece, part, first);
+        let joined =
+            self.template.joined_prompt(&self.with_system(conversation), self.reads_control_tokens());
+        if let Some(piece) = joined {
+            let ids = ids_of(&piece, 0..piece.text.len(), true)?;
             let laid = ids.into_iter().enumerate();
             return Ok(laid.map(|(at, id)| token(id, at >= self.max_source_length)).collect());
         }
@@ -94,9 +97,9 @@ impl Encoder {
         pieces.truncate(pieces.len().saturating_sub(1));
         let (mut ids, mut tail) = (Vec::new(), Vec::new());
         for (index, piece) in pieces.iter().enumerate() {
-            ids.extend(self.tokenizer.encode(&piece.text, false)?);
+            ids.extend(ids_of(piece, 0..piece.text.len(), false)?);
             if index + 1 == pieces.len() && piece.tail > 0 {
-                tail = self.tokenizer.encode(&piece.text[piece.text.len() - piece.tail..], false)?;
+                tail = ids_of(piece, piece.text.len() - piece.tail..piece.text.len(), false)?;
             }
         }
         let over = ids.len() > self.max_source_length;
@@ -116,7 +119,7 @@ impl Encoder {
         if answer.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = self.tokenizer.encode(answer, true)?;
+        let ids = self.text_ids(answer, true)?;
         let laid = ids.into_iter().enumerate();
         Ok(laid.map(|(at, id)| LaidToken { id, learn: false, cut: at >= self.max_target_length }).collect())
     }

@@ -9,9 +9,11 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 
 use super::{Names, Shared, Summary, disk, record};
-use crate::encode::{Encoded, Example, PtPacker};
+use crate::conversation::text_of;
+use crate::encode::{Encoded, Encoder, Example, PtPacker};
 use crate::health::is_refusal;
-use crate::job::Job;
+use crate::job::{Job, PartRows};
+use crate::mix::{Mixed, Part};
 
 /// Appends examples to the two files.
 pub(super) struct Writer {
@@ -53,6 +55,8 @@ impl Writer {
 pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summary, Problem> {
     let encoder = &job.encoder;
     let writer = std::cell::RefCell::new(writer);
+    writer.borrow_mut().summary.parts =
+        vec![PartRows { cut: Some(0), ..PartRows::default() }; job.parts.len()];
     let mut packer = PtPacker::new(&encoder.tokenizer, encoder.max_source_length).behaving(encoder.behaviour);
     let blocks = |blocks: Vec<Encoded>| {
         blocks.into_iter().try_for_each(|block| writer.borrow_mut().push(&Example::Sequence(block)))
@@ -60,13 +64,17 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     let mut broken = None;
     let passed = job.each(
         1,
-        |row, part| encoder.encode_row(row, &part.mapping, part.prefix.as_deref()),
-        |number, encoded| {
-            let before = writer.borrow().summary.tokens;
+        |mixed, part| (mixed.rows, mixed.begins, encode(encoder, mixed, part)),
+        |number, part, (rows, begins, encoded)| {
+            let (before, cut) = (writer.borrow().summary.tokens, writer.borrow().summary.cut_rows);
             let mut refused = false;
             let reason = match encoded {
                 Ok(Ok(Example::Text(ids))) => {
-                    packer.push_ids(&ids);
+                    if begins {
+                        packer.push_ids(&ids);
+                    } else {
+                        packer.go_on(&ids);
+                    }
                     blocks(packer.take_blocks())?;
                     None
                 }
@@ -82,9 +90,14 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
                 Err(problem) => return Err(problem.row(number)),
             };
             let summary = &mut writer.borrow_mut().summary;
-            summary.rows += 1;
+            summary.rows += rows;
+            let cut = summary.cut_rows - cut;
+            let given = &mut summary.parts[part];
+            given.rows += rows;
+            given.dropped += if reason.is_some() { rows } else { 0 };
+            given.cut = given.cut.map(|before| before + cut);
             if let Some(reason) = reason {
-                summary.dropped_rows += 1;
+                summary.dropped_rows += rows;
                 summary.refused_rows += u64::from(refused);
                 summary.first_dropped.get_or_insert((number, reason));
             }
@@ -107,11 +120,24 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     );
     // A full disk is the reason then, not that reading was stopped for it.
     passed.map_err(|stopped| broken.unwrap_or(stopped))?;
-    blocks(packer.finish().blocks)?;
+    let rest = packer.finish();
+    blocks(rest.blocks)?;
     let mut writer = writer.into_inner();
+    writer.summary.dropped_tokens = rest.dropped_tokens as u64;
     writer.flush()?;
     writer.records.get_ref().sync_data().map_err(disk("written"))?;
     Ok(writer.summary)
+}
+
+/// The inner error is the reason why a row is left out.
+fn encode(encoder: &Encoder, mixed: &Mixed, part: &Part) -> Result<Result<Example, RowReason>, Problem> {
+    if mixed.begins {
+        return encoder.encode_row(&mixed.row, &part.mapping, part.prefix.as_deref());
+    }
+    match text_of(&mixed.row, &part.mapping) {
+        Ok(text) => encoder.text_going_on(&text).map(Example::Text).map(Ok),
+        Err(reason) => Ok(Err(reason)),
+    }
 }
 
 /// Gives the finished files their lasting names; the summary, which makes them count, comes last.

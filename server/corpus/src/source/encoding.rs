@@ -1,5 +1,8 @@
-//! Character encodings: UTF-8 with and without a mark, UTF-16 with one, GB18030 (with GBK and GB2312 in it). Whatever
-//! is not UTF-8 is converted while it is read.
+//! Character encodings: UTF-8 with and without a mark, UTF-16, and the encodings of single scripts. Whatever is not
+//! UTF-8 is converted while it is read.
+
+mod guess;
+mod plausible;
 
 use std::io::{BufRead, Cursor, Read};
 
@@ -26,13 +29,19 @@ pub enum Encoding {
     Utf16Le,
     /// UTF-16, high byte first, with a byte order mark.
     Utf16Be,
-    /// GB18030, which includes GBK and GB2312.
-    Gb18030,
+    /// Another encoding, or UTF-16 without a mark.
+    Table(&'static encoding_rs::Encoding),
     /// No text: the columns of a Parquet file.
     Binary,
 }
 
 impl Encoding {
+    /// The encoding of a name, as people and programs write it: `EUC-KR`, `sjis`, `cp1251`. `None`: no such.
+    pub fn named(name: &str) -> Option<Self> {
+        let table = encoding_rs::Encoding::for_label(name.trim().as_bytes())?;
+        Some(if table == encoding_rs::UTF_8 { Self::Utf8 } else { Self::Table(table) })
+    }
+
     /// As people name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +49,8 @@ impl Encoding {
             Self::Utf8Mark => "UTF-8 (BOM)",
             Self::Utf16Le => "UTF-16LE",
             Self::Utf16Be => "UTF-16BE",
-            Self::Gb18030 => "GB18030",
+            Self::Table(table) if table == GB18030 => "GB18030",
+            Self::Table(table) => table.name(),
             Self::Binary => "Parquet",
         }
     }
@@ -50,7 +60,7 @@ impl Encoding {
         match self {
             Self::Utf8Mark => 3,
             Self::Utf16Le | Self::Utf16Be => 2,
-            Self::Utf8 | Self::Gb18030 | Self::Binary => 0,
+            Self::Utf8 | Self::Table(_) | Self::Binary => 0,
         }
     }
 
@@ -58,27 +68,25 @@ impl Encoding {
         let table = match self {
             Self::Utf16Le => UTF_16LE,
             Self::Utf16Be => UTF_16BE,
-            Self::Gb18030 => GB18030,
+            Self::Table(table) => table,
             Self::Utf8 | Self::Utf8Mark | Self::Binary => return None,
         };
         Some(table.new_decoder_without_bom_handling())
     }
 }
 
-/// A stream that gives UTF-8, what it was, and the bytes skipped in front.
-pub(super) type Decoded = (Box<dyn BufRead + Send>, Encoding, u64);
+/// A stream that gives UTF-8, and the bytes skipped in front.
+pub(super) type Decoded = (Box<dyn BufRead + Send>, u64);
 
-/// Looks at the head of a stream and converts the rest.
+/// Converts a stream of which the head was read already.
 ///
 /// # Errors
-/// `dataset.empty` and `dataset.not_text` (a compressed file, an image and the like).
-pub(super) fn decoded(mut input: impl BufRead + Send + 'static) -> Result<Decoded, Problem> {
-    let head = head(&mut input)?;
-    if head.is_empty() {
-        return Err(empty());
-    }
-    refuse_binary(&head)?;
-    let encoding = guess(&head);
+/// When the stream breaks off within the mark.
+pub(super) fn decoded(
+    head: Vec<u8>,
+    input: impl BufRead + Send + 'static,
+    encoding: Encoding,
+) -> Result<Decoded, Problem> {
     let skipped = encoding.mark();
     let mut whole = Cursor::new(head).chain(input);
     std::io::copy(&mut (&mut whole).take(skipped as u64), &mut std::io::sink())
@@ -87,7 +95,20 @@ pub(super) fn decoded(mut input: impl BufRead + Send + 'static) -> Result<Decode
         Some(decoder) => Box::new(Converting { input: whole, decoder, out: Vec::new(), at: 0, done: false }),
         None => Box::new(whole),
     };
-    Ok((stream, encoding, skipped as u64))
+    Ok((stream, skipped as u64))
+}
+
+/// The first bytes of a stream.
+///
+/// # Errors
+/// `dataset.empty` and `dataset.not_text` (a compressed file, an image and the like).
+pub(super) fn looked_at(input: &mut impl BufRead) -> Result<Vec<u8>, Problem> {
+    let head = head(input)?;
+    if head.is_empty() {
+        return Err(empty());
+    }
+    refuse_binary(&head)?;
+    Ok(head)
 }
 
 /// The first bytes, until they decide.
@@ -121,19 +142,26 @@ fn refuse_binary(head: &[u8]) -> Result<(), Problem> {
     match kinds.iter().find(|(magic, _)| head.starts_with(magic)) {
         Some((_, what)) => Err(Problem::new(Code::DatasetNotText, format!("The file is {what}, not text."))
             .byte(0)
-            .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .parquet or .txt file inside.")),
+            .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .tsv, .parquet or .txt file inside.")),
         None => Ok(()),
     }
 }
 
-/// The encoding of a head: marks first, then UTF-8 unless most of what is beyond ASCII is broken as UTF-8 and whole
-/// as GB18030.
-fn guess(head: &[u8]) -> Encoding {
+/// The encoding that a mark in front names.
+pub(super) fn marked(head: &[u8]) -> Option<Encoding> {
     match head {
-        [0xEF, 0xBB, 0xBF, ..] => return Encoding::Utf8Mark,
-        [0xFF, 0xFE, ..] => return Encoding::Utf16Le,
-        [0xFE, 0xFF, ..] => return Encoding::Utf16Be,
-        _ => {}
+        [0xEF, 0xBB, 0xBF, ..] => Some(Encoding::Utf8Mark),
+        [0xFF, 0xFE, ..] => Some(Encoding::Utf16Le),
+        [0xFE, 0xFF, ..] => Some(Encoding::Utf16Be),
+        _ => None,
+    }
+}
+
+/// The encodings that a head could be in, best first; one where it is clear. UTF-8 is clear unless most of what is
+/// beyond ASCII is broken as UTF-8 and makes sense as something else.
+pub(super) fn candidates(head: &[u8]) -> Vec<Encoding> {
+    if let Some(encoding) = marked(head) {
+        return vec![encoding];
     }
     let (mut good, mut bad) = (0_usize, 0_usize);
     for chunk in head.utf8_chunks() {
@@ -142,35 +170,9 @@ fn guess(head: &[u8]) -> Encoding {
     }
     let cut = std::str::from_utf8(head).is_err_and(|error| error.error_len().is_none());
     let broken = bad - usize::from(cut && bad > 0);
-    if broken * 2 > good && is_gb18030(head) { Encoding::Gb18030 } else { Encoding::Utf8 }
-}
-
-/// Whether most pairs of bytes are the everyday characters of GB2312, and hardly any is none at all. A broken
-/// character or two must not make a Chinese file look like broken UTF-8.
-fn is_gb18030(head: &[u8]) -> bool {
-    let mut decoder = GB18030.new_decoder_without_bom_handling();
-    let mut text = vec![0; head.len() * 3 + 16];
-    let (mut rest, mut broken) = (head, 0_usize);
-    loop {
-        let (result, read, _) = decoder.decode_to_utf8_without_replacement(rest, &mut text, false);
-        rest = &rest[read..];
-        match result {
-            DecoderResult::Malformed(..) => broken += 1,
-            DecoderResult::InputEmpty | DecoderResult::OutputFull => break,
-        }
-    }
-    let (mut pairs, mut everyday, mut at) = (0_usize, 0_usize, 0);
-    while at + 1 < head.len() {
-        if head[at].is_ascii() {
-            at += 1;
-            continue;
-        }
-        pairs += 1;
-        let common = (0xA1..=0xF7).contains(&head[at]) && head[at + 1] >= 0xA1;
-        everyday += usize::from(common);
-        at += 2;
-    }
-    everyday * 2 > pairs && broken * 10 <= pairs
+    // UTF-16 of ASCII and ISO-2022-JP are UTF-8 as well.
+    let found = if broken * 2 > good || good == 0 { guess::tables(head) } else { Vec::new() };
+    if found.is_empty() { vec![Encoding::Utf8] } else { found.into_iter().map(Encoding::Table).collect() }
 }
 
 /// Converts as it is read. A byte sequence that is no character becomes the byte 0xFF, which no UTF-8 text holds, so
@@ -272,7 +274,8 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> (String, Encoding) {
-        let (mut stream, encoding, _) = decoded(Cursor::new(bytes.to_vec())).unwrap();
+        let encoding = candidates(bytes)[0];
+        let (mut stream, _) = decoded(bytes.to_vec(), std::io::empty(), encoding).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         (text, encoding)
@@ -281,7 +284,7 @@ mod tests {
     #[test]
     fn gb18030_is_recognised_and_converted() {
         let text = "问题,回答\n今天天气怎么样?,很好,谢谢。😀\n";
-        assert_eq!(read(&to_gb18030(text)), (text.to_owned(), Encoding::Gb18030));
+        assert_eq!(read(&to_gb18030(text)), (text.to_owned(), Encoding::Table(GB18030)));
     }
 
     #[test]
@@ -303,9 +306,43 @@ mod tests {
     #[test]
     fn latin_1_is_not_taken_for_chinese() {
         let latin: Vec<u8> = "naïve café, señor Müller".chars().map(|char| char as u8).collect();
-        assert_eq!(guess(&latin), Encoding::Utf8, "and so the row with the broken byte is named");
-        assert_eq!(guess("水".as_bytes()), Encoding::Utf8);
-        assert_eq!(guess(&"水".as_bytes()[..2]), Encoding::Utf8, "a head may end inside a character");
+        assert_eq!(candidates(&latin)[0].name(), "windows-1252");
+        assert_eq!(candidates("水".as_bytes()), [Encoding::Utf8]);
+        assert_eq!(candidates(&"水".as_bytes()[..2]), [Encoding::Utf8], "a head may end inside a character");
+    }
+
+    #[test]
+    fn one_broken_byte_of_utf8_is_no_other_encoding() {
+        for bytes in [
+            &b"ab\xFFc\n"[..],
+            b"{\"a\":\"\xC3(\"}\n",
+            b"q,a\nx,\xFF\n",
+            b"\xC0\x80\n",
+            b"\xED\xA0\x80\n",
+            b"a\0b\n",
+            b"q,a\nx,y\nx,\0\n",
+            "q,a\n水,火\0\n".as_bytes(),
+            &["水火土\nab".as_bytes(), b"\xE9", "c 水\n".as_bytes()].concat(),
+        ] {
+            assert_eq!(candidates(bytes), [Encoding::Utf8], "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_encodings_are_those_that_people_use() {
+        for (name, wanted) in [
+            ("EUC-KR", Some("EUC-KR")),
+            ("cp949", None),
+            (" sjis ", Some("Shift_JIS")),
+            ("GBK", Some("GBK")),
+            ("gb18030", Some("GB18030")),
+            ("utf8", Some("UTF-8")),
+            ("UTF-16", Some("UTF-16LE")),
+            ("cp1251", Some("windows-1251")),
+            ("moon", None),
+        ] {
+            assert_eq!(Encoding::named(name).map(Encoding::name), wanted, "{name}");
+        }
     }
 
     #[test]
@@ -313,7 +350,7 @@ mod tests {
         let text = "水水a水";
         let bytes = to_gb18030(text);
         for (converted, file) in [(0, 0), (3, 2), (6, 4), (7, 5)] {
-            let found = place_in_file(bytes.as_slice(), Encoding::Gb18030, converted).unwrap();
+            let found = place_in_file(bytes.as_slice(), Encoding::Table(GB18030), converted).unwrap();
             assert_eq!(found, file, "byte {converted}");
         }
     }

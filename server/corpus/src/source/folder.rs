@@ -70,7 +70,7 @@ fn kind_of(path: &Path) -> Result<FileKind, Problem> {
     FileKind::of_name(&name_of(path)).ok_or_else(|| {
         Problem::new(
             Code::DatasetUnknownKind,
-            "The file's name must end in .txt, .csv, .json, .jsonl or .parquet.",
+            "The file's name must end in .txt, .csv, .tsv, .tab, .json, .jsonl or .parquet.",
         )
         .file(name_of(path))
         .hint("Rename or convert it.")
@@ -81,13 +81,21 @@ fn kind_of(path: &Path) -> Result<FileKind, Problem> {
 #[derive(Debug)]
 pub struct FolderRows {
     waiting: std::vec::IntoIter<PathBuf>,
+    opened: usize,
     now: Option<(String, Rows)>,
 }
 
 impl Files {
     /// Reads the rows.
     pub fn rows(&self) -> FolderRows {
-        FolderRows { waiting: self.paths.clone().into_iter(), now: None }
+        FolderRows { waiting: self.paths.clone().into_iter(), opened: 0, now: None }
+    }
+}
+
+impl FolderRows {
+    /// Which file the last row came from, counted from 1.
+    pub fn file(&self) -> usize {
+        self.opened
     }
 }
 
@@ -102,6 +110,7 @@ impl Iterator for FolderRows {
                 return Some(row.map_err(|problem| problem.file(name.clone())));
             }
             let path = self.waiting.next()?;
+            self.opened += 1;
             let name = name_of(&path);
             let kind = match kind_of(&path) {
                 Ok(kind) => kind,

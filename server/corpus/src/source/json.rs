@@ -5,7 +5,9 @@ use std::io::BufRead;
 use contract::Code;
 use contract::problem::Problem;
 
-use super::{DEPTH_LIMIT, ROW_LIMIT, Row, io_problem, parse_json, too_long, utf8};
+use super::row::is_half_a_character;
+use super::spared::Read;
+use super::{DEPTH_LIMIT, ROW_LIMIT, io_problem, parse_json, too_long, utf8};
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -59,7 +61,7 @@ impl<R: BufRead> JsonRows<R> {
     }
 
     /// Reads one value's bytes by counting brackets outside strings.
-    fn element(&mut self) -> Result<Row, Problem> {
+    fn element(&mut self) -> Result<Read, Problem> {
         let (row, start) = (self.row + 1, self.offset);
         let mut bytes = Vec::new();
         let mut scan = Scan::default();
@@ -102,12 +104,15 @@ impl<R: BufRead> JsonRows<R> {
             self.input.consume(take);
             self.offset += take as u64;
         }
-        let parsed = parse_json(utf8(&bytes, row, start)?, row, start)?;
+        let parsed = parse_json(utf8(&bytes, row, start)?, row, start);
         self.row = row;
-        Ok(parsed)
+        match parsed {
+            Err(problem) if is_half_a_character(&problem) => Ok(Err(problem)),
+            parsed => parsed.map(Ok),
+        }
     }
 
-    fn read(&mut self) -> Result<Option<Row>, Problem> {
+    fn read(&mut self) -> Result<Option<Read>, Problem> {
         loop {
             let byte = self.peek_past_space()?;
             match (self.state, byte) {
@@ -145,7 +150,7 @@ impl<R: BufRead> JsonRows<R> {
 }
 
 impl<R: BufRead> Iterator for JsonRows<R> {
-    type Item = Result<Row, Problem>;
+    type Item = Result<Read, Problem>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()

@@ -2,10 +2,12 @@
 
 use std::io::BufRead;
 
+use contract::Code;
 use contract::problem::Problem;
 
 use super::lines::Lines;
-use super::{Row, parse_json, utf8};
+use super::spared::Read;
+use super::{parse_json, utf8};
 
 pub(super) struct JsonlRows<R> {
     lines: Lines<R>,
@@ -17,7 +19,7 @@ impl<R: BufRead> JsonlRows<R> {
         Self { lines: Lines::new(input, offset), row: 0 }
     }
 
-    fn read(&mut self) -> Result<Option<Row>, Problem> {
+    fn read(&mut self) -> Result<Option<Read>, Problem> {
         let row = self.row + 1;
         while let Some((start, line)) = self.lines.next(row)? {
             let text = utf8(&line, row, start)?;
@@ -25,14 +27,22 @@ impl<R: BufRead> JsonlRows<R> {
                 continue;
             }
             self.row = row;
-            return parse_json(text, row, start).map(Some);
+            return match parse_json(text, row, start) {
+                // The next line begins anew, so the others are none the worse for it.
+                Err(problem)
+                    if matches!(problem.code, Code::DatasetJsonBroken | Code::DatasetNotAnObject) =>
+                {
+                    Ok(Some(Err(problem)))
+                }
+                parsed => parsed.map(|row| Some(Ok(row))),
+            };
         }
         Ok(None)
     }
 }
 
 impl<R: BufRead> Iterator for JsonlRows<R> {
-    type Item = Result<Row, Problem>;
+    type Item = Result<Read, Problem>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()

@@ -38,13 +38,16 @@ impl Iterator for ParquetRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.row + 1;
-        let read = guarded(|| self.rows.next().transpose().map_err(|error| error.to_string()));
+        let read = guarded(|| {
+            let record = self.rows.next().transpose().map_err(|error| error.to_string())?;
+            let cells = |record: Record| record.into_columns().into_iter();
+            Ok(record.map(|record| cells(record).map(|(name, field)| (name, value(field, 0))).collect()))
+        });
         match read {
             Ok(None) => None,
-            Ok(Some(record)) => {
+            Ok(Some(cells)) => {
                 self.row = row;
-                let cells = record.into_columns().into_iter().map(|(name, field)| (name, value(field, 0)));
-                Some(Ok(Row { cells: cells.collect() }))
+                Some(Ok(Row::new(cells)))
             }
             Err(why) => Some(Err(broken(&why).row(row))),
         }
@@ -77,17 +80,16 @@ fn value(field: Field, depth: usize) -> Value {
         Field::Bool(it) => Value::from(it),
         Field::Byte(it) => Value::from(it),
         Field::Short(it) => Value::from(it),
-        Field::Int(it) | Field::Date(it) | Field::TimeMillis(it) => Value::from(it),
-        Field::Long(it) | Field::TimeMicros(it) | Field::TimestampMillis(it) | Field::TimestampMicros(it) => {
-            Value::from(it)
-        }
+        Field::Int(it) => Value::from(it),
+        Field::Long(it) => Value::from(it),
+        Field::TimestampMillis(_) | Field::TimestampMicros(_) => Value::from(moment(&field)),
         Field::UByte(it) => Value::from(it),
         Field::UShort(it) => Value::from(it),
         Field::UInt(it) => Value::from(it),
         Field::ULong(it) => Value::from(it),
-        Field::Float16(it) => number(f64::from(it)),
-        // The shortest decimal, as the same number stands in a text file: 0.1, not 0.10000000149011612.
-        Field::Float(it) => number(it.to_string().parse().unwrap_or(f64::from(it))),
+        Field::Float16(it) => number(shortest_of_half(f64::from(it))),
+        // The digits that mean it, not those of the wider number: 0.1, not 0.10000000149011612.
+        Field::Float(it) => it.to_string().parse().map_or(Value::Null, number),
         Field::Double(it) => number(it),
         Field::Str(it) => Value::from(it),
         Field::Bytes(it) => match std::str::from_utf8(it.data()) {
@@ -112,7 +114,68 @@ fn value(field: Field, depth: usize) -> Value {
     }
 }
 
+/// The shortest decimal number that no other 16-bit number (11 bits of precision) lies nearer to.
+fn shortest_of_half(exact: f64) -> f64 {
+    if !exact.is_finite() || exact == 0.0 {
+        return exact;
+    }
+    let exponent = exact.abs().log2().floor().max(-14.0);
+    let half_a_step = (exponent - 11.0).exp2();
+    // Below a power of two, steps are half as wide.
+    let reach = if exact.abs() == exponent.exp2() { half_a_step / 2.0 } else { half_a_step };
+    let rounded = |digits: usize| format!("{exact:.digits$e}").parse::<f64>().ok();
+    (0..6).filter_map(rounded).find(|short| (short - exact).abs() < reach).unwrap_or(exact)
+}
+
+/// A date and time of day, in UTC: `2024-05-01 12:30:00`, with the part of a second where there is one.
+fn moment(field: &Field) -> String {
+    let text = field.to_string();
+    let text = text.trim_end_matches(" +00:00");
+    match text.split_once('.') {
+        Some((seconds, part)) if part.bytes().all(|digit| digit == b'0') => seconds.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
 fn object(record: Record, depth: usize) -> Value {
     let cells = record.into_columns().into_iter().map(|(name, field)| (name, value(field, depth + 1)));
     Value::Object(cells.collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_the_digits_that_mean_them() {
+        let text = |field| value(field, 0).to_string();
+        for (number, wanted) in
+            [(0.1, "0.1"), (3.3, "3.3"), (-2.5, "-2.5"), (1.0, "1.0"), (16_777_216.0, "16777216.0")]
+        {
+            assert_eq!(text(Field::Float(number)), wanted);
+        }
+        assert_eq!(text(Field::Float(f32::NAN)), "null");
+        for (exact, wanted) in [
+            (0.099_975_585_937_5, 0.1),
+            (0.333_251_953_125, 0.3333),
+            (-1.0, -1.0),
+            (65_504.0, 65_500.0),
+            (0.0, 0.0),
+            (2.0_f64.powi(-24), 6e-8),
+        ] {
+            assert_eq!(shortest_of_half(exact), wanted, "{exact}");
+        }
+    }
+
+    #[test]
+    fn dates_and_times_are_written_as_people_read_them() {
+        for (field, wanted) in [
+            (Field::Date(19_844), "2024-05-01"),
+            (Field::TimestampMillis(1_714_566_600_000), "2024-05-01 12:30:00"),
+            (Field::TimestampMicros(1_714_566_600_250_000), "2024-05-01 12:30:00.250000"),
+            (Field::TimeMillis(45_000_000), "12:30:00.000"),
+        ] {
+            assert_eq!(value(field, 0), Value::from(wanted));
+        }
+    }
 }

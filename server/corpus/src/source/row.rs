@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use contract::Code;
 use contract::problem::Problem;
+use contract::row_reason::RowReason;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -14,9 +15,30 @@ use super::DEPTH_LIMIT;
 pub struct Row {
     /// Column name and value; an empty CSV cell is null.
     pub cells: Vec<(String, Value)>,
+    /// Why the row could not be read, where the file around it could; it holds no cells then.
+    pub fault: Option<RowReason>,
 }
 
 impl Row {
+    /// A row of these cells.
+    pub fn new(cells: Vec<(String, Value)>) -> Self {
+        Self { cells, fault: None }
+    }
+
+    /// A row that holds nothing because of `problem`, which the row's own number places.
+    pub(super) fn unreadable(problem: Problem) -> Self {
+        let problem = Box::new(Problem { place: None, ..problem });
+        Self { cells: Vec::new(), fault: Some(RowReason::Unreadable { problem }) }
+    }
+
+    /// Whether the row could be read.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn sound(&self) -> Result<(), RowReason> {
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
     /// The value of a column, or of a field of one that holds objects, as `translation.en` names it.
     pub fn get(&self, column: &str) -> Option<&Value> {
         let cell = |column: &str| self.cells.iter().find(|(name, _)| name == column).map(|(_, value)| value);
@@ -54,7 +76,7 @@ impl Row {
     #[cfg(test)]
     pub(crate) fn from_json(value: Value) -> Result<Self, Problem> {
         match value {
-            Value::Object(map) => Ok(Self { cells: map.into_iter().collect() }),
+            Value::Object(map) => Ok(Self::new(map.into_iter().collect())),
             other => Err(not_an_object(&other)),
         }
     }
@@ -108,17 +130,82 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
-/// Parses one JSON value that began at byte `start` of the file.
+/// Parses one JSON value that began at byte `start` of the file. The numbers that Python writes and JSON has not are
+/// null.
 pub(crate) fn parse_json(text: &str, row: u64, start: u64) -> Result<Row, Problem> {
-    let broken = |error: &serde_json::Error| {
-        let byte = start + offset_of(text, error.line(), error.column());
-        problem_of(error).row(row).byte(byte)
+    let (error, shift) = match parse(text) {
+        Ok(parsed) => return parsed.map_err(|problem| problem.row(row).byte(start)),
+        Err(first) => match without_nan(text) {
+            None => (first, Vec::new()),
+            Some((text, shift)) => match parse(&text) {
+                Ok(parsed) => return parsed.map_err(|problem| problem.row(row).byte(start)),
+                Err(error) => (error, shift),
+            },
+        },
+    };
+    let (error, byte) = error;
+    let longer = shift.iter().take_while(|at| **at < byte).count();
+    Err(problem_of(&error).row(row).byte(start + (byte - longer) as u64))
+}
+
+/// A row, or what else the JSON is; an error with the byte of the text it is found at.
+fn parse(text: &str) -> Result<Result<Row, Problem>, (serde_json::Error, usize)> {
+    let placed = |error: serde_json::Error| {
+        let byte = offset_of(text, error.line(), error.column());
+        (error, byte)
     };
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| broken(&error));
+        return serde_json::from_str(text).map(Ok).map_err(placed);
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| broken(&error))?;
-    Err(not_an_object(&value).row(row).byte(start))
+    let value: Value = serde_json::from_str(text).map_err(placed)?;
+    Ok(Err(not_an_object(&value)))
+}
+
+/// The text with null for NaN, Infinity and -Infinity outside strings, and the bytes of the new text before which it
+/// grew by one; `None` where there are none.
+fn without_nan(text: &str) -> Option<(String, Vec<usize>)> {
+    // As long as the name where that is possible, so that places stay.
+    const NAMES: [(&str, &str); 3] = [("NaN", "null"), ("-Infinity", "null     "), ("Infinity", "null    ")];
+    let (mut made, mut shift, mut copied) = (String::new(), Vec::new(), 0);
+    let bytes = text.as_bytes();
+    let (mut at, mut in_string) = (0, false);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            b'N' | b'-' | b'I' if !in_string => {
+                let found = NAMES.iter().find(|(name, _)| bytes[at..].starts_with(name.as_bytes()));
+                let before = at.checked_sub(1).map(|before| bytes[before]);
+                if let Some((name, null)) = found
+                    && ends(before)
+                    && ends(bytes.get(at + name.len()).copied())
+                {
+                    made.push_str(&text[copied..at]);
+                    made.push_str(null);
+                    at += name.len() - 1;
+                    copied = at + 1;
+                    shift.extend((null.len() > name.len()).then_some(made.len() - 1));
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    (copied > 0).then(|| {
+        made.push_str(&text[copied..]);
+        (made, shift)
+    })
+}
+
+/// Whether a value may stand beside the byte.
+fn ends(byte: Option<u8>) -> bool {
+    byte.is_none_or(|byte| byte.is_ascii_whitespace() || b",:[]{}".contains(&byte))
+}
+
+/// Whether the problem is one of a character of which a text holds a half only.
+pub(super) fn is_half_a_character(problem: &Problem) -> bool {
+    let why = problem.params.get("why").map_or("", String::as_str);
+    problem.code == Code::DatasetJsonBroken && why.contains("hex escape")
 }
 
 fn problem_of(error: &serde_json::Error) -> Problem {
@@ -142,7 +229,49 @@ fn problem_of(error: &serde_json::Error) -> Problem {
         .hint("Open the file at this row and mend it; a missing quote or comma is the usual cause.")
 }
 
-fn offset_of(text: &str, line: usize, column: usize) -> u64 {
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    (before + column.saturating_sub(1)) as u64
+    before + column.saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(text: &str) -> Value {
+        parse_json(text, 1, 0).expect("reads").get("a").cloned().expect("a cell")
+    }
+
+    #[test]
+    fn what_is_no_number_is_null_outside_strings_only() {
+        for (text, wanted) in [
+            (r#"{"a":NaN}"#, "null"),
+            (r#"{"a": -Infinity , "NaN": Infinity}"#, "null"),
+            (r#"{"a":["NaN, Infinity", NaN,-Infinity,1.5]}"#, r#"["NaN, Infinity",null,null,1.5]"#),
+            (r#"{"a":{"b\\":[Infinity,"\\\" NaN "]}}"#, r#"{"b\\":[null,"\\\" NaN "]}"#),
+        ] {
+            assert_eq!(cell(text).to_string(), wanted, "{text}");
+        }
+        for text in [r#"{"a":NaNs}"#, r#"{"a":-NaN}"#, r#"{"a":nan}"#, r#"{"a":1NaN}"#] {
+            assert_eq!(parse_json(text, 1, 0).unwrap_err().code, Code::DatasetJsonBroken, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_behind_them_keeps_its_place() {
+        let byte = |text: &str| parse_json(text, 1, 100).unwrap_err().place.and_then(|place| place.byte);
+        for (text, same) in [
+            (r#"{"a":NaN,"b":NaN,"c":tru}"#, r#"{"a":123,"b":123,"c":tru}"#),
+            (r#"{"a":Infinity,"b" 2}"#, r#"{"a":12345678,"b" 2}"#),
+            ("{\"a\":NaN,\n\"b\":NaN,,}", "{\"a\":123,\n\"b\":123,,}"),
+            (r#"{"a" 1,"b":NaN}"#, r#"{"a" 1,"b":123}"#),
+        ] {
+            assert_eq!(byte(text), byte(same), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_nul_written_as_an_escape_is_text() {
+        assert_eq!(cell(r#"{"a":"x\u0000y"}"#), Value::from("x\0y"));
+    }
 }

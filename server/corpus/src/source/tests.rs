@@ -16,10 +16,10 @@ fn place(problem: &Problem) -> (Option<u64>, Option<u64>) {
 
 #[test]
 fn broken_json_line_names_row_and_byte() {
-    let found = problem(b"{\"a\":1}\n\n{\"a\":\n", FileKind::Jsonl);
+    let found = problem(b"\n\n{\"a\":\n", FileKind::Jsonl);
     assert_eq!(found.code, Code::DatasetJsonBroken);
-    assert_eq!(place(&found).0, Some(2), "blank lines are no rows");
-    assert!(place(&found).1 >= Some(9));
+    assert_eq!(place(&found).0, Some(1), "blank lines are no rows");
+    assert!(place(&found).1 >= Some(2));
 }
 
 #[test]
@@ -109,6 +109,103 @@ fn csv_quotes_line_breaks_and_empty_cells() {
     assert_eq!(rows[0].get("a"), Some(&Value::Null));
 }
 
+#[test]
+fn tables_of_other_separators_are_read_as_columns() {
+    let wanted = all("frage,antwort\nJa?,\"1,5; nein\"\n".as_bytes(), FileKind::Csv).unwrap();
+    for text in [
+        "frage;antwort\nJa?;\"1,5; nein\"\n",
+        "frage\tantwort\r\nJa?\t1,5; nein\r\n",
+        "frage|antwort\rJa?|1,5; nein\r",
+        "\u{FEFF}sep=;\r\nfrage;antwort\r\nJa?; \"1,5; nein\"",
+        "\u{FEFF}\"frage\" ; \"antwort\" \n\"Ja?\" ; \"1,5; nein\" \n",
+        "sep=|\nfrage|antwort\nJa?|1,5; nein\n",
+    ] {
+        assert_eq!(all(text.as_bytes(), FileKind::Csv).unwrap(), wanted, "{text:?}");
+    }
+}
+
+#[test]
+fn a_ragged_row_names_the_separator_that_was_found() {
+    for (text, separator, at) in [
+        ("q,a\nx,y\nx,y,z\n", ",", (Some(2), Some(8))),
+        ("q;a\nx,1;y\nx\n", ";", (Some(2), Some(10))),
+        ("sep=;\nq;a\n\nx;y;z\n", ";", (Some(1), Some(11))),
+        ("q\ta\nx\t \"y\"\nx\ty\nx\ty\nx\ty\tz\n", "Tab", (Some(4), Some(19))),
+    ] {
+        let found = problem(text.as_bytes(), FileKind::Csv);
+        assert_eq!((found.code, place(&found)), (Code::DatasetRaggedRow, at), "{text:?}");
+        assert_eq!(found.params.get("separator").map(String::as_str), Some(separator));
+    }
+}
+
+#[test]
+fn a_quote_that_swallows_rows_is_refused_where_it_opens() {
+    for (text, row, field, byte) in [
+        ("question,answer\nQ,\"A\nR,B\n", Some(1), Some("answer"), 18),
+        ("问题;回答\n\"一;二\n三;四\n\"五\";六\n", Some(1), Some("问题"), 14),
+        ("q\ta\nx\ty\nz\t \"w\nv\tu\n", Some(2), Some("a"), 11),
+        ("q,a\n\"x\" said y,z\n", Some(1), Some("q"), 4),
+        ("q,\"a\nx,y\n", None, None, 2),
+    ] {
+        let found = problem(text.as_bytes(), FileKind::Csv);
+        assert_eq!((found.code, place(&found)), (Code::DatasetQuoteOpen, (row, Some(byte))), "{text:?}");
+        assert_eq!(found.place.unwrap().field.as_deref(), field);
+    }
+    let mut rows = read(std::io::Cursor::new("q,a\nx,y\nz,\"w\n"), FileKind::Csv).unwrap();
+    assert!(rows.next().unwrap().is_ok(), "rows before it are read");
+}
+
+#[test]
+fn a_line_that_cannot_be_read_costs_that_row_and_no_other() {
+    let good = r#"{"q":"x"}"#;
+    for bad in
+        [r#"{"q":"\ud83d"}"#, r#"{"q":"\ude00!"}"#, r#"{"q":"#, "42", "null", "[1]", "oops", r#"{"q":"cut o"#]
+    {
+        for (text, at) in [
+            (format!("{good}\n{bad}\n{good}\n"), 1),
+            (format!("\n{bad}\n\n{good}\n{good}"), 0),
+            (format!("{good}\n{good}\n{bad}"), 2),
+        ] {
+            let rows = all(text.as_bytes(), FileKind::Jsonl).unwrap();
+            let faulty: Vec<bool> = rows.iter().map(|row| row.fault.is_some()).collect();
+            let wanted: Vec<bool> = (0..3).map(|index| index == at).collect();
+            assert_eq!(faulty, wanted, "{text}");
+        }
+        assert_eq!(
+            place(&problem(format!("{bad}\n{bad}\n").as_bytes(), FileKind::Jsonl)).0,
+            Some(1),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_twenty_unreadable_rows_is_refused_at_its_first() {
+    for (count, refused) in [(19, false), (20, true), (400, true)] {
+        let text = format!("{}{{\"a\":1}}\n", "{\"a\":\n".repeat(count));
+        let found = all(text.as_bytes(), FileKind::Jsonl);
+        assert_eq!(found.is_err(), refused, "{count}");
+        if let Err(problem) = found {
+            assert_eq!((problem.code, place(&problem).0), (Code::DatasetJsonBroken, Some(1)));
+        }
+    }
+    let late = format!("{{\"a\":1}}\n{}", "[]\n".repeat(50));
+    assert_eq!(all(late.as_bytes(), FileKind::Jsonl).unwrap().len(), 51);
+}
+
+#[test]
+fn half_a_character_in_an_array_costs_its_row_and_a_broken_array_the_file() {
+    let rows = all(br#"[{"a":"x"},{"a":["\ud83d"]},{"a":"\ud83d\ude00"}]"#, FileKind::Json).unwrap();
+    let faulty: Vec<bool> = rows.iter().map(|row| row.fault.is_some()).collect();
+    assert_eq!(faulty, [false, true, false]);
+    assert_eq!(rows[2].get("a"), Some(&Value::from("\u{1F600}")));
+    let found = problem(br#"[{"a":"x"},{"a":"\ud83d"},{"a":1 2}]"#, FileKind::Json);
+    assert_eq!((found.code, place(&found)), (Code::DatasetJsonBroken, (Some(3), Some(33))));
+    assert_eq!(problem(br#"[{"a":"\ud83d"}]"#, FileKind::Json).code, Code::DatasetJsonBroken);
+    let rows = all(br#"[{"a":NaN},{"a":[-Infinity,"NaN"]}]"#, FileKind::Json).unwrap();
+    assert_eq!(rows[1].get("a"), Some(&serde_json::json!([null, "NaN"])));
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
     #[test]
@@ -127,5 +224,28 @@ proptest::proptest! {
                 proptest::prop_assert!(rows.count() <= text.len() + 1);
             }
         }
+    }
+
+    #[test]
+    fn a_table_comes_back_with_any_separator(
+        separator in proptest::sample::select(vec![b',', b';', b'\t', b'|']),
+        wide in 1_usize..4,
+        cells in proptest::collection::vec("[a,;\t| \"\n\r水']{0,8}", 3..24),
+    ) {
+        // One column says nothing of what would separate it from others.
+        let wide = if separator == b',' { wide } else { wide.max(2) };
+        let mut out = ::csv::WriterBuilder::new().delimiter(separator).from_writer(Vec::new());
+        let names = ["question", "antwort", "备注"];
+        out.write_record(&names[..wide]).unwrap();
+        let records: Vec<&[String]> = cells.chunks_exact(wide).collect();
+        for record in &records {
+            out.write_record(*record).unwrap();
+        }
+        let rows = all(&out.into_inner().unwrap(), FileKind::Csv).unwrap();
+        let read: Vec<Vec<&str>> = rows
+            .iter()
+            .map(|row| row.cells.iter().map(|(_, cell)| cell.as_str().unwrap_or_default()).collect())
+            .collect();
+        proptest::prop_assert_eq!(read, records);
     }
 }

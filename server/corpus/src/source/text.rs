@@ -22,7 +22,7 @@ impl<R: BufRead> TextRows<R> {
         self.row += 1;
         let Some((start, line)) = self.lines.next(self.row)? else { return Ok(None) };
         let text = utf8(&line, self.row, start)?;
-        Ok(Some(Row { cells: vec![("text".to_owned(), Value::from(text))] }))
+        Ok(Some(Row::new(vec![("text".to_owned(), Value::from(text))])))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use contract::templates::{Builtin, UserTemplate};
 
-use super::Piece;
+use super::{Piece, shield};
 use crate::conversation::Conversation;
 
 /// A template of plain parts, built in or a person's own.
@@ -37,13 +37,12 @@ impl From<&Builtin> for Words {
 pub struct BuiltinTemplate {
     words: Words,
     end: String,
-    stop_words: Vec<String>,
 }
 
 impl BuiltinTemplate {
     /// Joins words and end token; without an end token answers end with nothing.
     pub(super) fn new(words: &Builtin, eos: Option<&str>) -> Self {
-        Self { words: words.into(), end: eos.unwrap_or_default().to_owned(), stop_words: Vec::new() }
+        Self { words: words.into(), end: eos.unwrap_or_default().to_owned() }
     }
 
     /// A person's own: its first stop word takes the place of the end token.
@@ -56,11 +55,15 @@ impl BuiltinTemplate {
             use_history: own.use_history,
         };
         let end = own.stop_words.first().map(String::as_str).or(eos).unwrap_or_default().to_owned();
-        Self { words, end, stop_words: own.stop_words.clone() }
+        Self { words, end }
     }
 
-    pub(super) fn stop_words(&self) -> &[String] {
-        &self.stop_words
+    /// Tokens, of `added` ones, that it writes as marks around turns.
+    pub(super) fn turn_marks(&self, added: &[String]) -> Vec<String> {
+        let words = &self.words;
+        let (before, opening) = words.prompt.split_once("{query}").unwrap_or((&words.prompt, ""));
+        let system = words.system.as_deref().unwrap_or_default();
+        shield::turn_marks(added, &[&words.prefix, system, before, &words.sep, &self.end], &[opening])
     }
 
     /// Prefix, earlier turns and the last question, without end tokens between them.
@@ -76,8 +79,8 @@ impl BuiltinTemplate {
         let kept = if answered { dialog.len() } else { dialog.len() - 1 };
         let texts = dialog.into_iter().take(kept).enumerate();
         let piece = |(index, text): (usize, String)| match index % 2 {
-            0 => Piece { text, learn: false, tail: 0 },
-            _ => Piece { text: text + &self.end, learn: true, tail: self.end.len() },
+            0 => Piece::asked(text),
+            _ => Piece::answer(text + &self.end, self.end.len()),
         };
         texts.map(piece).collect()
     }

@@ -1,6 +1,7 @@
 //! A model's own chat template, rendered as transformers renders it.
 
 mod guard;
+mod skeleton;
 mod spans;
 
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use minijinja_contrib::pycompat;
 
-use super::{Piece, budget, clock, python};
+use super::{Piece, budget, clock, python, shield};
 use crate::tokenizer::ModelTokenizer;
+use skeleton::{Skeleton, Skeletons};
 
 /// A compiled chat template and the special tokens of its tokenizer.
 #[derive(Clone)]
@@ -22,7 +24,8 @@ pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
     bos: Option<String>,
     eos: Option<String>,
-    specials: Arc<Vec<String>>,
+    turn_marks: Arc<Vec<String>>,
+    skeletons: Arc<Skeletons>,
     system_ok: bool,
     now: i64,
 }
@@ -48,11 +51,11 @@ impl ChatTemplate {
     /// # Errors
     /// `template.broken` with the line.
     pub fn new(source: &str, tokenizer: &ModelTokenizer) -> Result<Self, Problem> {
-        let specials = tokenizer.special_tokens();
-        Self::with_tokens(source, tokenizer.bos_token(), tokenizer.eos_token(), specials)
+        let marks = tokenizer.special_tokens().into_iter().chain(tokenizer.added_tokens()).collect();
+        Self::with_tokens(source, tokenizer.bos_token(), tokenizer.eos_token(), marks)
     }
 
-    /// Compiles `source` with special tokens given as text.
+    /// Compiles `source` with begin and end token, and all tokens a turn may end with, given as text.
     ///
     /// # Errors
     /// `template.broken` with the line.
@@ -60,7 +63,7 @@ impl ChatTemplate {
         source: &str,
         bos: Option<&str>,
         eos: Option<&str>,
-        specials: Vec<String>,
+        mut turn_marks: Vec<String>,
     ) -> Result<Self, Problem> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -80,11 +83,13 @@ impl ChatTemplate {
         environment
             .add_template_owned("chat", guard::guarded(&without_generation_tags(source)))
             .map_err(|error| broken(&error))?;
+        turn_marks.retain(|mark| !mark.trim().is_empty());
         let mut template = Self {
             environment: Arc::new(environment),
             bos: bos.map(str::to_owned),
             eos: eos.map(str::to_owned),
-            specials: Arc::new(specials),
+            turn_marks: Arc::new(turn_marks),
+            skeletons: Arc::default(),
             system_ok: true,
             now: clock::now(),
         };
@@ -97,6 +102,7 @@ impl ChatTemplate {
     #[must_use]
     pub fn at(mut self, seconds: i64) -> Self {
         self.now = seconds;
+        self.skeletons = Arc::default();
         self
     }
 
@@ -162,8 +168,23 @@ impl ChatTemplate {
         spans::pieces(self, messages, answered)
     }
 
-    pub(super) fn specials(&self) -> &[String] {
-        &self.specials
+    /// What the template prints around contents of messages with these roles.
+    fn skeleton(&self, roles: Vec<String>) -> Arc<Skeleton> {
+        self.skeletons.of(self, roles)
+    }
+
+    /// Tokens, of `added` ones, that it writes as marks around turns.
+    pub(super) fn written_marks(&self, added: &[String]) -> Vec<String> {
+        let system = self.system_ok.then_some("system");
+        let roles = system.into_iter().chain(["user", "assistant", "user", "assistant"]).map(str::to_owned);
+        let skeleton = self.skeleton(roles.collect());
+        let (around, openings) = skeleton.printed();
+        shield::turn_marks(added, &around, &openings)
+    }
+
+    /// Tokens a turn may end with, and other marks.
+    pub(super) fn turn_marks(&self) -> &[String] {
+        &self.turn_marks
     }
 
     pub(super) fn eos(&self) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! A tokenizer from the metadata of a GGUF file, written as Hugging Face files.
 
+mod rules;
 mod sentencepiece;
 
 use contract::Code;
@@ -7,6 +8,7 @@ use contract::problem::Problem;
 use serde_json::{Map, Value, json};
 
 use super::TokenizerFiles;
+use rules::Rule;
 
 /// `tokenizer.ggml.*` of a GGUF file, as plain data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,15 +36,11 @@ pub struct GgufTokenizer {
     pub unk: Option<u32>,
     /// `tokenizer.ggml.padding_token_id`.
     pub pad: Option<u32>,
-    /// `tokenizer.ggml.add_bos_token`.
-    pub add_bos: bool,
+    /// `tokenizer.ggml.add_bos_token`; `None`: as files of its kind are read.
+    pub add_bos: Option<bool>,
     /// `tokenizer.chat_template`.
     pub chat_template: Option<String>,
 }
-
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Builds `tokenizer.json` and `tokenizer_config.json`.
 ///
@@ -50,6 +48,9 @@ const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 /// `tokenizer.gguf_unsupported` for another kind than byte-level BPE or an unknown pre-tokenizer;
 /// `tokenizer.gguf_broken` for a merge without two parts or an id outside the vocabulary.
 pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem> {
+    // Writers of these files have -1 for a token that is not there.
+    let there = |id: Option<u32>| id.filter(|id| *id != u32::MAX);
+    let (bos, eos, unk, pad) = (there(source.bos), there(source.eos), there(source.unk), there(source.pad));
     let sentencepiece = match source.model.as_str() {
         "gpt2" => None,
         "llama" => Some(sentencepiece::parts(source)?),
@@ -70,7 +71,9 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
             gguf_broken(format!("id {id} is outside the vocabulary of {}", source.tokens.len())).field(field)
         })
     };
-    let post_processor = match source.bos.filter(|_| source.add_bos) {
+    let rule = if sentencepiece.is_some() { Rule::Unnamed } else { Rule::named(&source.pre)? };
+    let add_bos = source.add_bos.unwrap_or(sentencepiece.is_some() || rule.begins());
+    let post_processor = match bos.filter(|_| add_bos) {
         Some(id) => bos_first(&token(id, "tokenizer.ggml.bos_token_id")?, id),
         None if sentencepiece.is_some() => Value::Null,
         None => {
@@ -81,15 +84,15 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     let sentencepiece::Parts { model, pre_tokenizer, decoder } = match sentencepiece {
         Some(parts) => parts,
         None => sentencepiece::Parts {
-            model: bpe(source)?,
-            pre_tokenizer: pre_tokenizer(&source.pre)?,
+            model: bpe(source, rule)?,
+            pre_tokenizer: rule.pre_tokenizer(),
             decoder: byte_level(true),
         },
     };
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": added_tokens(source),
-        "normalizer": if source.pre == "qwen2" { json!({"type": "NFC"}) } else { Value::Null },
+        "normalizer": rule.normalizer(),
         "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor,
         "decoder": decoder,
@@ -97,14 +100,9 @@ pub fn files_from_gguf(source: &GgufTokenizer) -> Result<TokenizerFiles, Problem
     });
     let mut config = Map::new();
     config.insert("tokenizer_class".into(), json!("PreTrainedTokenizerFast"));
-    config.insert("add_bos_token".into(), json!(source.add_bos));
+    config.insert("add_bos_token".into(), json!(add_bos));
     config.insert("clean_up_tokenization_spaces".into(), json!(false));
-    for (name, id) in [
-        ("bos_token", source.bos),
-        ("eos_token", source.eos),
-        ("unk_token", source.unk),
-        ("pad_token", source.pad),
-    ] {
+    for (name, id) in [("bos_token", bos), ("eos_token", eos), ("unk_token", unk), ("pad_token", pad)] {
         let text = id.map(|id| token(id, name)).transpose()?;
         config.insert(name.into(), json!(text));
     }
@@ -125,7 +123,7 @@ fn gguf_broken(why: String) -> Problem {
         .hint("Download the file again.")
 }
 
-fn bpe(source: &GgufTokenizer) -> Result<Value, Problem> {
+fn bpe(source: &GgufTokenizer, rule: Rule) -> Result<Value, Problem> {
     let mut vocab = Map::with_capacity(source.tokens.len());
     for (id, token) in source.tokens.iter().enumerate() {
         if vocab.insert(token.clone(), json!(id)).is_some() {
@@ -146,7 +144,7 @@ fn bpe(source: &GgufTokenizer) -> Result<Value, Problem> {
     Ok(json!({
         "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
         "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-        "ignore_merges": source.pre == "llama-bpe", "vocab": vocab, "merges": merges,
+        "ignore_merges": rule.ignores_merges(), "vocab": vocab, "merges": merges,
     }))
 }
 
@@ -170,30 +168,48 @@ fn bos_first(token: &str, id: u32) -> Value {
         "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}}})
 }
 
-fn pre_tokenizer(pre: &str) -> Result<Value, Problem> {
-    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
-    let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
-    let parts = match pre {
-        "smollm" => vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)],
-        "gpt-2" => vec![bytes(true)],
-        "" | "default" => vec![
-            split(r"[\p{P}\$\+<=>\^~\|]+"),
-            split(GPT2),
-            split(r"\p{N}+"),
-            split("[0-9][0-9][0-9]"),
-            bytes(false),
-        ],
-        "llama-bpe" => vec![split(LLAMA3), bytes(false)],
-        "qwen2" => vec![split(QWEN2), bytes(false)],
-        other => {
-            return Err(Problem::new(
-                Code::TokenizerGgufUnsupported,
-                format!("This GGUF file splits text by the rule “{other}”, which Burnish does not know."),
-            )
-            .with("kind", other)
-            .field("tokenizer.ggml.pre")
-            .hint("Import the same model as a Hugging Face folder with its tokenizer.json."));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelTokenizer;
+
+    fn small() -> GgufTokenizer {
+        GgufTokenizer {
+            model: "gpt2".to_owned(),
+            pre: "gpt-2".to_owned(),
+            tokens: ["a", "b", "<s>", "</s>"].map(str::to_owned).to_vec(),
+            token_types: vec![1, 1, 3, 1],
+            ..GgufTokenizer::default()
         }
-    };
-    Ok(json!({"type": "Sequence", "pretokenizers": parts}))
+    }
+
+    fn read(source: &GgufTokenizer) -> ModelTokenizer {
+        let files = files_from_gguf(source).unwrap();
+        let config = Some(files.tokenizer_config_json.as_slice());
+        ModelTokenizer::from_bytes(&files.tokenizer_json, config, None, None).unwrap()
+    }
+
+    #[test]
+    fn minus_one_is_no_token() {
+        let none = Some(u32::MAX);
+        let tokenizer = read(&GgufTokenizer {
+            bos: none,
+            eos: Some(3),
+            unk: none,
+            pad: none,
+            add_bos: Some(true),
+            ..small()
+        });
+        assert_eq!((tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.pad_id()), (None, Some(3), 0));
+        assert_eq!(tokenizer.encode("ab", true).unwrap(), [0, 1]);
+        let outside = files_from_gguf(&GgufTokenizer { eos: Some(4), ..small() }).unwrap_err();
+        assert_eq!(outside.code, Code::TokenizerGgufBroken);
+    }
+
+    #[test]
+    fn an_end_token_that_the_file_calls_normal_is_written_all_the_same() {
+        let tokenizer = read(&GgufTokenizer { bos: Some(2), eos: Some(3), add_bos: Some(true), ..small() });
+        assert_eq!(tokenizer.encode("ab</s>", true).unwrap(), [2, 0, 1, 3]);
+        assert_eq!(tokenizer.decode_answer(&[0, 3], true), "a");
+    }
 }

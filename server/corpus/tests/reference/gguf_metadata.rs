@@ -79,7 +79,7 @@ pub(crate) fn tokenizer(path: &Path) -> GgufTokenizer {
         eos: id("eos"),
         unk: id("unknown"),
         pad: id("padding"),
-        add_bos: value("ggml.add_bos_token").as_bool().unwrap_or(false),
+        add_bos: value("ggml.add_bos_token").as_bool(),
         chat_template: value("chat_template").as_str().map(str::to_owned),
     }
 }

@@ -57,7 +57,9 @@ fn reference_stream_cases() {
             let joined: String = chunks.into_iter().flatten().collect();
             assert_eq!(joined, text(&case["joined_chunks"]));
             let last = case["prefix_decodes"].as_array().unwrap().last().map_or("", text);
-            assert_eq!(joined + &stream.finish().unwrap_or_default(), last);
+            // Python shows half a character at the end as well.
+            let whole = last.trim_end_matches('\u{FFFD}');
+            assert_eq!(joined + &stream.finish().unwrap_or_default(), whole);
         }
     });
 }
@@ -118,7 +120,7 @@ fn reference_a_sentencepiece_vocabulary_from_gguf_gives_the_same_ids() {
             scores,
             bos: id("bos_id"),
             eos: id("eos_id"),
-            add_bos: true,
+            add_bos: Some(true),
             ..GgufTokenizer::default()
         };
         let files = files_from_gguf(&source).unwrap();

@@ -75,14 +75,10 @@ impl<'a> Fields<'a> {
         self.get(name).and_then(Value::as_str)
     }
 
+    /// Token ids: one, or a list of them. A negative one (-1) and null say that there is no such token.
     pub(crate) fn ids(&self, name: &str) -> Result<Vec<u32>> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
-        let one = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
-        match value {
-            Value::Array(list) => list.iter().map(one).collect::<Option<Vec<u32>>>(),
-            other => one(other).map(|id| vec![id]),
-        }
-        .ok_or_else(|| wrong(self.own_name(name), value, "a token id or a list of them"))
+        token_ids(value).ok_or_else(|| wrong(self.own_name(name), value, "a token id or a list of them"))
     }
 
     /// `layer_types` as one flag per layer: whether it has the sliding window.
@@ -98,6 +94,17 @@ impl<'a> Fields<'a> {
         flags.map(Some).ok_or_else(|| {
             wrong("layer_types", value, "sliding_attention or full_attention once for every layer")
         })
+    }
+}
+
+/// Token ids as configurations write them: one or a list; null and negative ones (-1) name no token. `None` for anything
+/// else.
+pub(super) fn token_ids(value: &Value) -> Option<Vec<u32>> {
+    let names_one = |v: &&Value| !v.is_null() && v.as_i64().is_none_or(|id| id >= 0);
+    let one = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
+    match value {
+        Value::Array(list) => list.iter().filter(names_one).map(one).collect(),
+        other => Some(other).filter(names_one).into_iter().map(one).collect(),
     }
 }
 

@@ -168,11 +168,12 @@ impl Gguf {
         for raw in header.tensors {
             let Some(name) = names::transformers_name(config.architecture, &raw.name) else { continue };
             let format = BlockFormat::from_code(raw.kind).ok_or_else(|| {
+                let kind = quant::name_of(raw.kind);
                 ModelError::new(
                     Code::GgufFormat,
-                    format!("Tensor \"{}\" has storage type {}.", raw.name, raw.kind),
+                    format!("Tensor \"{}\" is stored as {kind}, which Burnish cannot read.", raw.name),
                 )
-                .with("name", format!("{} ({})", raw.name, raw.kind))
+                .with("name", format!("{} ({kind})", raw.name))
                 .hint("F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K can be read.")
             })?;
             let count: u64 = raw.shape.iter().product();

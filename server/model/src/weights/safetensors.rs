@@ -14,6 +14,9 @@ use crate::error::{ModelError, Result};
 /// Longest header accepted, bytes.
 const MAX_HEADER: u64 = 100 << 20;
 
+/// Bytes of two tensors that are compared at a time.
+const PIECE: usize = 8 << 20;
+
 /// Number formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
@@ -177,6 +180,28 @@ impl Weights {
                 .with("name", name)
                 .hint("Do config.json and the weights belong to the same model?")
         })
+    }
+
+    /// Whether both tensors are there in this shape and hold other numbers.
+    pub fn differ(&self, one: &str, other: &str, shape: &[usize]) -> Result<bool> {
+        let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other)) else {
+            return Ok(false);
+        };
+        if one.shape != shape || other.shape != shape {
+            return Ok(false);
+        }
+        if one.format != other.format {
+            return Ok(true);
+        }
+        let size = one.count * one.format.size();
+        for at in (0..size).step_by(PIECE) {
+            let length = PIECE.min(size - at);
+            let piece = |entry: &Entry| self.files[entry.file].read(entry.start + at as u64, length);
+            if piece(one)? != piece(other)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whole numbers of an I64 tensor (masks, ids).

@@ -31,7 +31,7 @@ pub(super) fn single_gguf(source: &Path) -> Result<Option<PathBuf>, Problem> {
 pub(super) fn copy(source: &Path, target: &Path) -> Result<(), Problem> {
     for name in NEEDED {
         if !source.join(name).is_file() {
-            return Err(missing(source, name));
+            return Err(missing(name));
         }
         copy_file(source, target, name)?;
     }
@@ -55,7 +55,7 @@ fn weight_files(source: &Path) -> Result<Vec<String>, Problem> {
     if source.join(index).is_file() {
         let mut names = facts::shards(source)?;
         if let Some(lost) = names.iter().find(|name| !source.join(name).is_file()) {
-            return Err(missing(source, lost));
+            return Err(missing(lost));
         }
         names.push(index.to_owned());
         return Ok(names);
@@ -63,12 +63,12 @@ fn weight_files(source: &Path) -> Result<Vec<String>, Problem> {
     // Names a pickle where there is one, and says what is missing where there is none.
     match model::weights::Weights::open_folder(source) {
         Err(why) => Err(crate::problems::of_model(why)),
-        Ok(_) => Err(missing(source, "model.safetensors")),
+        Ok(_) => Err(missing("model.safetensors")),
     }
 }
 
-fn missing(source: &Path, name: &str) -> Problem {
-    Problem::new(Code::ModelFileMissing, format!("{} holds no {name}.", source.display()))
+fn missing(name: &str) -> Problem {
+    Problem::new(Code::ModelFileMissing, format!("The folder holds no {name}."))
         .file(name)
         .hint("A model folder holds config.json, tokenizer.json and model.safetensors (or its shards with their index).")
 }

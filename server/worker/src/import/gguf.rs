@@ -18,8 +18,12 @@ pub(super) fn convert(file: &Path, folder: &Path) -> Result<Option<String>, Prob
     let files = files_from_gguf(&tokenizer(&gguf)).map_err(|problem| problem.file(name.clone()))?;
     keep_in_folder(&gguf, file, folder).map_err(|why| of_model(why).file(name))?;
     let config = gguf.config();
+    // The end of a turn and of a message, where the file knows them beside the end of a text.
+    let named = |key: &str| gguf.metadata().get(&format!("tokenizer.ggml.{key}_token_id"))?.as_u64();
+    let mut ends: Vec<u64> = config.eos_token_ids.iter().map(|id| u64::from(*id)).collect();
+    ends.extend(["eot", "eom"].into_iter().filter_map(named));
     let generation = json!({
-        "bos_token_id": config.bos_token_id, "eos_token_id": config.eos_token_ids, "pad_token_id": config.pad_token_id,
+        "bos_token_id": config.bos_token_id, "eos_token_id": ends, "pad_token_id": config.pad_token_id,
     });
     let generation = format!("{generation:#}\n");
     for (name, bytes) in [
@@ -47,9 +51,8 @@ fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
         GgufValue::Signed(kind) => i32::try_from(*kind).unwrap_or(1),
         other => other.as_u64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1),
     };
-    let model = text(gguf, "tokenizer.ggml.model").unwrap_or_default();
     GgufTokenizer {
-        model: model.clone(),
+        model: text(gguf, "tokenizer.ggml.model").unwrap_or_default(),
         pre: text(gguf, "tokenizer.ggml.pre").unwrap_or_default(),
         tokens: texts("tokens"),
         merges: texts("merges"),
@@ -60,8 +63,7 @@ fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
         eos: id("eos_token_id"),
         unk: id("unknown_token_id"),
         pad: id("padding_token_id"),
-        // SentencePiece models begin with bos unless the file says otherwise.
-        add_bos: at("add_bos_token").and_then(GgufValue::as_bool).unwrap_or(model == "llama"),
+        add_bos: at("add_bos_token").and_then(GgufValue::as_bool),
         chat_template: text(gguf, "tokenizer.chat_template"),
     }
 }

@@ -208,7 +208,7 @@ impl<B: Kernels> Ppo<B> {
             problem: None,
             step,
             prompt: answers::shown(&tokenizer.decode(&first.first, false)),
-            answer: answers::shown(&tokenizer.decode(first.answers.first()?, true)),
+            answer: answers::shown(&tokenizer.decode_answer(first.answers.first()?, true)),
             reference: None,
             scores,
         })

@@ -60,7 +60,7 @@ pub(super) fn run<B: Kernels>(
         }
         for (question, drawn) in portion.iter().zip(drawn) {
             let prompt = tokenizer.decode(&question.prompt, false);
-            let answer = drawn.finish.map(|_| stop.cut(&tokenizer.decode(&drawn.tokens, true)));
+            let answer = drawn.finish.map(|_| stop.cut(&tokenizer.decode_answer(&drawn.tokens, true)));
             let row = Answered::new(prompt, question, answer.map_err(of_model));
             lines.push_str(&format!("{}\n", row.line()));
             failed += u64::from(row.problem.is_some());

@@ -10,14 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::dataset::{Behaviour, Mixing, mixing_weights, source_prefixes};
+use contract::event::DatasetRows;
 use contract::health::Progress;
+use contract::model::{beyond_positions, learned_positions};
 pub use contract::plan::LARGE;
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
-use corpus::job::Job;
+use corpus::health::{endless, written};
+use corpus::job::{Job, PartRows};
 use corpus::mix::Part;
 use corpus::prepared::{Prepared, Summary};
 use corpus::sampler::draw;
@@ -66,6 +69,7 @@ pub(super) fn open(
     // Before preparation begins, for the two would take turns on the same cores.
     let count = window.filter(|_| !found).map(|_| job.count()).transpose()?;
     let store = Arc::new(kept.map_or_else(|| Prepared::start(folder, &key, job.clone()), Ok)?);
+    let counted = count.as_ref().map(|count| count.parts.clone());
     let (rows, dropped, first) = match (window, count, store.summary()) {
         (Some(window), Some(count), _) => {
             say(format!(
@@ -91,15 +95,30 @@ pub(super) fn open(
     if let Some(all) = &all {
         say(summary_line(all, found))?;
     }
+    fits_positions(spec, &job.encoder, &store)?;
+    if endless(&job.encoder) {
+        say("The model's files name no end token: what learns from these rows never stops.".to_owned())?;
+    }
     let split = Arc::new(Split::of(rows, &spec.hyper));
     let facts = Facts {
         train: split.train.len(),
         eval: split.eval.len(),
         dropped,
         cut: all.as_ref().map_or(0, |all| all.cut_rows),
+        datasets: given(&job, all.as_ref().map(|all| all.parts.clone()).or(counted).unwrap_or_default()),
         window,
     };
     Ok(Source { job, store, split, facts, told: all.is_some() })
+}
+
+/// Refuses rows beyond the positions a model has learned, as far as they are prepared.
+fn fits_positions(spec: &RunSpec, encoder: &Encoder, store: &Prepared) -> Result<(), Problem> {
+    let config = crate::facts::read_config(Path::new(&spec.model.folder))?;
+    let name = config.architecture.name();
+    match learned_positions(name, config.max_position_embeddings as u64) {
+        Some(positions) if store.longest() + written(encoder) > positions => Err(beyond_positions(positions)),
+        _ => Ok(()),
+    }
 }
 
 impl Source {
@@ -213,6 +232,17 @@ impl Preparation {
     }
 }
 
+/// The rows of each dataset by its label.
+fn given(job: &Job, parts: Vec<PartRows>) -> Vec<DatasetRows> {
+    let named = |(part, rows): (&Part, PartRows)| DatasetRows {
+        name: part.name.clone(),
+        rows: rows.rows,
+        dropped: rows.dropped,
+        cut: rows.cut,
+    };
+    job.parts.iter().zip(parts).map(named).collect()
+}
+
 fn progress_line(progress: Progress) -> String {
     let of = if progress.total > 0 { format!(" of {}", progress.total) } else { String::new() };
     format!("Preparing rows: {}{of} read, {} tokens.", progress.rows, progress.tokens)
@@ -226,6 +256,9 @@ fn summary_line(all: &Summary, found: bool) -> String {
         line += &format!(
             " {rows} rows are left out ({refused} of them refused by the template), the first is row {row}: {reason}."
         );
+    }
+    if all.dropped_tokens > 0 {
+        line += &format!(" {} tokens filled no block and are dropped.", all.dropped_tokens);
     }
     line
 }
@@ -271,6 +304,7 @@ fn encoder(spec: &RunSpec) -> Result<Encoder, Problem> {
         template: Template::resolve(&spec.template, &tokenizer)?,
         stage: spec.stage,
         behaviour: Behaviour::parse(&spec.hyper.behaviour).unwrap_or_default(),
+        control_tokens_in_text: spec.hyper.control_tokens_in_text,
         max_source_length: spec.hyper.max_source_length,
         max_target_length: spec.hyper.max_target_length,
         system: Some(spec.system.clone()).filter(|system| !system.is_empty()),

@@ -247,6 +247,7 @@ fn job(spec: &RunSpec) -> Job {
             tokenizer,
             stage: spec.stage,
             behaviour: Behaviour::Corrected,
+            control_tokens_in_text: false,
             max_source_length: spec.hyper.max_source_length,
             max_target_length: spec.hyper.max_target_length,
             system: None,

@@ -6,6 +6,9 @@ use contract::Code;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
 use contract::worker::EXIT_PROBLEM;
+use model::ModelConfig;
+use model::weights::{HostTensor, TensorSource, Weights, write_safetensors};
+use serde_json::{Value, json};
 
 use crate::support::{model, text, worker};
 
@@ -73,6 +76,116 @@ fn what_cannot_run_is_named() {
         std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
     });
     assert_eq!(import(&source, &place.path().join("new")).expect_err("cut").code, Code::WeightsBroken);
+}
+
+/// Changes a JSON file of a folder.
+fn rewrite(folder: &Path, name: &str, change: impl Fn(&mut Value)) {
+    let path = folder.join(name);
+    let mut value = serde_json::from_slice(&std::fs::read(&path).expect("reads")).expect("JSON");
+    change(&mut value);
+    std::fs::write(&path, value.to_string()).expect("written");
+}
+
+#[test]
+fn ids_that_name_no_token_do_not_keep_a_model_out() {
+    for ids in [json!(-1), json!(null), json!([]), json!([-1]), json!([0, -1, null])] {
+        let place = tempfile::tempdir().expect("a folder");
+        let source = changed(place.path(), |folder| {
+            rewrite(folder, "config.json", |config| {
+                for name in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+                    config[name] = ids.clone();
+                }
+            });
+            std::fs::write(folder.join("generation_config.json"), json!({"eos_token_id": ids}).to_string())
+                .expect("written");
+        });
+        import(&source, &place.path().join("new")).expect("imported");
+    }
+    let place = tempfile::tempdir().expect("a folder");
+    let source = changed(place.path(), |folder| {
+        rewrite(folder, "config.json", |config| config["eos_token_id"] = json!("two"));
+    });
+    let problem = import(&source, &place.path().join("new")).expect_err("no id");
+    assert_eq!(problem.code, Code::ConfigValue);
+}
+
+#[test]
+fn a_tokenizer_may_add_tokens_that_the_embedding_lacks_but_not_bring_a_larger_vocabulary() {
+    let place = tempfile::tempdir().expect("a folder");
+    let rows = import(model(), &place.path().join("plain")).expect("imported").vocab_size;
+    let source = changed(place.path(), |folder| {
+        rewrite(folder, "tokenizer.json", |tokenizer| {
+            let added = tokenizer["added_tokens"].as_array_mut().expect("a list");
+            for (at, special) in [(0, true), (1, false)] {
+                added.push(json!({"id": rows + at, "content": format!("<extra_{at}>"), "single_word": false,
+                    "lstrip": false, "rstrip": false, "normalized": false, "special": special}));
+            }
+        });
+    });
+    assert_eq!(import(&source, &place.path().join("new")).expect("imported").vocab_size, rows);
+    rewrite(&source, "tokenizer.json", |tokenizer| {
+        tokenizer["model"]["vocab"]["one more"] = json!(rows + 2);
+    });
+    let problem = import(&source, &place.path().join("larger")).expect_err("too large");
+    assert_eq!(problem.code, Code::ModelTokenizerTooLarge);
+}
+
+#[test]
+fn an_adapter_is_named_as_one_with_its_base_and_no_path_of_this_machine() {
+    let place = tempfile::tempdir().expect("a folder");
+    let source = changed(place.path(), |folder| {
+        let config = json!({"peft_type": "LORA", "base_model_name_or_path": "someone/base"});
+        std::fs::write(folder.join("adapter_config.json"), config.to_string()).expect("written");
+    });
+    let problem = import(&source, &place.path().join("new")).expect_err("an adapter beside a model");
+    assert_eq!((problem.code, problem.params["base"].as_str()), (Code::ModelIsAdapter, "someone/base"));
+    for name in ["config.json", "tokenizer.json"] {
+        std::fs::remove_file(source.join(name)).expect("removed");
+    }
+    let problem = import(&source, &place.path().join("new")).expect_err("an adapter");
+    assert_eq!(problem.code, Code::ModelIsAdapter);
+    std::fs::remove_file(source.join("adapter_config.json")).expect("removed");
+    let problem = import(&source, &place.path().join("new")).expect_err("half a model");
+    assert_eq!(problem.code, Code::ModelFileMissing);
+    assert!(!problem.to_string().contains(&*place.path().to_string_lossy()), "{problem}");
+}
+
+#[test]
+fn a_head_that_differs_from_the_embedding_is_what_answers() {
+    let read = Weights::open_folder(model()).expect("weights");
+    let config =
+        ModelConfig::from_json(&std::fs::read(model().join("config.json")).expect("reads")).expect("a shape");
+    let embedding = config.tensors()[0].0.clone();
+    let (mut counts, mut head) = (Vec::new(), 0);
+    for (change, tied) in [(0.0, true), (0.5, false)] {
+        let place = tempfile::tempdir().expect("a folder");
+        let source = changed(place.path(), |folder| {
+            rewrite(folder, "config.json", |config| config["tie_word_embeddings"] = json!(true));
+            let mut tensors: Vec<HostTensor> = read
+                .names()
+                .into_iter()
+                .filter(|name| name != "lm_head.weight")
+                .map(|name| HostTensor {
+                    shape: read.shape(&name).expect("a shape"),
+                    values: read.read(&name).expect("reads"),
+                    name,
+                })
+                .collect();
+            let rows = tensors.iter().find(|tensor| tensor.name == embedding).expect("an embedding");
+            let values = rows.values.iter().map(|value| value + change).collect();
+            let head = HostTensor { name: "lm_head.weight".to_owned(), shape: rows.shape.clone(), values };
+            tensors.push(head);
+            write_safetensors(&folder.join("model.safetensors"), &tensors).expect("written");
+        });
+        let target = place.path().join("new");
+        let facts = import(&source, &target).expect("imported");
+        let written = std::fs::read(target.join("config.json")).expect("reads");
+        let config = ModelConfig::from_json(&written).expect("a shape");
+        assert_eq!(config.tie_word_embeddings, tied, "the head is off by {change}");
+        counts.push(facts.parameters);
+        head = config.vocab_size as u64 * facts.hidden_size;
+    }
+    assert_eq!(counts[1], counts[0] + head);
 }
 
 fn gguf_text(out: &mut Vec<u8>, text: &str) {

@@ -34,6 +34,7 @@ fn previews(spec: &RunSpec) -> Vec<Preview> {
         template: Template::resolve(&spec.template, &tokenizer).expect("resolves"),
         stage: spec.stage,
         behaviour: contract::dataset::Behaviour::Corrected,
+        control_tokens_in_text: false,
         max_source_length: spec.hyper.max_source_length,
         max_target_length: spec.hyper.max_target_length,
         system: Some(spec.system.clone()),

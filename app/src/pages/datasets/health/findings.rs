@@ -31,10 +31,15 @@ fn findings(report: &HealthReport) -> Vec<Finding> {
     }
     let cut = &report.truncated;
     add("bad", &cut.nothing_left, w.nothing_left.to_owned());
+    add("bad", &report.no_end_token, w.no_end_token.to_owned());
+    let positions = num(report.positions.unwrap_or_default());
+    add("warn", &report.beyond_positions, fill(w.beyond_positions, &[&positions]));
     let lost = [num(cut.question_tokens), num(cut.answer_tokens)];
     add("warn", &cut.rows, fill(w.truncated, &[&lost[0], &lost[1]]));
     add("warn", &report.empty_answers, w.empty_answers.to_owned());
     add("warn", &report.equal_pairs, w.equal_pairs.to_owned());
+    add("warn", &report.control_words, w.control_words.to_owned());
+    add("warn", &report.equal_when_cut, w.equal_when_cut.to_owned());
     let twice = if report.duplicates_partial { w.duplicates_partial } else { w.duplicates };
     add("warn", &report.duplicates, twice.to_owned());
     all
@@ -101,6 +106,9 @@ pub(super) fn Totals(report: HealthReport, id: DatasetId, model: String) -> impl
         );
         view! { <dt>{w.health.steps}</dt><dd>{text}</dd> }
     });
+    let dropped = (report.dropped_tokens > 0).then(|| {
+        view! { <dt>{w.health.dropped}</dt><dd class="num">{num(report.dropped_tokens)}</dd> }
+    });
     let offered = Stage::OFFERED.contains(&report.stage) && report.used > 0;
     let href = format!("/runs/new?dataset={id}&model={model}&stage={}", report.stage.key());
     view! {
@@ -110,6 +118,7 @@ pub(super) fn Totals(report: HealthReport, id: DatasetId, model: String) -> impl
                 <dt>{w.health.examples}</dt><dd class="num">{num(report.examples)}</dd>
                 <dt>{w.health.tokens}</dt><dd class="num">{num(report.tokens)}</dd>
                 <dt>{w.health.learned}</dt><dd class="num">{num(report.learned_tokens)}</dd>
+                {dropped}
                 {steps}
             </dl>
             {offered.then(|| view! { <a class="btn primary" href=href>{w.health.use_in_run}</a> })}

@@ -79,6 +79,7 @@ impl Setup {
             max_source_length: limit(&self.source.get())?,
             max_target_length: limit(&self.target.get())?,
             behaviour: contract::dataset::Behaviour::Corrected,
+            control_tokens_in_text: false,
             system: String::new(),
             sample: false,
         })

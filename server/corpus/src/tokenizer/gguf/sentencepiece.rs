@@ -119,7 +119,7 @@ mod tests {
             bos: Some(1),
             eos: Some(2),
             unk: Some(0),
-            add_bos: true,
+            add_bos: Some(true),
             ..GgufTokenizer::default()
         }
     }

@@ -34,6 +34,39 @@ pub enum BlockFormat {
     Q6K,
 }
 
+/// What ggml calls the storage types that cannot be read, by their numbers.
+const OTHERS: [(u32, &str); 23] = [
+    (9, "Q8_1"),
+    (10, "Q2_K"),
+    (11, "Q3_K"),
+    (15, "Q8_K"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (20, "IQ4_NL"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (23, "IQ4_XS"),
+    (24, "I8"),
+    (25, "I16"),
+    (26, "I32"),
+    (27, "I64"),
+    (28, "F64"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (39, "MXFP4"),
+    (40, "NVFP4"),
+    (41, "Q1_0"),
+];
+
+/// How ggml names a storage type that cannot be read; its number where it is not known either.
+pub(super) fn name_of(code: u32) -> String {
+    let known = OTHERS.iter().find(|(number, _)| *number == code);
+    known.map_or_else(|| format!("type {code}"), |(_, name)| (*name).to_owned())
+}
+
 impl BlockFormat {
     /// From the number in the file.
     pub fn from_code(code: u32) -> Option<Self> {

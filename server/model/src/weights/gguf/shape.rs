@@ -52,6 +52,19 @@ impl Meta<'_> {
     }
 }
 
+/// Fails for a file that holds something else than a model: an adapter, a projector of pictures, the importance of
+/// weights.
+fn be_a_model(metadata: &BTreeMap<String, GgufValue>) -> Result<()> {
+    let text = |key: &str| metadata.get(key).and_then(GgufValue::as_str);
+    let short = |text: &str| text.chars().take(100).collect::<String>();
+    let Some(kind) = text("general.type").filter(|kind| *kind != "model").map(short) else { return Ok(()) };
+    let base = text("general.base_model.0.name").map(short);
+    let of = base.map(|base| format!(" for {base}")).unwrap_or_default();
+    Err(ModelError::new(Code::GgufNoModel, format!("This GGUF file holds no model but “{kind}”{of}."))
+        .with("kind", format!("{kind}{of}"))
+        .hint("Choose the file with the model's weights."))
+}
+
 fn family(metadata: &BTreeMap<String, GgufValue>) -> Result<(&'static str, Architecture)> {
     let name = metadata.get("general.architecture").and_then(GgufValue::as_str).unwrap_or("unknown");
     NAMES.into_iter().find(|(theirs, _)| *theirs == name).ok_or_else(|| {
@@ -68,6 +81,7 @@ pub(super) fn config(
     tensors: &[RawTensor],
     factors: Factors,
 ) -> Result<ModelConfig> {
+    be_a_model(metadata)?;
     let (name, architecture) = family(metadata)?;
     let meta = Meta { all: metadata, name };
     let hidden_size = meta.size("embedding_length")?;

@@ -1,0 +1,98 @@
+//! Which encoding a file that is not UTF-8 is in, told by its first bytes; or which ones it could be in.
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{DecoderResult, ISO_2022_JP, UTF_16BE, UTF_16LE};
+
+use super::plausible::{TABLES, plausible};
+
+type Table = &'static encoding_rs::Encoding;
+
+/// Characters beyond ASCII from which on the detector's word counts against a second encoding that makes sense too.
+const LONG: usize = 60;
+
+/// What a head could be, best first: one where it is clear, none where nothing makes sense.
+pub(super) fn tables(head: &[u8]) -> Vec<Table> {
+    if let Some(table) = utf16(head) {
+        return vec![table];
+    }
+    let beyond = head.iter().filter(|byte| !byte.is_ascii()).count();
+    if beyond == 0 && !head.windows(2).any(|pair| pair == b"\x1B$") {
+        return Vec::new();
+    }
+    let mut found: Vec<(Table, String, usize)> = Vec::new();
+    for table in TABLES {
+        if (table == ISO_2022_JP) != (beyond == 0) {
+            continue;
+        }
+        let (text, broken) = decoded(head, table);
+        let characters = text.chars().filter(|char| !char.is_ascii()).count();
+        let whole = broken * 10 <= characters;
+        // What follows broken bytes may be read a byte off.
+        let text = if broken > 0 { sound_lines(&text) } else { text };
+        if whole && plausible(&text, table) && found.iter().all(|(_, other, _)| *other != text) {
+            found.push((table, text, broken));
+        }
+    }
+    if found.iter().any(|(_, _, broken)| *broken == 0) {
+        found.retain(|(_, _, broken)| *broken == 0);
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+    detector.feed(head, true);
+    let likely = detector.guess(None, Utf8Detection::Deny);
+    let long = found.iter().all(|(_, text, _)| text.chars().filter(|char| !char.is_ascii()).count() >= LONG);
+    if let Some(at) = found
+        .iter()
+        .position(|(table, ..)| *table == likely || (likely.name() == "GBK" && table.name() == "gb18030"))
+    {
+        let first = found.remove(at);
+        if long {
+            return vec![first.0];
+        }
+        found.insert(0, first);
+    }
+    found.into_iter().map(|(table, ..)| table).collect()
+}
+
+/// The text of a head, which may end inside a character, and how many sequences of bytes are none; U+FFFD stands there.
+pub(super) fn decoded(head: &[u8], table: Table) -> (String, usize) {
+    let mut decoder = table.new_decoder_without_bom_handling();
+    let mut text = String::with_capacity(head.len() * 3 + 16);
+    let (mut rest, mut broken) = (head, 0);
+    loop {
+        let (result, read) = decoder.decode_to_string_without_replacement(rest, &mut text, false);
+        rest = &rest[read..];
+        match result {
+            DecoderResult::Malformed(..) => {
+                broken += 1;
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+            DecoderResult::OutputFull => text.reserve(rest.len() * 3 + 16),
+            DecoderResult::InputEmpty => return (text, broken),
+        }
+    }
+}
+
+fn sound_lines(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !line.contains(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+/// UTF-16 without a mark: the high bytes of ASCII characters are zero, and no other bytes are.
+fn utf16(head: &[u8]) -> Option<Table> {
+    let zeros = |odd: usize| head.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
+    let (table, count) = match (zeros(0), zeros(1)) {
+        (0, count @ 1..) => (UTF_16LE, count),
+        (count @ 1.., 0) => (UTF_16BE, count),
+        _ => return None,
+    };
+    // A text with a stray zero byte is no such thing.
+    let text = std::str::from_utf8(head);
+    let fits = match text {
+        Ok(text) if text.is_ascii() => count * 5 >= head.len() * 2,
+        Ok(_) => false,
+        Err(_) => {
+            let (text, broken) = decoded(head, table);
+            broken == 0 && text.contains('\n') && text.chars().filter(char::is_ascii).count() == count
+        }
+    };
+    fits.then_some(table)
+}
