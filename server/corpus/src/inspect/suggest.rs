@@ -11,6 +11,9 @@ use super::{MESSAGE_COLUMNS, check_row};
 use crate::conversation::is_chat;
 use crate::source::Row;
 
+/// Characters from which a text is more than a name.
+const SENTENCE: usize = 20;
+
 /// A mapping that fits the columns; the person may choose another. Where it cannot be known, no column is named and a
 /// person has to choose.
 pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Mapping {
@@ -151,17 +154,25 @@ impl Table<'_> {
         Some(Mapping { prompt, response, ..self.mapping(DataFormat::PromptResponse) })
     }
 
-    /// Plain text: under a usual name, or the only text among numbers.
+    /// Plain text: under a usual name, the only column, or the only texts among numbers. Names of kinds or places beside
+    /// numbers are no texts to learn.
     fn text(&self) -> Option<Mapping> {
         let only = || {
             let mut words = self.columns.iter().filter(|column| self.any(column, |value| !is_number(value)));
             words
                 .next()
                 .filter(|column| words.next().is_none() && self.any(column, Value::is_string))
+                .filter(|column| self.columns.len() == 1 || self.mean_length(column) >= SENTENCE)
                 .cloned()
         };
         let prompt = self.find(TEXTS).or_else(only)?;
         Some(Mapping { prompt: Some(prompt), ..Mapping::empty(DataFormat::Text) })
+    }
+
+    /// Characters of a text of this column on average.
+    fn mean_length(&self, column: &str) -> usize {
+        let texts = || self.sample.iter().filter_map(|row| row.get(column)?.as_str());
+        texts().map(|text| text.chars().count()).sum::<usize>() / texts().count().max(1)
     }
 
     fn any(&self, column: &str, holds: impl Fn(&Value) -> bool) -> bool {

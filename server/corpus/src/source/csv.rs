@@ -1,6 +1,8 @@
-//! Rows of separated cells under a header line; every row has as many cells as the header.
+//! Rows of separated cells, mostly under a header line; every row has as many cells as the header, or as the first row
+//! where there is none.
 
 mod dialect;
+mod header;
 mod quotes;
 
 use std::io::{BufRead, Chain, Cursor, Read};
@@ -27,6 +29,9 @@ pub(super) struct CsvRows<R: BufRead> {
     since_record: Arc<AtomicUsize>,
     separator: u8,
     header: Option<Vec<String>>,
+    /// Whether the first record is a row; then it waits here once it was read.
+    headless: bool,
+    first: Option<(u64, ByteRecord)>,
     offset: u64,
     row: u64,
 }
@@ -40,6 +45,7 @@ impl<R: BufRead> CsvRows<R> {
             .read_to_end(&mut head)
             .map_err(|error| io_problem(&error, offset + head.len() as u64))?;
         let Dialect { separator, skip } = Dialect::of(&head, head.len() < HEAD);
+        let headless = !header::is_there(&head[skip..], separator);
         let mut whole = Cursor::new(head);
         whole.set_position(skip as u64);
         let since_record = Arc::new(AtomicUsize::new(0));
@@ -49,7 +55,8 @@ impl<R: BufRead> CsvRows<R> {
         };
         let reader =
             ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(capped);
-        Ok(Self { reader, since_record, separator, header: None, offset: offset + skip as u64, row: 0 })
+        let offset = offset + skip as u64;
+        Ok(Self { reader, since_record, separator, header: None, headless, first: None, offset, row: 0 })
     }
 
     /// The byte of the file that the reader of records counts as `byte`.
@@ -108,6 +115,11 @@ impl<R: BufRead> CsvRows<R> {
 
     fn read_header(&mut self) -> Result<Vec<String>, Problem> {
         let Some((start, record)) = self.record(1)? else { return Ok(Vec::new()) };
+        if self.headless {
+            let names = (1..=record.len()).map(|column| format!("column {column}")).collect();
+            self.first = Some((start, record));
+            return Ok(names);
+        }
         let mut names: Vec<String> = Vec::with_capacity(record.len());
         for (index, cell) in record.iter().enumerate() {
             let name = utf8(cell, 1, start).map_err(|problem| self.placed(problem))?.trim();
@@ -131,7 +143,11 @@ impl<R: BufRead> CsvRows<R> {
             self.header = Some(self.read_header()?);
         }
         let row = self.row + 1;
-        let Some((start, record)) = self.record(row)? else { return Ok(None) };
+        let next = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.record(row)?,
+        };
+        let Some((start, record)) = next else { return Ok(None) };
         self.row = row;
         let header = self.header.as_deref().unwrap_or_default();
         if record.len() != header.len() {

@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Row {
                 let mut row = Row::default();
                 while let Some(name) = map.next_key::<String>()? {
                     // Which of the two is meant, nobody can tell: the last one would win silently.
-                    if row.get(&name).is_some() {
+                    if row.cells.iter().any(|(known, _)| *known == name) {
                         return Err(A::Error::custom(format!("{TWICE}{name}")));
                     }
                     row.cells.push((name, map.next_value()?));
@@ -158,6 +158,10 @@ fn parse(text: &str) -> Result<Result<Row, Problem>, (serde_json::Error, usize)>
         return serde_json::from_str(text).map(Ok).map_err(placed);
     }
     let value: Value = serde_json::from_str(text).map_err(placed)?;
+    // A list of texts is as good as a column of them.
+    if value.is_string() {
+        return Ok(Ok(Row::new(vec![("text".to_owned(), value)])));
+    }
     Ok(Err(not_an_object(&value)))
 }
 
