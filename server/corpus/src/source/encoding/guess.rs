@@ -3,12 +3,15 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{DecoderResult, ISO_2022_JP, UTF_16BE, UTF_16LE};
 
-use super::plausible::{TABLES, plausible};
+use super::plausible::{SINGLE_SCRIPTS, TABLES, is_noise, plausible};
 
 type Table = &'static encoding_rs::Encoding;
 
 /// Characters beyond ASCII from which on the detector's word counts against a second encoding that makes sense too.
 const LONG: usize = 60;
+
+/// Letters of a script of its own below which no reading of them is taken without asking.
+const SHORT: usize = 12;
 
 /// What a head could be, best first: one where it is clear, none where nothing makes sense.
 pub(super) fn tables(head: &[u8]) -> Vec<Table> {
@@ -35,6 +38,18 @@ pub(super) fn tables(head: &[u8]) -> Vec<Table> {
     }
     if found.iter().any(|(_, _, broken)| *broken == 0) {
         found.retain(|(_, _, broken)| *broken == 0);
+    }
+    if let [(table, text, _)] = found.as_slice()
+        && SINGLE_SCRIPTS.contains(table)
+        && beyond < SHORT
+    {
+        let others: Vec<_> = SINGLE_SCRIPTS
+            .into_iter()
+            .map(|other| (other, decoded(head, other)))
+            .filter(|(_, (other, broken))| *broken == 0 && other != text && !other.contains(is_noise))
+            .map(|(other, (text, broken))| (other, text, broken))
+            .collect();
+        found.extend(others);
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(head, true);
