@@ -3,12 +3,15 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{DecoderResult, ISO_2022_JP, UTF_16BE, UTF_16LE};
 
-use super::plausible::{TABLES, plausible};
+use super::plausible::{SINGLE_SCRIPTS, TABLES, is_noise, plausible};
 
 type Table = &'static encoding_rs::Encoding;
 
 /// Characters beyond ASCII from which on the detector's word counts against a second encoding that makes sense too.
 const LONG: usize = 60;
+
+/// Letters of a script of its own below which no reading of them is taken without asking.
+const SHORT: usize = 12;
 
 /// What a head could be, best first: one where it is clear, none where nothing makes sense.
 pub(super) fn tables(head: &[u8]) -> Vec<Table> {
@@ -35,6 +38,18 @@ pub(super) fn tables(head: &[u8]) -> Vec<Table> {
     }
     if found.iter().any(|(_, _, broken)| *broken == 0) {
         found.retain(|(_, _, broken)| *broken == 0);
+    }
+    if let [(table, text, _)] = found.as_slice()
+        && SINGLE_SCRIPTS.contains(table)
+        && beyond < SHORT
+    {
+        let others: Vec<_> = SINGLE_SCRIPTS
+            .into_iter()
+            .map(|other| (other, decoded(head, other)))
+            .filter(|(_, (other, broken))| *broken == 0 && other != text && !other.contains(is_noise))
+            .map(|(other, (text, broken))| (other, text, broken))
+            .collect();
+        found.extend(others);
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(head, true);
@@ -95,4 +110,40 @@ fn utf16(head: &[u8]) -> Option<Table> {
         }
     };
     fits.then_some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use encoding_rs::{BIG5, EUC_JP, EUC_KR, GB18030, SHIFT_JIS};
+
+    use super::*;
+
+    /// Not one stretch of these texts, however short, is read as something else without a question.
+    #[test]
+    fn no_stretch_of_an_asian_text_is_taken_for_another() {
+        let chinese = "今天天气很好，适合出门散步。运费是多少？满五百元免运费，偏远地区除外。";
+        let taiwanese = "今天天氣很好，適合出門散步。運費是多少？滿五百元免運費，偏遠地區除外。";
+        let japanese = "送料はいくらですか？五千円以上のご注文は無料です。毎朝コーヒーを飲みます。";
+        let korean = "배송비는 얼마인가요? 오만원 이상 주문하시면 무료입니다. 네, 커피를 마십니다.";
+        let all = [
+            (chinese, GB18030),
+            (taiwanese, BIG5),
+            (japanese, EUC_JP),
+            (japanese, SHIFT_JIS),
+            (korean, EUC_KR),
+        ];
+        for (text, table) in all {
+            let chars: Vec<char> = text.chars().collect();
+            for length in [1, 2, 3, 5, 8, 13, 21, 34] {
+                for stretch in chars.windows(length) {
+                    let row = format!("question,answer\n{}\n", stretch.iter().collect::<String>());
+                    let (bytes, _, lost) = table.encode(&row);
+                    assert!(!lost);
+                    if let &[only] = tables(&bytes).as_slice() {
+                        assert_eq!(decoded(&bytes, only).0, row, "{} as {}", table.name(), only.name());
+                    }
+                }
+            }
+        }
+    }
 }

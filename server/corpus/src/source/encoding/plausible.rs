@@ -28,6 +28,11 @@ pub(super) const TABLES: [&Encoding; 17] = [
     WINDOWS_1257,
 ];
 
+/// Encodings of one byte a letter in scripts that have no ASCII letters among theirs. A few letters of one read as
+/// letters of another.
+pub(super) const SINGLE_SCRIPTS: [&Encoding; 7] =
+    [WINDOWS_1251, KOI8_R, KOI8_U, IBM866, WINDOWS_1253, WINDOWS_1255, WINDOWS_1256];
+
 /// Whether `text`, read as `table`, looks written.
 pub(super) fn plausible(text: &str, table: &'static Encoding) -> bool {
     if text.chars().any(is_noise) {
@@ -43,7 +48,7 @@ pub(super) fn plausible(text: &str, table: &'static Encoding) -> bool {
     } else if table == EUC_JP || table == SHIFT_JIS || table == ISO_2022_JP {
         letters.japanese(text)
     } else if [WINDOWS_1251, KOI8_R, KOI8_U, IBM866].contains(&table) {
-        of_words(text, is_cyrillic) && share(text, is_cyrillic, "оеаинтср") >= 0.35
+        of_words(text, is_cyrillic) && share(text, is_cyrillic, "оеаинтср") >= 0.25
     } else if table == WINDOWS_1253 {
         of_words(text, is_greek) && share(text, is_greek, "αοιετσνηρςάόίέή") >= 0.5
     } else if table == WINDOWS_1255 {
@@ -58,7 +63,7 @@ pub(super) fn plausible(text: &str, table: &'static Encoding) -> bool {
 }
 
 /// Controls, private and unassigned characters, and what screens once drew boxes with.
-fn is_noise(char: char) -> bool {
+pub(super) fn is_noise(char: char) -> bool {
     match char {
         '\t' | '\n' | '\r' | '\0'..='\u{1F}' => false,
         '\u{7F}'..='\u{9F}' | '\u{E000}'..='\u{F8FF}' | '\u{2500}'..='\u{259F}' => true,
@@ -175,7 +180,7 @@ fn of_words(text: &str, letter: impl Fn(char) -> bool) -> bool {
         good += usize::from(is_cased(word) && word.chars().all(&letter) && ends_well);
         long += usize::from(word.chars().nth(1).is_some());
     }
-    all > 0 && good * 10 >= all * 9 && long * 2 > all
+    all > 0 && good * 10 >= all * 9 && long * 2 >= all && long > 0
 }
 
 /// Share of the letters of a script that are among its commonest.
@@ -187,6 +192,9 @@ fn share(text: &str, letter: impl Fn(char) -> bool, common: &str) -> f64 {
 }
 
 /// Signs of print that Latin text has beside its letters.
+const PRINT: &str = "“”„‘’‚–—…•€";
+
+/// Those and others, which the bytes of letters of other scripts are read as.
 const SIGNS: &str = "“”„‘’‚–—…•·«»¿¡€£§©®™°½¼¾²³×";
 
 /// Mostly ASCII letters, with accents that the languages of the table write, and signs of print.
@@ -211,19 +219,20 @@ fn latin(text: &str, table: &'static Encoding) -> bool {
             usize::from(word.chars().all(known) && is_cased(word) && beyond * 4 <= word.chars().count() * 3);
     }
     let count = |wanted: &dyn Fn(char) -> bool| text.chars().filter(|char| wanted(*char)).count();
-    let signs = count(&|char| SIGNS.contains(char));
+    let signs = count(&|char| PRINT.contains(char));
     let unknown = count(&|char| !char.is_ascii() && !char.is_alphabetic() && !SIGNS.contains(char));
-    let strange = unknown + signs_within_words(text);
+    let strange = unknown + misplaced_signs(text);
     let mostly_ascii = count(&|char| char.is_ascii_alphabetic()) > count(&|char| !char.is_ascii());
     mostly_ascii && all + signs > 0 && good * 10 >= all * 9 && strange * 10 <= all + signs
 }
 
-/// Signs between two letters, where no language has them.
-fn signs_within_words(text: &str) -> usize {
-    let within = |sign: char| SIGNS.contains(sign) && !"’‘–—…·".contains(sign);
-    let chars: Vec<char> = text.chars().collect();
-    chars
-        .windows(3)
-        .filter(|three| three[0].is_alphabetic() && within(three[1]) && three[2].is_alphabetic())
-        .count()
+/// Signs where no language has them: between two letters, or beside one another.
+fn misplaced_signs(text: &str) -> usize {
+    let sign = |char: char| SIGNS.contains(char) && !PRINT.contains(char) && char != '·';
+    let chars: Vec<char> = std::iter::once(' ').chain(text.chars()).collect();
+    let misplaced = |three: &&[char]| {
+        let beside = three.get(2).is_some_and(|char| char.is_alphabetic());
+        sign(three[1]) && (sign(three[0]) || (three[0].is_alphabetic() && beside))
+    };
+    chars.windows(3).filter(misplaced).count()
 }
