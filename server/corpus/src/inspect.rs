@@ -39,6 +39,7 @@ const CELL_CHARS: usize = 2000;
 pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<Inspection, Problem> {
     let mut rows = source::open(path, kind)?;
     let encoding = rows.encoding().name().to_owned();
+    let kind = rows.kind();
     let mut tally = Tally::default();
     let sample: Vec<Row> = rows.by_ref().take(SAMPLE).collect::<Result<_, _>>()?;
     for row in &sample {

@@ -42,6 +42,7 @@ type Inner = Box<dyn Iterator<Item = Result<Row, Problem>> + Send>;
 pub struct Rows {
     inner: Option<Inner>,
     seen: u64,
+    kind: FileKind,
     encoding: Encoding,
     path: Option<PathBuf>,
 }
@@ -71,6 +72,11 @@ impl Rows {
     /// What the file's bytes were.
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// What the file is, whatever its name says: JSON over many lines is no JSON Lines.
+    pub fn kind(&self) -> FileKind {
+        self.kind
     }
 
     /// In a converted file, names the encoding and the byte of the file itself.
@@ -138,7 +144,7 @@ fn parquet_rows(file: File) -> Result<Rows, Problem> {
         return Err(empty());
     }
     let inner = Box::new(parquet::ParquetRows::new(file)?);
-    Ok(Rows { inner: Some(inner), seen: 0, encoding: Encoding::Binary, path: None })
+    Ok(Rows { inner: Some(inner), seen: 0, kind: FileKind::Parquet, encoding: Encoding::Binary, path: None })
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -174,6 +180,7 @@ fn read_in(
         None => encoding::candidates(&head),
     };
     let &[encoding] = candidates.as_slice() else { return Err(unsure(&head, kind, &candidates)) };
+    let kind = if kind == FileKind::Jsonl && json::spans_lines(&head) { FileKind::Json } else { kind };
     let (input, skipped) = encoding::decoded(head, input, encoding)?;
     let inner: Inner = match kind {
         FileKind::Json => Box::new(spared::Spared::new(json::JsonRows::new(input, skipped))),
@@ -181,7 +188,7 @@ fn read_in(
         FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)?),
         FileKind::Txt | FileKind::Parquet => Box::new(text::TextRows::new(input, skipped)),
     };
-    Ok(Rows { inner: Some(inner), seen: 0, encoding, path: None })
+    Ok(Rows { inner: Some(inner), seen: 0, kind, encoding, path: None })
 }
 
 /// The question which encoding a file is in, with its first rows in each.

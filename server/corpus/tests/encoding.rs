@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use contract::Code;
 use contract::chat::ChatMessage;
-use contract::dataset::{DataFormat, Mapping};
+use contract::dataset::{Behaviour, DataFormat, Mapping};
 use contract::stage::Stage;
 use corpus::encode::IGNORED;
-use corpus::preview::preview;
+use corpus::preview::{preview, preview_line};
 use corpus::tokenizer::train::train;
 use corpus::{Conversation, Encoded, Encoder, ModelTokenizer, Row, Template};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn encoder(template: &str, source: usize, target: usize) -> Encoder {
         template: Template::resolve(template, &tokenizer).unwrap(),
         tokenizer,
         stage: Stage::Sft,
-        behaviour: contract::dataset::Behaviour::Corrected,
+        behaviour: Behaviour::Corrected,
         control_tokens_in_text: false,
         max_source_length: source,
         max_target_length: target,
@@ -212,6 +212,38 @@ fn s_141_nothing_is_lost_between_blocks_and_at_the_end() {
 }
 
 #[test]
+fn s_147_the_preview_of_pre_training_shows_where_texts_end() {
+    let encoder = Encoder { stage: Stage::Pt, ..encoder("model", 16, 16) };
+    let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
+    let row = |text: &str| Row { cells: vec![("text".to_owned(), Value::from(text))] };
+    let ids = |preview: &contract::dataset::Preview| -> Vec<u32> {
+        assert!(preview.left_out.is_none() && preview.tokens.iter().all(|token| token.learned && !token.cut));
+        preview.tokens.iter().map(|token| token.id).collect()
+    };
+    let document = ids(&preview(&encoder, &row("Kettle"), &mapping, 1, 2).unwrap());
+    assert_eq!(document, encoder.tokenizer.encode_document("Kettle").unwrap());
+    assert_eq!(document.last().copied(), encoder.tokenizer.eos_id());
+    let lines = ["Kettle", "", "  tea 水", "and water"];
+    let shown = |encoder: &Encoder| -> Vec<Vec<u32>> {
+        let of = |(at, line): (usize, &&str)| {
+            ids(&preview_line(encoder, &row(line), &mapping, at as u64 + 1, lines.len() as u64).unwrap())
+        };
+        lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| encoder.behaviour == Behaviour::Corrected || !line.is_empty())
+            .map(of)
+            .collect()
+    };
+    let whole = encoder.tokenizer.encode_document(&lines.join("\n")).unwrap();
+    assert_eq!(shown(&encoder).concat(), whole, "all lines of a file are its text");
+    let original = Encoder { behaviour: Behaviour::Original, ..encoder };
+    let alone: Vec<u32> =
+        lines.iter().flat_map(|line| original.tokenizer.encode(line, false).unwrap()).collect();
+    assert_eq!(shown(&original).concat(), alone);
+}
+
+#[test]
 fn a_stream_never_prints_half_a_character_and_loses_nothing() {
     let tokenizer = tokenizer();
     let text = "ok 🚀 水 👩‍💻 done";
@@ -235,6 +267,21 @@ proptest::proptest! {
     #[test]
     fn random_tokenizer_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         proptest::prop_assert!(ModelTokenizer::from_bytes(&bytes, None, None, None).is_err());
+    }
+
+    #[test]
+    fn s_141_blocks_are_the_texts_one_after_the_other(
+        texts in proptest::collection::vec("[a-z 水🫖\n]{0,30}", 0..12),
+        block in 1_usize..20,
+    ) {
+        let encoder = Encoder { stage: Stage::Pt, ..encoder("model", block, 16) };
+        let packed = encoder.encode_pt(texts.iter().cloned().map(Ok)).unwrap();
+        let ids: Vec<u32> = packed.blocks.iter().flat_map(|block| block.input_ids.clone()).collect();
+        let wanted: Vec<u32> =
+            texts.iter().flat_map(|text| encoder.tokenizer.encode_document(text).unwrap()).collect();
+        proptest::prop_assert_eq!(ids, wanted);
+        let full = packed.blocks.iter().rev().skip(1).all(|one| one.input_ids.len() == block);
+        proptest::prop_assert!(full && packed.dropped_tokens == 0);
     }
 
     #[test]

@@ -162,6 +162,31 @@ fn utf16_without_a_mark_is_read() {
     }
 }
 
+/// What spreadsheets call Unicode text, and their tables of other regions.
+#[test]
+fn tables_of_spreadsheets_are_read_whatever_their_encoding() {
+    let folder = Folder::new();
+    let tabs: Vec<u8> = "\u{FEFF}prompt\tresponse\r\n水\t\"火, \"\"土\"\"\"\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let semicolons = encoded("prompt;response\r\nWie viel?;1,5 für Österreich\r\n", WINDOWS_1252);
+    let declared = encoded(
+        "sep=;\r\nprompt;response\r\n배송비는 얼마인가요?;\"오만원 이상; 무료입니다.\"\r\n커피를 좋아하세요?;네. 매일 아침 커피를 마십니다.",
+        EUC_KR,
+    );
+    for (name, bytes, answer) in [
+        ("a.tsv", tabs, "火, \"土\""),
+        ("b.csv", semicolons, "1,5 für Österreich"),
+        ("c.tab", declared, "오만원 이상; 무료입니다."),
+    ] {
+        let path = folder.write(name, &bytes);
+        let kind = FileKind::of_name(name).unwrap();
+        assert_eq!(inspect(&path, kind, None).unwrap().columns, ["prompt", "response"], "{name}");
+        assert_eq!(row(&path, kind, 1).unwrap().get("response").and_then(|cell| cell.as_str()), Some(answer));
+    }
+}
+
 #[test]
 fn short_texts_are_asked_about_and_the_right_reading_is_among_those_offered() {
     let folder = Folder::new();

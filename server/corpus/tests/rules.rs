@@ -321,6 +321,11 @@ fn cell() -> impl Strategy<Value = Value> {
         Just(json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}])),
         Just(json!([["q", "a"], ["q2", "a2"]])),
         Just(json!(["good", "bad"])),
+        Just(json!([{"input": "q", "output": null}])),
+        Just(json!({"text": ["a"], "answer_start": [1]})),
+        Just(json!("[{'role': 'user', 'content': \"it's\"}]")),
+        Just(json!("\n\nHuman: q\n\nAssistant: a")),
+        Just(json!("\n\nHuman: q\n\nAssistant:")),
     ];
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![

@@ -55,7 +55,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetCsvBroken => "这一行不是有效的 CSV：{why}",
         Code::DatasetEncodingUnknown => "没有这种文字编码：「{name}」。请另选一种，或把文件另存为 UTF-8。",
         Code::DatasetEncodingUnsure => {
-            "无法确定文件的文字编码，可能是 {encodings}。请选择读得通的一种，或把文件另存为 UTF-8。"
+            "无法确定文件的文字编码：可能是 {encodings}。请选择读得通的一种，或把文件另存为 UTF-8。"
         }
         Code::DatasetEmpty => "文件里一行数据也没有。",
         Code::DatasetInUse => "等待中或训练中的运行正在使用这个数据集，请先停止运行。",

@@ -12,6 +12,9 @@ const ROLES: &[&str] = &["role", "from", "speaker", "author"];
 const CONTENTS: &[&str] = &["content", "value", "text", "message"];
 /// Keys of a call that an assistant makes.
 const CALLS: &[&str] = &["tool_calls", "function_call", "tool_call"];
+/// Keys of a turn written as one object, and whose they are.
+const TURN: [(&str, Role); 3] =
+    [("system", Role::System), ("input", Role::User), ("output", Role::Assistant)];
 /// Columns of what may be called.
 const TOOLS: &[&str] = &["tools", "functions"];
 
@@ -61,7 +64,22 @@ pub(super) struct Message {
 /// # Errors
 /// The first that is no message, or one of a tool.
 pub(super) fn all(items: &[Value]) -> Result<Vec<Message>, RowReason> {
-    items.iter().enumerate().map(|(index, item)| read(item, index + 1)).collect()
+    let mut messages = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let number = index + 1;
+        if is_turn(item) {
+            for (key, role) in TURN {
+                let content = item.get(key).filter(|value| !value.is_null());
+                let content = content.map(|value| scalar(value).ok_or(RowReason::BrokenMessage { number }));
+                if let Some(content) = content.transpose()? {
+                    messages.push(Message { role, content, learn: true });
+                }
+            }
+        } else {
+            messages.push(read(item, number)?);
+        }
+    }
+    Ok(messages)
 }
 
 fn read(item: &Value, number: usize) -> Result<Message, RowReason> {
@@ -88,14 +106,19 @@ fn first<'v>(item: &'v Value, keys: &[&str]) -> Option<&'v Value> {
     keys.iter().find_map(|key| item.get(key).filter(|value| !value.is_null()))
 }
 
-/// Whether an object names whose message it is.
+/// Whether an object names whose message it is, or is a whole turn.
 pub(super) fn has_role(item: &Value) -> bool {
-    first(item, ROLES).is_some_and(Value::is_string)
+    first(item, ROLES).is_some_and(Value::is_string) || is_turn(item)
 }
 
-/// Whether an object has a role and a content.
+/// Whether an object has a role and a content, or is a whole turn.
 pub(super) fn is_whole(item: &Value) -> bool {
-    has_role(item) && CONTENTS.iter().any(|key| item.get(key).is_some())
+    has_role(item) && (is_turn(item) || CONTENTS.iter().any(|key| item.get(key).is_some()))
+}
+
+/// Whether an object is a question with its answer: `{"input": "…", "output": "…"}`.
+fn is_turn(item: &Value) -> bool {
+    first(item, ROLES).is_none() && item.get("input").is_some() && item.get("output").is_some()
 }
 
 /// A chat that may call tools means another thing without them.

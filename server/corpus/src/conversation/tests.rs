@@ -58,10 +58,15 @@ fn a_key_of_a_message_that_is_null_counts_as_absent() {
         json!([{"role": "user", "content": "Q", "from": null, "value": null, "tool_calls": null, "name": null},
             {"role": "assistant", "content": "A", "tool_calls": [], "function_call": null, "weight": null}]),
         json!([{"speaker": "USER", "text": "Q", "role": null}, {"speaker": " Assistant ", "text": "A", "id": 7}]),
+        json!([{"input": "Q", "output": "A"}]),
+        json!([{"system": null, "input": "Q", "output": "A", "turn": 1}]),
         json!([{"from": "Human", "content": null, "value": "Q"}, {"role": "model", "value": "A", "tool_calls": {"name": null}}]),
     ] {
         assert_eq!(chat(&json!({ "messages": messages }), Stage::Sft).as_ref(), Ok(&wanted), "{messages}");
     }
+    let turns =
+        json!({"conversation": [{"system": "S", "input": "Q", "output": "A"}, {"input": "R", "output": 0}]});
+    assert_eq!(chat(&turns, Stage::Sft), Ok(talk(Some("S"), &[("Q", "A"), ("R", "0")])));
     let developer =
         json!({"messages": [{"role": "developer", "content": "Be brief."}, user("Q"), says("A")]});
     assert_eq!(chat(&developer, Stage::Sft), Ok(talk(Some("Be brief."), &[("Q", "A")])));

@@ -121,7 +121,9 @@ impl Table<'_> {
     fn answered(&self) -> Option<Mapping> {
         let (prompt, response) = (self.find(PROMPTS)?, self.find(RESPONSES)?);
         let alpaca = self.find(&["instruction"]).zip(self.find(&["output"]));
-        if self.find(CHOICES).is_some() {
+        // Answers marked as good or bad are not all to be taught.
+        let marked = self.find(&["label"]).is_some_and(|column| self.any(&column, is_mark));
+        if marked || self.find(CHOICES).is_some() {
             return None;
         }
         if let Some((prompt, response)) = alpaca {
@@ -136,7 +138,8 @@ impl Table<'_> {
 
     /// Questions alone.
     fn asked(&self) -> Option<Mapping> {
-        let prompt = self.find(PROMPTS).filter(|_| self.find(CHOICES).is_none())?;
+        let answered = self.find(CHOICES).or_else(|| self.find(RESPONSES));
+        let prompt = self.find(PROMPTS).filter(|_| answered.is_none())?;
         if self.any(&prompt, is_chat) {
             return Some(Mapping { messages: Some(prompt), ..Mapping::empty(DataFormat::Messages) });
         }
@@ -174,6 +177,15 @@ impl Table<'_> {
 
     fn any(&self, column: &str, holds: impl Fn(&Value) -> bool) -> bool {
         self.sample.iter().filter_map(|row| row.get(column)).any(holds)
+    }
+}
+
+/// Whether a value says yes or no.
+fn is_mark(value: &Value) -> bool {
+    match value {
+        Value::Bool(_) => true,
+        Value::String(text) => ["true", "false"].contains(&text.to_lowercase().as_str()),
+        _ => false,
     }
 }
 
@@ -262,6 +274,8 @@ mod tests {
             json!({"translation": {"en": "tea", "fr": "thé"}}),
             json!({"id": "7", "translation": {"en": "tea", "fr": "thé"}}),
             json!({"en": "tea", "fr": "thé"}),
+            json!({"prompt": "Q", "completion": "A", "label": false}),
+            json!({"prompt": [{"role": "user", "content": "Q"}], "completion": "A", "label": "True"}),
             json!({"premise": "P", "hypothesis": "H", "label": 0}),
             json!({"question": "Q", "choices": ["a", "b"], "answer": 1}),
             json!({"question": "Q", "answers": ["a", "b"]}),

@@ -206,6 +206,115 @@ fn half_a_character_in_an_array_costs_its_row_and_a_broken_array_the_file() {
     assert_eq!(rows[1].get("a"), Some(&serde_json::json!([null, "NaN"])));
 }
 
+/// Rows as JSON texts.
+fn texts(rows: &[Row]) -> Vec<String> {
+    let object = |row: &Row| Value::Object(row.cells.iter().cloned().collect()).to_string();
+    rows.iter().map(object).collect()
+}
+
+#[test]
+fn one_object_that_holds_rows_is_read_as_those() {
+    let wanted = [r#"{"q":"a","a":"b"}"#, r#"{"q":"c","a":"d"}"#];
+    for text in [
+        r#"[{"q":"a","a":"b"},{"q":"c","a":"d"}]"#,
+        r#"{"data":[{"q":"a","a":"b"},{"q":"c","a":"d"}]}"#,
+        r#" {"version":"1.1","note":{"by":["x","]}"]},"items":[{"q":"a","a":"b"},{"q":"c","a":"d"}],"n":2}"#,
+        r#"{"features":[{"name":"q"}],"rows":[{"row_idx":0,"row":{"q":"a","a":"b"},"truncated_cells":[]},
+            {"row_idx":1,"row":{"q":"c","a":"d"}}],"num_rows_total":2}"#,
+        r#"{"x1":{"q":"a","a":"b"},"x2":{"q":"c","a":"d"}}"#,
+        r#"{"0":{"q":"a","a":"b"},"1":{"q":"c","a":"d"}}"#,
+        r#"{"q":["a","c"],"a":["b","d"]}"#,
+        r#"{"q":{"0":"a","1":"c"},"a":{"0":"b","1":"d"}}"#,
+        "{\"q\":\"a\",\"a\":\"b\"}\n{\"q\":\"c\",\"a\":\"d\"}\n",
+    ] {
+        assert_eq!(texts(&all(text.as_bytes(), FileKind::Json).unwrap()), wanted, "{text}");
+    }
+}
+
+#[test]
+fn json_over_many_lines_is_read_under_the_name_of_json_lines() {
+    for text in [
+        "[{\"q\":\"a\"},\n {\"q\":\"b\"}]\n",
+        "\u{FEFF}[\n  {\n    \"q\": \"a\"\n  },\n  {\n    \"q\": \"b\"\n  }\n]",
+        "{\n  \"q\": \"a\"\n}\n{\n  \"q\": \"b\"\n}\n",
+        "{\r\n\"data\": [{\"q\": \"a\"}, {\"q\": \"b\"}]\r\n}",
+    ] {
+        let rows = read(std::io::Cursor::new(text.to_owned()), FileKind::Jsonl).unwrap();
+        assert_eq!(rows.kind(), FileKind::Json, "{text}");
+        let rows: Vec<Row> = rows.map(Result::unwrap).collect();
+        assert_eq!(texts(&rows), [r#"{"q":"a"}"#, r#"{"q":"b"}"#], "{text}");
+    }
+    let rows = read(std::io::Cursor::new("{\"q\":\"a\"}\n[1]\n"), FileKind::Jsonl).unwrap();
+    assert_eq!(rows.kind(), FileKind::Jsonl);
+}
+
+#[test]
+fn one_object_that_is_a_row_stays_one() {
+    for text in [
+        r#"{"q":"a","a":"b"}"#,
+        r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#,
+        r#"{"id":1,"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]}"#,
+        r#"{"prompt":"a","chosen":[{"content":"b","role":"assistant"}],"rejected":[{"content":"c","role":"assistant"}]}"#,
+        r#"{"translation":{"en":"a","de":"b"}}"#,
+        r#"{"input":{"text":"a"},"output":{"label":"b"}}"#,
+        r#"{"q":["a","b"],"a":["c"]}"#,
+    ] {
+        assert_eq!(texts(&all(text.as_bytes(), FileKind::Json).unwrap()), [text]);
+    }
+    assert_eq!(problem(br#"{"version":1,"data":[]}"#, FileKind::Json).code, Code::DatasetEmpty);
+}
+
+#[test]
+fn questions_of_articles_are_rows() {
+    let text = r#"{"version":"2.0","data":[{"title":"T","paragraphs":[
+        {"context":"C","qas":[{"question":"Q1","id":"1","answers":[{"text":"A1","answer_start":0},{"text":"x"}]},
+                               {"question":"Q2","id":"2","answers":[],"is_impossible":true}]},
+        {"qas":[{"answers":[{"text":"A3"}],"question":"Q3","id":"3"}],"context":"D"}]},
+        {"title":"U","paragraphs":[]}]}"#;
+    let rows = all(text.as_bytes(), FileKind::Json).unwrap();
+    assert_eq!(
+        texts(&rows),
+        [
+            r#"{"context":"C","question":"Q1","answer":"A1","id":"1"}"#,
+            r#"{"context":"C","question":"Q2","answer":null,"id":"2"}"#,
+            r#"{"context":"D","question":"Q3","answer":"A3","id":"3"}"#,
+        ]
+    );
+}
+
+#[test]
+fn errors_inside_an_object_of_rows_keep_their_places() {
+    for (text, row, byte) in [
+        (r#"{"data":[{"q":1},{"q" 2}]}"#, 2, 22),
+        (r#"{"v":"1","rows":[{"q":1},{"q":2}] "w":3}"#, 3, 34),
+        (r#"{"x":{"q":1},"y":{"q":tru}}"#, 2, 25),
+        (r#"{"data":[{"q":1}]"#, 2, 17),
+        (r#"{"data":[{"q":1}]}]"#, 2, 18),
+        (r#"{"q":["a"],"a":["b",]}"#, 1, 20),
+    ] {
+        let found = problem(text.as_bytes(), FileKind::Json);
+        assert_eq!((found.code, place(&found)), (Code::DatasetJsonBroken, (Some(row), Some(byte))), "{text}");
+    }
+}
+
+#[test]
+fn an_object_of_rows_longer_than_any_row_is_streamed() {
+    let count = ROW_LIMIT / 1000 + 2000;
+    let filler = "x".repeat(980);
+    let row = |index: usize| format!("{{\"q\":\"{index} {filler}\"}}");
+    let list: Vec<String> = (0..count).map(row).collect();
+    let keyed: Vec<String> =
+        list.iter().enumerate().map(|(index, row)| format!("\"k{index}\":{row}")).collect();
+    for text in [format!("{{\"v\":1,\"data\":[{}]}}", list.join(",")), format!("{{{}}}", keyed.join(","))] {
+        assert!(text.len() > ROW_LIMIT);
+        let rows = read(std::io::Cursor::new(text.into_bytes()), FileKind::Json).unwrap();
+        assert_eq!(
+            rows.map(|row| row.map(|row| row.cells.len())).collect::<Result<Vec<_>, _>>(),
+            Ok(vec![1; count])
+        );
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
     #[test]
