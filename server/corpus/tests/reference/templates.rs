@@ -277,3 +277,23 @@ fn reference_s_222_the_prompt_is_a_prefix_of_the_training_text() {
         }
     }
 }
+
+/// Whatever a tokenizer does to blanks and to the beginning of a text: the words of its control tokens are read back as
+/// they were written, and none of them is a token.
+#[test]
+fn reference_words_of_control_tokens_are_plain_for_every_tokenizer() {
+    let mut checked = 0;
+    for folder in ["llama2", "qwen2"] {
+        let tokenizer = tokenizer(folder);
+        let template = Template::resolve("vanilla", &tokenizer).unwrap();
+        for word in tokenizer.special_tokens() {
+            for text in [word.clone(), format!("a {word}b 水{word}  {word}\n{word}")] {
+                let ids = template.text_ids(&tokenizer, &text, false).unwrap();
+                assert!(ids.iter().all(|id| !tokenizer.is_special(*id)), "{folder}: {text:?}");
+                assert_eq!(tokenizer.decode(&ids, false).trim_start(), text, "{folder}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 8, "{checked}");
+}
