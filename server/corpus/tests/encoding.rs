@@ -215,13 +215,13 @@ fn s_141_nothing_is_lost_between_blocks_and_at_the_end() {
 fn s_147_the_preview_of_pre_training_shows_where_texts_end() {
     let encoder = Encoder { stage: Stage::Pt, ..encoder("model", 16, 16) };
     let mapping = Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) };
-    let row = |text: &str| Row { cells: vec![("text".to_owned(), Value::from(text))] };
+    let row = |text: &str| Row::new(vec![("text".to_owned(), Value::from(text))]);
     let ids = |preview: &contract::dataset::Preview| -> Vec<u32> {
         assert!(preview.left_out.is_none() && preview.tokens.iter().all(|token| token.learned && !token.cut));
         preview.tokens.iter().map(|token| token.id).collect()
     };
     let document = ids(&preview(&encoder, &row("Kettle"), &mapping, 1, 2).unwrap());
-    assert_eq!(document, encoder.tokenizer.encode_document("Kettle").unwrap());
+    assert_eq!(document, encoder.line_ids("Kettle", true, true).unwrap());
     assert_eq!(document.last().copied(), encoder.tokenizer.eos_id());
     let lines = ["Kettle", "", "  tea 水", "and water"];
     let shown = |encoder: &Encoder| -> Vec<Vec<u32>> {
@@ -235,7 +235,7 @@ fn s_147_the_preview_of_pre_training_shows_where_texts_end() {
             .map(of)
             .collect()
     };
-    let whole = encoder.tokenizer.encode_document(&lines.join("\n")).unwrap();
+    let whole = encoder.line_ids(&lines.join("\n"), true, true).unwrap();
     assert_eq!(shown(&encoder).concat(), whole, "all lines of a file are its text");
     let original = Encoder { behaviour: Behaviour::Original, ..encoder };
     let alone: Vec<u32> =
@@ -278,7 +278,7 @@ proptest::proptest! {
         let packed = encoder.encode_pt(texts.iter().cloned().map(Ok)).unwrap();
         let ids: Vec<u32> = packed.blocks.iter().flat_map(|block| block.input_ids.clone()).collect();
         let wanted: Vec<u32> =
-            texts.iter().flat_map(|text| encoder.tokenizer.encode_document(text).unwrap()).collect();
+            texts.iter().flat_map(|text| encoder.line_ids(text, true, true).unwrap()).collect();
         proptest::prop_assert_eq!(ids, wanted);
         let full = packed.blocks.iter().rev().skip(1).all(|one| one.input_ids.len() == block);
         proptest::prop_assert!(full && packed.dropped_tokens == 0);

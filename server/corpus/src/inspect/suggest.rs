@@ -29,7 +29,7 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     guess.filter(|mapping| teaches(mapping, sample)).unwrap_or(Mapping::empty(DataFormat::PromptResponse))
 }
 
-/// Whether half of the rows can teach as they are, or in another stage if only their answers are missing.
+/// Whether half of the rows that can be read can teach as they are, or in another stage if only their answers are missing.
 fn teaches(mapping: &Mapping, sample: &[Row]) -> bool {
     let [best, others @ ..] = mapping.format.suits() else { return false };
     let usable = |row: &&Row| match check_row(row, (mapping, *best)) {
@@ -38,7 +38,8 @@ fn teaches(mapping: &Mapping, sample: &[Row]) -> bool {
             reason.is_empty_answer() && others.iter().any(|stage| check_row(row, (mapping, *stage)).is_ok())
         }
     };
-    sample.iter().filter(usable).count() * 2 >= sample.len()
+    let read = sample.iter().filter(|row| row.fault.is_none());
+    sample.iter().filter(usable).count() * 2 >= read.count()
 }
 
 struct Table<'t> {
@@ -291,7 +292,7 @@ mod tests {
     fn plain_texts_and_prompts_are_known() {
         for (row, column) in [
             (json!({"text": "x", "url": "u"}), "text"),
-            (json!({"story": "x", "stars": 4}), "story"),
+            (json!({"story": "Once a kettle sang to itself.", "stars": 4}), "story"),
             (json!({"prompt": "Q", "id": "1"}), "prompt"),
         ] {
             let mapping = guess(&row);
