@@ -135,6 +135,10 @@ fn upload_preview_health_count_and_run_use_the_same_rows() {
         assert!(found.usable > 0, "{name}");
         assert_eq!(found.usable, found.usable_in(found.suited()), "{name}");
         for stage in Stage::ALL {
+            // In pre-training the lines of a text file are one text, its blank lines included; alone, a blank one is none.
+            if kind == FileKind::Txt && stage == Stage::Pt {
+                continue;
+            }
             let what = format!("{name} in {stage:?}");
             let job = job(&path, found.mapping.clone(), stage);
             let usable = found.usable_in(stage);
