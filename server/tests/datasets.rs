@@ -120,6 +120,7 @@ async fn s_006_s_070_a_register_brings_columns_and_digests_and_goes_back() {
         title: Some(entry.name.clone()),
         mapping: Some(entry.mapping.clone()),
         sha1: Some("0".repeat(40)),
+        ..Declared::default()
     };
     let view = uploaded(&state, declared).await;
     assert!(

@@ -12,6 +12,9 @@ use crate::stage::{Stage, Tuning};
 const PROGRAM: u64 = 22_000_000;
 /// What its second thread takes beside what it works on, bytes.
 const SECOND: u64 = 9_000_000;
+/// What a run with adapters takes beside them, bytes: their small products are made anew at every step, and the places
+/// of those before are not all used again.
+const ADAPTED: u64 = 7_500_000;
 /// Bytes a tokenizer takes for each token of its vocabulary.
 const TOKENIZER: u64 = 700;
 /// Logits that are held at a time on each thread, numbers, unless these are fewer than [`LOGIT_ROWS`] rows.
@@ -48,7 +51,8 @@ pub(super) fn estimate(
     let (kept, passing) = held.activations();
     let kept = kept + held.logits();
     let activations = kept + passing;
-    let program = PROGRAM + TOKENIZER * facts.vocab_size + (held.sides() - 1) * SECOND;
+    let adapted = if tuning == Tuning::Lora { ADAPTED } else { 0 };
+    let program = PROGRAM + TOKENIZER * facts.vocab_size + (held.sides() - 1) * SECOND + adapted;
     let with_holes = |bytes: u64| bytes + bytes / 100 * HOLES;
     Some(Cost {
         parameters: facts.parameters + added,

@@ -113,7 +113,8 @@ pub(super) fn open(
 
 /// Refuses rows beyond the positions a model has learned, as far as they are prepared.
 fn fits_positions(spec: &RunSpec, encoder: &Encoder, store: &Prepared) -> Result<(), Problem> {
-    let config = crate::facts::read_config(Path::new(&spec.model.folder))?;
+    // What cannot be read here is told when the model is loaded.
+    let Ok(config) = crate::facts::read_config(Path::new(&spec.model.folder)) else { return Ok(()) };
     let name = config.architecture.name();
     match learned_positions(name, config.max_position_embeddings as u64) {
         Some(positions) if store.longest() + written(encoder) > positions => Err(beyond_positions(positions)),

@@ -169,8 +169,8 @@ fn the_first_step_over_a_million_rows_comes_within_seconds_and_memory_stays_smal
 fn a_large_set_whose_file_breaks_off_says_where() {
     let place = tempfile::tempdir().expect("a folder");
     let mut spec = spec(place.path(), Tuning::Lora, &[("max_steps", "2")]);
-    let mut lines = std::fs::read_to_string(&spec.dataset.file).expect("reads");
-    lines.push_str("{\"instruction\":");
+    let mut lines = std::fs::read(&spec.dataset.file).expect("reads");
+    lines.extend(b"{\"instruction\":\"\xFF");
     std::fs::write(&spec.dataset.file, lines).expect("written");
     spec.dataset.rows = stages::LARGE;
     let run = RunDir::create(&place.path().join("run"), &spec).expect("created");
