@@ -84,9 +84,11 @@ for (const [language, late] of [["en", 0], ["zh", LATE]]) {
 test("to pre-training and back: the template goes and returns, and so does what was typed", { timeout: 60_000 }, async () => {
   const page = await open(browser, server, "/runs/new");
   await page.locator("#system").fill("You pour tea.");
+  const chosen = await page.locator("#dataset").inputValue();
   await page.locator("input[name=stage][value=pt]").check();
   await page.locator("#template").waitFor({ state: "detached" });
-  assert.equal(await page.locator("#dataset").inputValue(), textId, "a text to read is chosen");
+  assert.equal(await page.locator("#dataset").inputValue(), chosen, "questions and answers can be read as text");
+  await page.locator("#dataset").selectOption(textId);
   await page.locator("input[name=stage][value=ppo]").check();
   await page.locator("input[name=stage][value=sft]").check();
   await page.locator("#template").waitFor();

@@ -48,13 +48,13 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
     let given = mapping.is_some();
     let mapping = mapping.unwrap_or_else(|| suggest::suggest(&tally.columns, &sample, kind));
     for row in &sample {
-        tally.count(row, &mapping);
+        tally.count(row, kind, &mapping);
     }
     drop(sample);
     for row in rows {
         let row = row?;
         tally.note_columns(&row);
-        tally.count(&row, &mapping);
+        tally.count(&row, kind, &mapping);
     }
     if given {
         check_mapping(&mapping, &tally.columns, &tally.fields)?;
@@ -71,12 +71,16 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
     Ok(found)
 }
 
-/// Whether a row can teach under a mapping in a stage, as a run reads it.
+/// Whether a row of a file of that kind can teach under a mapping in a stage, as a run reads it. In pre-training a text
+/// file is one text: its blank lines are part of it.
 ///
 /// # Errors
 /// The reason why it cannot.
-pub fn check_row(row: &Row, (mapping, stage): (&Mapping, Stage)) -> Result<(), RowReason> {
-    Taken::from_row(row, mapping, stage, Behaviour::Corrected).map(drop)
+pub fn check_row(row: &Row, kind: FileKind, (mapping, stage): (&Mapping, Stage)) -> Result<(), RowReason> {
+    match Taken::from_row(row, mapping, stage, Behaviour::Corrected) {
+        Err(RowReason::EmptyText { .. }) if kind == FileKind::Txt && stage == Stage::Pt => Ok(()),
+        taken => taken.map(drop),
+    }
 }
 
 #[derive(Default)]
@@ -104,11 +108,11 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, row: &Row, mapping: &Mapping) {
+    fn count(&mut self, row: &Row, kind: FileKind, mapping: &Mapping) {
         self.rows += 1;
         for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Rm) {
             let usable = self.stages.entry(stage).or_default();
-            match check_row(row, (mapping, stage)) {
+            match check_row(row, kind, (mapping, stage)) {
                 Ok(()) => *usable += 1,
                 Err(reason) if stage == mapping.format.suits()[0] => {
                     self.first_left_out.get_or_insert((self.rows, reason));
@@ -184,7 +188,7 @@ pub fn rows(
     let view = |(number, row): (u64, Row)| RowView {
         row: number,
         cells: columns.columns.iter().map(|column| shown(row.get(column))).collect(),
-        left_out: check_row(&row, reading).err(),
+        left_out: check_row(&row, kind, reading).err(),
     };
     Ok(page.into_iter().map(view).collect())
 }
@@ -262,7 +266,7 @@ mod tests {
         assert_eq!(found.mapping.messages.as_deref(), Some("conversations"));
         let data = file("one\n\ntwo\n");
         let found = inspect(data.path(), FileKind::Txt, None).unwrap();
-        assert_eq!((found.mapping.format, found.rows, found.usable), (DataFormat::Text, 3, 2));
+        assert_eq!((found.mapping.format, found.rows, found.usable), (DataFormat::Text, 3, 3));
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn search(path: &Path, found: &Inspection, query: &RowsQuery) -> Result<RowsPage
         if !wanted.is_empty() && !row.cells.iter().any(holds) {
             continue;
         }
-        let left_out = check_row(&row, (&found.mapping, stage)).err();
+        let left_out = check_row(&row, found.kind, (&found.mapping, stage)).err();
         if query.left_out && left_out.is_none() {
             continue;
         }

@@ -158,6 +158,49 @@ mod tests {
         assert!(of(Stage::Sft, Tuning::Lora, &[("max_steps", "1000000")]) > 100.0 * lora);
     }
 
+    /// Runs of the starter model that were timed: stage, tuning, rows, tokens of a row and of these learned, settings
+    /// beside three steps (two in ppo), the machine's speed in 10^9 operations a second, and the seconds it took.
+    type Timed = (Stage, Tuning, (u64, u64, u64), &'static [(&'static str, &'static str)], f64, f64);
+    const BATCH: &str = "per_device_train_batch_size";
+    const TIMED_RUNS: [Timed; 7] = [
+        (Stage::Dpo, Tuning::Lora, (16, 117, 28), &[(BATCH, "8"), ("quantization_bit", "nf4")], 137.0, 31.4),
+        (
+            Stage::Ppo,
+            Tuning::Lora,
+            (8, 68, 0),
+            &[(BATCH, "4"), ("max_target_length", "48"), ("max_steps", "2")],
+            137.0,
+            15.9,
+        ),
+        (Stage::Pt, Tuning::Freeze, (1, 1024, 1024), &[(BATCH, "2")], 154.0, 26.5),
+        (Stage::Pt, Tuning::Full, (4, 64, 64), &[(BATCH, "2")], 137.0, 33.8),
+        (Stage::Rm, Tuning::Lora, (96, 87, 14), &[(BATCH, "16"), ("lora_rank", "4")], 137.0, 15.8),
+        (Stage::Sft, Tuning::Full, (4, 53, 12), &[(BATCH, "2")], 154.0, 26.8),
+        (
+            Stage::Sft,
+            Tuning::Lora,
+            (96, 44, 7),
+            &[(BATCH, "16"), ("gradient_checkpointing", "true")],
+            137.0,
+            15.9,
+        ),
+    ];
+
+    #[test]
+    fn runs_that_were_timed_are_foreseen_within_a_half() {
+        for (stage, tuning, (rows, tokens, learned), values, speed, took) in TIMED_RUNS {
+            let mut settings = vec![("max_steps", "3"), ("dev_ratio", "0")];
+            settings.retain(|(key, _)| values.iter().all(|(other, _)| other != key));
+            settings.extend(values);
+            let (facts, hyper) = (starter(), hyper(stage, tuning, &settings));
+            let mut sizes = crate::sizes::Sizes::default();
+            (0..rows).for_each(|_| sizes.add(tokens, learned));
+            let plan = Planned { rows, held: 0, ..planned(&facts, stage, tuning, &hyper, &sizes) };
+            let ratio = seconds(&plan, speed * 1e9).expect("a shape") / took;
+            assert!((1.0 / 1.5..1.5).contains(&ratio), "{stage:?} {tuning:?}: {ratio}");
+        }
+    }
+
     #[test]
     fn a_batch_larger_than_the_rows_is_no_longer_than_the_rows() {
         let all = of(Stage::Sft, Tuning::Lora, &[("per_device_train_batch_size", "100")]);

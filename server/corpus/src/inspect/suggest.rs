@@ -32,10 +32,11 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
 /// Whether half of the rows that can be read can teach as they are, or in another stage if only their answers are missing.
 fn teaches(mapping: &Mapping, sample: &[Row]) -> bool {
     let [best, others @ ..] = mapping.format.suits() else { return false };
-    let usable = |row: &&Row| match check_row(row, (mapping, *best)) {
+    let usable = |row: &&Row| match check_row(row, FileKind::Json, (mapping, *best)) {
         Ok(()) => true,
         Err(reason) => {
-            reason.is_empty_answer() && others.iter().any(|stage| check_row(row, (mapping, *stage)).is_ok())
+            reason.is_empty_answer()
+                && others.iter().any(|stage| check_row(row, FileKind::Json, (mapping, *stage)).is_ok())
         }
     };
     let read = sample.iter().filter(|row| row.fault.is_none());
