@@ -83,9 +83,9 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Token ids and labels of a conversation (S-142): each question and answer cut at the end to its limit,
-    /// the system text before the question where the template allows ([`Piece::spare`]), turns added while they fit both limits together, the begin token only once, loss on every answer and its end
-    /// token.
+    /// Token ids and labels of a conversation (S-142): each question and answer cut at the end to its limit, the system
+    /// text before the question where the template allows ([`Piece::spare`]), turns added while they fit both limits
+    /// together, the begin token only once, loss on every answer and its end token.
     ///
     /// # Errors
     /// When the template refuses the conversation or the tokenizer fails.

@@ -46,9 +46,9 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
     let weights = weights::open_folder(folder).map_err(of_model)?;
     let parameters = check_shapes(&config, weights.as_ref())?;
     let tokenizer = ModelTokenizer::load(folder)?;
-    // Added tokens beyond the embedding (padding, pictures) are never written; rows that would need one are named.
-    if tokenizer.own_vocab_size() > config.vocab_size {
-        let (tokens, rows) = (tokenizer.own_vocab_size(), config.vocab_size);
+    // Added tokens beyond the embedding (padding, pictures) do no harm as long as no text needs them.
+    let (tokens, rows) = (tokenizer.own_vocab_size(), config.vocab_size);
+    if tokens > rows {
         return Err(Problem::new(
             Code::ModelTokenizerTooLarge,
             format!("The tokenizer has {tokens} tokens, but the model's vocabulary has only {rows}."),

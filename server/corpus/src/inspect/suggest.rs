@@ -20,35 +20,37 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     if kind == FileKind::Txt {
         return Mapping { prompt: columns.first().cloned(), ..Mapping::empty(DataFormat::Text) };
     }
-    let table = Table { columns, sample };
+    let table = Table { columns, sample, kind };
     if let Some(named) = table.pairs().or_else(|| table.messages()) {
         return named;
     }
     let answered = table.listed_pairs().or_else(|| table.answered()).or_else(|| table.judged());
     let guess = answered.or_else(|| table.asked()).or_else(|| table.text());
-    guess.filter(|mapping| teaches(mapping, sample)).unwrap_or(Mapping::empty(DataFormat::PromptResponse))
-}
-
-/// Whether half of the rows that can be read can teach as they are, or in another stage if only their answers are missing.
-fn teaches(mapping: &Mapping, sample: &[Row]) -> bool {
-    let [best, others @ ..] = mapping.format.suits() else { return false };
-    let usable = |row: &&Row| match check_row(row, FileKind::Json, (mapping, *best)) {
-        Ok(()) => true,
-        Err(reason) => {
-            reason.is_empty_answer()
-                && others.iter().any(|stage| check_row(row, FileKind::Json, (mapping, *stage)).is_ok())
-        }
-    };
-    let read = sample.iter().filter(|row| row.fault.is_none());
-    sample.iter().filter(usable).count() * 2 >= read.count()
+    guess.filter(|mapping| table.teaches(mapping)).unwrap_or(Mapping::empty(DataFormat::PromptResponse))
 }
 
 struct Table<'t> {
     columns: &'t [String],
     sample: &'t [Row],
+    kind: FileKind,
 }
 
 impl Table<'_> {
+    /// Whether half of the rows that can be read can teach as they are, or in another stage if only their answers are
+    /// missing.
+    fn teaches(&self, mapping: &Mapping) -> bool {
+        let [best, others @ ..] = mapping.format.suits() else { return false };
+        let usable = |row: &&Row| match check_row(row, self.kind, (mapping, *best)) {
+            Ok(()) => true,
+            Err(reason) => {
+                reason.is_empty_answer()
+                    && others.iter().any(|stage| check_row(row, self.kind, (mapping, *stage)).is_ok())
+            }
+        };
+        let read = self.sample.iter().filter(|row| row.fault.is_none());
+        self.sample.iter().filter(usable).count() * 2 >= read.count()
+    }
+
     fn find(&self, names: &[&str]) -> Option<String> {
         let is = |column: &str, name: &str| column.trim().to_lowercase() == name;
         names.iter().find_map(|name| self.columns.iter().find(|column| is(column, name)).cloned())
@@ -85,11 +87,7 @@ impl Table<'_> {
         // Messages beside pairs are what is asked, or one of the answers once more.
         let beside = self.find(MESSAGE_COLUMNS).filter(|_| alone.prompt.is_none());
         let asked = beside.map(|column| Mapping { prompt: Some(column), ..alone.clone() });
-        Some(
-            asked
-                .filter(|asked| !teaches(&alone, self.sample) && teaches(asked, self.sample))
-                .unwrap_or(alone),
-        )
+        Some(asked.filter(|asked| !self.teaches(&alone) && self.teaches(asked)).unwrap_or(alone))
     }
 
     fn messages(&self) -> Option<Mapping> {

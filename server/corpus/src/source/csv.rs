@@ -21,6 +21,16 @@ use quotes::{OpenQuote, Quotes};
 /// Bytes looked at before the separator is decided on, at most.
 const HEAD: usize = 1 << 18;
 
+/// Reads the records of a head.
+fn records(head: &[u8], separator: u8) -> Reader<Quotes<Cursor<&[u8]>>> {
+    reader(Quotes::new(Cursor::new(head), separator), separator)
+}
+
+/// Reads records of any width, the first like the others.
+fn reader<I: Read>(input: I, separator: u8) -> Reader<I> {
+    ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(input)
+}
+
 /// The head that was looked at and what comes after it.
 type Table<R> = Quotes<Chain<Cursor<Vec<u8>>, R>>;
 
@@ -53,8 +63,7 @@ impl<R: BufRead> CsvRows<R> {
             inner: Quotes::new(whole.chain(input), separator),
             since_record: Arc::clone(&since_record),
         };
-        let reader =
-            ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(capped);
+        let reader = reader(capped, separator);
         let offset = offset + skip as u64;
         Ok(Self { reader, since_record, separator, header: None, headless, first: None, offset, row: 0 })
     }

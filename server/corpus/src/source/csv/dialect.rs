@@ -1,10 +1,8 @@
 //! What separates the cells of a table: said by a line `sep=…`, or guessed from the head of the file.
 
-use std::io::Cursor;
+use csv::ByteRecord;
 
-use csv::{ByteRecord, ReaderBuilder};
-
-use super::quotes::Quotes;
+use super::records;
 
 /// Separators that are guessed; the first where nothing decides between them.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -71,11 +69,7 @@ struct Fit {
 impl Fit {
     /// `None`: no header of at least two cells, or fewer than half of the records are as wide.
     fn of(head: &[u8], whole: bool, separator: u8) -> Option<Self> {
-        let mut reader = ReaderBuilder::new()
-            .delimiter(separator)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(Quotes::new(Cursor::new(head), separator));
+        let mut reader = records(head, separator);
         let mut widths = Vec::new();
         let mut record = ByteRecord::new();
         let (mut gaps, mut blanks) = (0_usize, 0_usize);

@@ -1,11 +1,10 @@
 //! Whether the first record of a table names its columns, or is a row like the others.
 
 use std::collections::HashMap;
-use std::io::Cursor;
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::ByteRecord;
 
-use super::quotes::Quotes;
+use super::records;
 
 /// Records looked at.
 const RECORDS: usize = 500;
@@ -16,11 +15,7 @@ const LONGEST: usize = 200;
 /// Whether the first record of the head is a header: its cells are short, on one line, and do not come again as values
 /// of their own columns, as labels and words do.
 pub(super) fn is_there(head: &[u8], separator: u8) -> bool {
-    let mut reader = ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(Quotes::new(Cursor::new(head), separator));
+    let mut reader = records(head, separator);
     let mut first = ByteRecord::new();
     if !matches!(reader.read_byte_record(&mut first), Ok(true)) {
         return true;
