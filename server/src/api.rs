@@ -87,9 +87,10 @@ pub async fn sample(
 
 /// `POST /api/v1/registry`: the raw body is a `dataset_info.json`; the answer is what it names.
 pub async fn read_registry(
+    State(state): State<AppState>,
     body: axum::body::Bytes,
 ) -> Result<Json<Vec<contract::registry::Registered>>, Fault> {
-    Ok(Json(registry::read(&body)?))
+    Ok(Json(registry::read(&state, &body).await?))
 }
 
 /// `GET /api/v1/dataset_info.json`: every dataset here, for other toolkits.

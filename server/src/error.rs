@@ -59,6 +59,7 @@ impl Fault {
             | Code::ModelInUse
             | Code::RunBusy
             | Code::RunTraining => StatusCode::CONFLICT,
+            Code::ReadingBusy => StatusCode::SERVICE_UNAVAILABLE,
             Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         }

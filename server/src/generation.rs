@@ -94,7 +94,10 @@ pub async fn tend(state: AppState) {
     loop {
         tokio::select! {
             () = state.shutdown.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(15)) => state.pool.rest(),
+            () = tokio::time::sleep(Duration::from_secs(15)) => {
+                state.pool.rest();
+                state.readers.rest();
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod middleware;
 pub mod pages;
 pub mod proc;
 pub mod queue;
+pub mod readers;
 pub mod router;
 pub mod serve;
 pub mod services;

@@ -19,6 +19,7 @@ use crate::ingest::Ingest;
 use crate::live::hub::Hub;
 use crate::proc::CpuMeter;
 use crate::queue::Exits;
+use crate::readers::Readers;
 use crate::services::before::Asking;
 use crate::services::checkup::Checkups;
 use crate::services::hub::Transfers;
@@ -51,6 +52,8 @@ pub struct Inner {
     pub exits: Exits,
     /// Models that talk.
     pub pool: Pool,
+    /// Processes that read files of people.
+    pub readers: Readers,
     /// Models asked for what they answer before training.
     pub before: Asking,
     /// What comes in from the model hub.
@@ -61,8 +64,6 @@ pub struct Inner {
     pub imports: Semaphore,
     /// Health of datasets, being counted.
     pub checkups: Checkups,
-    /// Checkups run one at a time.
-    pub counting: Semaphore,
     /// Edits run one at a time: each makes the next version.
     pub edits: Semaphore,
     /// Devices of the worker, asked once.
@@ -103,6 +104,7 @@ impl AppState {
         crate::services::uploads::sweep(&config);
         let store = Store::open(&config.database()).await?;
         let pool = Pool::new(config.clone());
+        let readers = Readers::new(config.clone());
         let site = Site::read(&config.site_root);
         Ok(Self(Arc::new(Inner {
             config,
@@ -115,12 +117,12 @@ impl AppState {
             ingest: Ingest::default(),
             exits: Exits::default(),
             pool,
+            readers,
             before: Asking::default(),
             transfers: Transfers::default(),
             hub_client: OnceLock::new(),
             imports: Semaphore::new(1),
             checkups: Checkups::default(),
-            counting: Semaphore::new(1),
             edits: Semaphore::new(1),
             devices: OnceCell::new(),
             speed: OnceCell::new(),

@@ -3,7 +3,10 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
-use std::os::unix::fs::PermissionsExt;
+#[path = "support/worker.rs"]
+#[expect(dead_code, reason = "its worker is a script of its own")]
+mod worker;
+
 use std::path::{Path, PathBuf};
 
 use app::ports::SystemPort;
@@ -66,10 +69,9 @@ const FITTING: Saved<'static> = Saved { width: WIDTH, base: "base", merged: &[],
 impl Studio {
     async fn open() -> Self {
         let place = tempfile::tempdir().expect("a folder");
-        let (worker, told) = (place.path().join("worker.sh"), place.path().join("told"));
-        let script = format!("#!/bin/sh\nwhile read line; do echo \"$line\" >> {}; done\n", told.display());
-        std::fs::write(&worker, script).expect("written");
-        std::fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).expect("made runnable");
+        let told = place.path().join("told");
+        let script = format!("while read line; do echo \"$line\" >> {}; done", told.display());
+        let worker = worker::scripted(place.path(), &script);
         let state = AppState::open(Config::for_testing(place.path(), &worker)).await.expect("opens");
         let model = ModelId("m1".to_owned());
         let folder = state.model_folder(&model);

@@ -2,6 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/worker.rs"]
+#[expect(dead_code, reason = "each test program uses a part")]
+mod worker;
+
 use std::path::{Path, PathBuf};
 
 use app::ports::{DatasetsPort, TemplatesPort};
@@ -19,7 +23,7 @@ use server::{AppState, config::Config};
 const ROWS: &str = "{\"prompt\":\"Who?\",\"response\":\"Ember.\"}\n{\"prompt\":\"Where?\",\"response\":\"\"}\n{\"prompt\":\"When?\",\"response\":\"<b>Now</b>\"}\n";
 
 async fn studio(place: &Path) -> AppState {
-    let worker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh");
+    let worker = worker::stub(place);
     AppState::open(Config::for_testing(place, &worker)).await.expect("opens")
 }
 
@@ -115,7 +119,7 @@ async fn s_006_s_070_a_register_brings_columns_and_digests_and_goes_back() {
         "{{\"tea\": {{\"file_name\": \"tea.jsonl\", \"file_sha1\": \"{}\", \"columns\": {{\"prompt\": \"prompt\", \"response\": \"response\"}}}}}}",
         "0".repeat(40)
     );
-    let entry = registry::read(text.as_bytes()).expect("a register").remove(0);
+    let entry = registry::read(&state, text.as_bytes()).await.expect("a register").remove(0);
     let declared = Declared {
         title: Some(entry.name.clone()),
         mapping: Some(entry.mapping.clone()),
@@ -131,8 +135,9 @@ async fn s_006_s_070_a_register_brings_columns_and_digests_and_goes_back() {
     assert_eq!(view.inspection.mapping, entry.mapping);
     let kept = Datasets(state.clone()).get(view.id).await.expect("kept");
     assert_eq!(kept.findings, view.findings);
-    let back =
-        registry::read(registry::write(&state).await.expect("written").as_bytes()).expect("reads back");
+    let back = registry::read(&state, registry::write(&state).await.expect("written").as_bytes())
+        .await
+        .expect("reads back");
     assert_eq!((back[0].name.as_str(), &back[0].mapping), ("tea", &entry.mapping));
 }
 

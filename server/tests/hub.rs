@@ -2,6 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/worker.rs"]
+#[expect(dead_code, reason = "each test program uses a part")]
+mod worker;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -151,7 +155,7 @@ async fn hub() -> (Shared, String) {
 }
 
 async fn studio(place: &Path, endpoint: &str, offline: bool) -> AppState {
-    let worker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh");
+    let worker = worker::stub(place);
     let mut config = Config::for_testing(place, &worker);
     config.hub.endpoint = endpoint.parse().expect("an address");
     (config.hub.offline, config.hub.pause) = (offline, Duration::from_millis(1));

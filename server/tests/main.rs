@@ -4,6 +4,9 @@
 
 #[path = "support/site.rs"]
 mod site;
+#[path = "support/worker.rs"]
+#[expect(dead_code, reason = "each test program uses one of the two")]
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +22,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tower::ServiceExt;
 
 fn config(place: &Path) -> Config {
-    let worker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh");
+    let worker = worker::stub(place);
     let public = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../public");
     Config { site_root: public, ..Config::for_testing(place, &worker) }
 }

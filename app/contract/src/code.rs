@@ -105,6 +105,22 @@ codes! {
     /// A request that does not hold what is asked for. `why`.
     WireUnreadable = "wire.unreadable",
 
+    // Reading processes.
+    /// As much is being read as can be.
+    ReadingBusy = "reading.busy",
+    /// A form that the reader did not expect.
+    ReadingCrashed = "reading.crashed",
+    /// Nested too deep to be read.
+    ReadingDepth = "reading.depth",
+    /// More memory than any honest file needs.
+    ReadingMemory = "reading.memory",
+    /// A process that could not limit itself. `why`.
+    ReadingNoLimits = "reading.no_limits",
+    /// More than can be shown. `most`.
+    ReadingTooLarge = "reading.too_large",
+    /// Work without end. `seconds`, where it was measured.
+    ReadingTooSlow = "reading.too_slow",
+
     // Reading data.
     /// Reading was stopped.
     DataCancelled = "data.cancelled",

@@ -24,6 +24,7 @@ pub mod param;
 pub mod params;
 pub mod plan;
 pub mod problem;
+pub mod reading;
 pub mod registry;
 pub mod row_reason;
 pub mod run;

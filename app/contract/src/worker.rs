@@ -5,6 +5,8 @@
 //! * `burnish-worker import <file or folder> <new folder>`: writes a Hugging Face folder with `burnish.json`;
 //!   prints [`crate::model::ModelFacts`] or, with exit code 2, a [`Problem`], as one JSON line on stdout.
 //! * `burnish-worker create <new folder> --size 5m --dataset <file> --mapping <json>`: the same, from scratch.
+//! * `burnish-worker read`: reads [`crate::reading::ReadRequest`] lines, writes [`crate::reading::ReadLine`] lines, within
+//!   limits of memory and time.
 //! * `burnish-worker devices`: prints a JSON list of device names.
 //! * `burnish-worker speed`: times products of matrices; prints floating-point operations a second, a number.
 

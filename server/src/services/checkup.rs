@@ -4,23 +4,21 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::Code;
 use contract::Problem;
 use contract::checkup::{Checkup, CheckupRequest};
-use contract::dataset::{DatasetView, Mixing};
+use contract::dataset::DatasetView;
 use contract::health::{HealthReport, Progress};
 use contract::model::ModelFacts;
-use corpus::job::Job;
-use corpus::mix::Part;
-use corpus::source::folder::Files;
-use corpus::{Encoder, ModelTokenizer, Template};
+use contract::reading::CheckHealth;
 use sha2::{Digest, Sha256};
 
 use super::{datasets, models};
 use crate::error::Fault;
+use crate::readers::Lane;
 use crate::state::AppState;
 
 /// How long the first answer may wait for a small dataset, so that no bar flashes up.
@@ -89,18 +87,6 @@ impl Checkups {
     }
 }
 
-/// Everything a count needs.
-struct Work {
-    name: String,
-    file: PathBuf,
-    found: contract::dataset::Inspection,
-    folder: PathBuf,
-    /// Tokens the model has positions for.
-    positions: u64,
-    every: u64,
-    request: CheckupRequest,
-}
-
 /// Where the report of a request lies once it is made: named by everything it depends on.
 fn place(
     state: &AppState,
@@ -158,13 +144,12 @@ pub async fn ask(state: &AppState, request: CheckupRequest) -> Result<Checkup, F
         return Ok(Checkup::Done { report });
     }
     if state.checkups.ask(&key) {
-        let work = Work {
+        let work = CheckHealth {
+            stored: datasets::stored(state, &dataset),
             name: dataset.view.name.clone(),
-            file: datasets::file(state, &dataset),
-            every: every(&dataset.view, &request),
-            found: dataset.view.inspection,
-            folder: state.model_folder(&request.model),
+            model: state.model_folder(&request.model).to_string_lossy().into_owned(),
             positions: facts.context_length,
+            every: every(&dataset.view, &request),
             request,
         };
         let (state, key, path) = (state.clone(), key.clone(), path.clone());
@@ -191,51 +176,20 @@ fn kept(path: &std::path::Path) -> Option<Box<HealthReport>> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
-    let Ok(_permit) = state.counting.acquire().await else { return };
-    let (teller, name) = (state.clone(), key.to_owned());
-    let counted = tokio::task::spawn_blocking(move || {
-        let total = work.found.rows;
-        let mut watch = |progress: Progress| {
-            let known = Progress { total: progress.total.max(total), ..progress };
-            let wanted = !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, known);
-            if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        };
-        let (positions, every) = (work.positions, work.every);
-        corpus::health::health_within(&job(work)?, Some(positions), every, &mut watch)
-    });
-    let failed = match counted.await {
-        Ok(Ok(report)) => {
+async fn run(state: &AppState, key: &str, work: CheckHealth, path: PathBuf) {
+    let total = work.stored.found.rows;
+    let mut watch = |progress: Progress| {
+        let known = Progress { total: progress.total.max(total), ..progress };
+        let wanted = !state.shutdown.is_cancelled() && state.checkups.tell(key, known);
+        if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let failed = match state.readers.ask_watched(Lane::Health, work, &mut watch).await {
+        Ok(report) => {
             keep(state, &path, &report).err().and_then(|fault| fault.into_problems().into_iter().next())
         }
-        Ok(Err(problem)) => Some(problem).filter(|problem| problem.code != Code::DataCancelled),
-        Err(why) => Fault::from(why).into_problems().into_iter().next(),
+        Err(problem) => Some(problem).filter(|problem| problem.code != Code::DataCancelled),
     };
     state.checkups.end(key, failed);
-}
-
-/// One dataset, whole, as a run with these settings would read it.
-fn job(work: Work) -> Result<Job, Problem> {
-    let tokenizer = Arc::new(ModelTokenizer::load(&work.folder)?);
-    let encoder = Encoder {
-        template: Template::resolve(&work.request.template, &tokenizer)?,
-        tokenizer,
-        stage: work.request.stage,
-        behaviour: work.request.behaviour,
-        control_tokens_in_text: work.request.control_tokens_in_text,
-        max_source_length: work.request.max_source_length,
-        max_target_length: work.request.max_target_length,
-        system: Some(work.request.system).filter(|system| !system.is_empty()),
-    };
-    let part = Part {
-        name: work.name,
-        files: Files { paths: vec![work.file], kind: work.found.kind },
-        mapping: work.found.mapping,
-        prefix: None,
-        weight: 1.0,
-    };
-    let (mixing, total) = (Mixing::Concatenate, work.found.rows);
-    Ok(Job { encoder, parts: vec![part], mixing, max_samples: 0, seed: 0, total })
 }
 
 /// Writes a report whole or not at all, and removes the oldest beyond [`KEPT`].

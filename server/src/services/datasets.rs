@@ -8,10 +8,12 @@ use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
+use contract::reading::{Inspect, Stored};
 use contract::{DatasetId, Problem};
 
 use super::{checkup, edit, label, preview, remove_folder, rows};
 use crate::error::Fault;
+use crate::readers::Lane;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
 use crate::store::runs::RunRow;
@@ -29,6 +31,11 @@ pub fn file(state: &AppState, row: &DatasetRow) -> PathBuf {
     state.config.data_dir.join(&row.file)
 }
 
+/// The file of a dataset and what is known of it, for those who read.
+pub fn stored(state: &AppState, row: &DatasetRow) -> Stored {
+    Stored { file: file(state, row).to_string_lossy().into_owned(), found: row.view.inspection.clone() }
+}
+
 impl Datasets {
     /// Every dataset, newest first.
     pub async fn all(&self) -> Result<Vec<DatasetView>, Fault> {
@@ -37,10 +44,14 @@ impl Datasets {
 
     async fn map_anew(&self, id: &DatasetId, mapping: Mapping) -> Result<DatasetView, Fault> {
         let row = find(&self.0, id).await?;
-        let path = file(&self.0, &row);
-        let kind = row.view.inspection.kind;
-        let found = tokio::task::spawn_blocking(move || corpus::inspect::inspect(&path, kind, Some(mapping)))
-            .await??;
+        let asked = Inspect {
+            file: file(&self.0, &row).to_string_lossy().into_owned(),
+            kind: row.view.inspection.kind,
+            mapping: Some(mapping),
+            sha1: None,
+            convert: None,
+        };
+        let found = self.0.readers.ask(Lane::of_bytes(row.view.bytes), asked).await?.inspection;
         self.0.store.set_inspection(id, &found).await?;
         Ok(DatasetView { inspection: found, ..row.view })
     }

@@ -2,15 +2,16 @@
 
 use contract::Code;
 use contract::check::{Checked, check};
-use contract::dataset::{Behaviour, DataFormat, DatasetView};
+use contract::dataset::{DataFormat, DatasetView};
 use contract::model::ModelView;
+use contract::reading::FirstQuestion;
 use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
 use contract::{Problem, RunId, RunState, Stage};
-use corpus::encode::Taken;
 
 use super::{chain, datasets, room};
 use crate::error::Fault;
+use crate::readers::Lane;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
 use crate::store::runs::RunRow;
@@ -122,8 +123,6 @@ async fn queued(
     };
     let names: Vec<_> = std::iter::once(dataset).chain(more).map(|row| row.view.name.as_str()).collect();
     let chain = chain::resolve(state, &checked).await?;
-    let file = datasets::file(state, dataset);
-    let found = &view.inspection;
     let spec = RunSpec {
         format: FORMAT,
         run: RunId(state.ids.next()),
@@ -145,9 +144,8 @@ async fn queued(
         adapters: chain.adapters,
         reward_model: chain.reward_model,
     };
-    let (kind, mapping, stage) = (found.kind, found.mapping.clone(), spec.stage);
-    let suggestion =
-        tokio::task::spawn_blocking(move || first_question(&file, kind, &mapping, stage)).await??;
+    let asked = FirstQuestion { stored: datasets::stored(state, dataset), stage: spec.stage };
+    let suggestion = state.readers.ask(Lane::Launch, asked).await?;
     Ok(RunRow {
         summary: RunSummary {
             id: spec.run.clone(),
@@ -186,23 +184,4 @@ fn dataset_ref(state: &AppState, row: &DatasetRow) -> DatasetRef {
         sha256: view.sha256.clone(),
         rows: view.inspection.rows,
     }
-}
-
-/// The question of the first usable row. Reads the file: one that broke since its upload is refused here.
-fn first_question(
-    file: &std::path::Path,
-    kind: contract::dataset::FileKind,
-    mapping: &contract::dataset::Mapping,
-    stage: Stage,
-) -> Result<Option<String>, Problem> {
-    for row in corpus::open(file, kind)?.take(20) {
-        let conversation = match Taken::from_row(&row?, mapping, stage, Behaviour::Corrected) {
-            Ok(Taken::Talk(conversation)) => conversation,
-            Ok(Taken::Pair(pair)) => pair.chosen,
-            Ok(Taken::Text(_)) | Err(_) => continue,
-        };
-        let question = conversation.turns.into_iter().next().map(|(question, _)| question);
-        return Ok(question.map(|text| text.chars().take(300).collect()));
-    }
-    Ok(None)
 }

@@ -1,12 +1,12 @@
-//! `dataset_info.json`, the register of the original toolkit: read so that its datasets keep their columns and
-//! digests, and written so that they can go back (S-006).
+//! `dataset_info.json`, the register of the original toolkit: what comes in, and what goes out (S-006).
 
-use contract::Code;
-use contract::Problem;
-use contract::registry::{Finding, Registered, Source};
+use contract::reading::{ReadRegister, ToRegister, WriteRegister};
+use contract::registry::{Finding, Registered};
+use contract::{Code, Problem};
 
 use super::datasets;
 use crate::error::Fault;
+use crate::readers::Lane;
 use crate::state::AppState;
 
 /// Longest register that is read, bytes.
@@ -16,34 +16,34 @@ const LONGEST: usize = 4 << 20;
 ///
 /// # Errors
 /// When it is too long or broken.
-pub fn read(bytes: &[u8]) -> Result<Vec<Registered>, Problem> {
+pub async fn read(state: &AppState, bytes: &[u8]) -> Result<Vec<Registered>, Fault> {
+    let asked = ReadRegister { text: text_of(bytes)?.to_owned() };
+    Ok(state.readers.ask(Lane::Quick, asked).await?)
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > LONGEST {
         return Err(Problem::new(Code::RegistryTooLarge, "dataset_info.json is larger than 4 MiB."));
     }
-    let text = std::str::from_utf8(bytes).map_err(|why| {
+    std::str::from_utf8(bytes).map_err(|why| {
         Problem::new(Code::RegistryBroken, "dataset_info.json is not UTF-8.").byte(why.valid_up_to() as u64)
-    })?;
-    corpus::registry::read(text.trim_start_matches('\u{feff}'))
+    })
 }
 
 /// The register of every dataset here.
 pub async fn write(state: &AppState) -> Result<String, Fault> {
-    let mut entries: Vec<Registered> = Vec::new();
+    let mut datasets: Vec<ToRegister> = Vec::new();
     for row in state.store.datasets().await? {
-        let path = datasets::file(state, &row);
-        let known = row.view.findings.iter().find_map(|finding| match finding {
+        let file = datasets::file(state, &row).to_string_lossy().into_owned();
+        let sha1 = row.view.findings.iter().find_map(|finding| match finding {
             Finding::Sha1Matches { sha1 } | Finding::Sha1Differs { found: sha1, .. } => Some(sha1.clone()),
             _ => None,
         });
-        let sha1 = match known {
-            Some(sha1) => sha1,
-            None => tokio::task::spawn_blocking(move || corpus::source::folder::sha1_of(&path)).await??,
-        };
-        let name = unique(&row.view.name, |name| entries.iter().any(|entry| entry.name == name));
-        let source = Source::File { name: row.view.file_name, sha1: Some(sha1) };
-        entries.push(Registered { name, source, mapping: row.view.inspection.mapping, findings: Vec::new() });
+        let name = unique(&row.view.name, |name| datasets.iter().any(|dataset| dataset.name == name));
+        let (file_name, mapping) = (row.view.file_name, row.view.inspection.mapping);
+        datasets.push(ToRegister { name, file, file_name, sha1, mapping });
     }
-    Ok(corpus::registry::write(&entries))
+    Ok(state.readers.ask(Lane::Long, WriteRegister { datasets }).await?)
 }
 
 /// The name, with a number where it is taken.
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_register_that_is_no_text_is_refused() {
-        assert_eq!(read(&[b'{', 0xff]).expect_err("no text").place.and_then(|place| place.byte), Some(1));
-        assert!(read(b"[]").is_err());
+        assert_eq!(text_of(&[b'{', 0xff]).expect_err("no text").place.and_then(|place| place.byte), Some(1));
+        let long = vec![b' '; LONGEST + 1];
+        assert_eq!(text_of(&long).expect_err("too long").code, Code::RegistryTooLarge);
     }
 }

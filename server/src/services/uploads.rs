@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use axum::body::Body;
 use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
+use contract::reading::{Inspect, Inspected, Written};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem};
-use corpus::source::folder::{Files, check_sha1};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use super::{label, remove_folder};
 use crate::config::Config;
 use crate::error::Fault;
+use crate::readers::Lane;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
 
@@ -40,6 +41,11 @@ impl Temporary {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// It was written by another.
+    pub fn written(&mut self, written: Written) {
+        (self.bytes, self.sha256) = (written.bytes, written.sha256);
     }
 }
 
@@ -69,7 +75,7 @@ pub fn sweep(config: &Config) {
 
 /// Streams a request's body into a temporary file.
 pub async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
-    let path = state.config.folder("uploads").join(format!("part-{}", state.ids.next()));
+    let path = place(state);
     let mut file = tokio::fs::File::create(&path).await.map_err(Fault::disk("create", &path))?;
     // from here on the guard removes the file whenever this future ends early, an aborted request included
     let mut kept = Temporary { path: path.clone(), bytes: 0, sha256: String::new() };
@@ -155,7 +161,12 @@ pub async fn from_hub(state: &AppState, path: &str, title: &str, body: Body) -> 
     keep(state, file, &name, title, kind, Declared::default()).await
 }
 
-/// A temporary file that this server is about to write; size and digest are for the writer to fill in.
+/// Where the next temporary file goes.
+pub fn place(state: &AppState) -> PathBuf {
+    state.config.folder("uploads").join(format!("part-{}", state.ids.next()))
+}
+
+/// A temporary file that is about to be written; size and digest are for the writer to fill in.
 pub fn made(path: PathBuf) -> Temporary {
     Temporary { path, bytes: 0, sha256: String::new() }
 }
@@ -168,54 +179,29 @@ async fn keep(
     kind: FileKind,
     declared: Declared,
 ) -> Result<DatasetView, Fault> {
-    let target = state.config.folder("uploads").join(format!("part-{}", state.ids.next()));
-    let found = tokio::task::spawn_blocking(move || {
-        let files = Files { paths: vec![file.path().to_owned()], kind };
-        let sha1 = check_sha1(&files, declared.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?;
-        let (file, converted) = match declared.encoding {
-            Some(name) => in_utf8(&file, kind, &name, target).map(|(file, finding)| (file, Some(finding)))?,
-            None => (file, None),
-        };
-        let inspection = corpus::inspect::inspect(file.path(), kind, declared.mapping)?;
-        let findings: Vec<Finding> = sha1.into_iter().chain(converted).collect();
-        Ok::<_, Fault>((file, inspection, findings))
-    });
-    let (file, inspection, findings) = found.await?.map_err(|mut fault| {
-        if let Fault::Problems(problems) = &mut fault {
-            for problem in problems {
-                problem.place.get_or_insert_default().file = Some(file_name.to_owned());
-            }
+    let target = place(state);
+    // removes the file whatever ends this early
+    let mut made = made(target.clone());
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let asked = Inspect {
+        file: path(file.path()),
+        kind,
+        mapping: declared.mapping,
+        sha1: declared.sha1,
+        convert: declared.encoding.map(|encoding| (encoding, path(&target))),
+    };
+    let read = state.readers.ask(Lane::of_bytes(file.bytes), asked).await;
+    let Inspected { inspection, findings, written } = read.map_err(|problem| problem.file(file_name))?;
+    let file = match written {
+        Some(written) => {
+            made.written(written);
+            made
         }
-        fault
-    })?;
+        None => file,
+    };
     let lineage =
         Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings, before: None };
     store(state, file, lineage, inspection).await
-}
-
-/// Writes a file anew in UTF-8, so that whatever reads it later reads what the person who chose the encoding saw.
-fn in_utf8(
-    file: &Temporary,
-    kind: FileKind,
-    name: &str,
-    target: PathBuf,
-) -> Result<(Temporary, Finding), Fault> {
-    let (mut text, encoding) = corpus::source::utf8_of(file.path(), kind, name)?;
-    let mut made = made(target);
-    let mut out = std::fs::File::create(made.path()).map_err(Fault::disk("create", made.path()))?;
-    let (mut sha, mut block) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        let count = std::io::Read::read(&mut text, &mut block).map_err(Fault::disk("read", file.path()))?;
-        if count == 0 {
-            break;
-        }
-        sha.update(&block[..count]);
-        made.bytes += count as u64;
-        std::io::Write::write_all(&mut out, &block[..count]).map_err(Fault::disk("write", made.path()))?;
-    }
-    out.sync_all().map_err(Fault::disk("write", made.path()))?;
-    made.sha256 = format!("{:x}", sha.finalize());
-    Ok((made, Finding::Converted { encoding: encoding.name().to_owned() }))
 }
 
 /// Where a dataset comes from.

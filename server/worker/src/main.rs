@@ -52,6 +52,12 @@ enum Command {
         #[arg(long)]
         mapping: String,
     },
+    /// Reads files of people within limits: JSON lines on stdin and stdout.
+    Read {
+        /// Memory beyond what the process starts with, bytes.
+        #[arg(long, default_value_t = contract::reading::MEMORY)]
+        memory: u64,
+    },
     /// Lists the devices it can train on, as JSON.
     Devices,
     /// Times products of matrices and prints floating-point operations a second.
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         Command::Create { folder, size, dataset, mapping } => {
             print(create::create(&folder, &size, &dataset, &mapping))
         }
+        Command::Read { memory } => reader::serve(memory),
         Command::Devices => print(Ok(device::names())),
         Command::Speed => print(speed::measure()),
         Command::GpuCheck { reference } => match gpu_check::run(reference, &mut |line| println!("{line}")) {

@@ -45,6 +45,17 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::WireTooMany => "一个页面同时查看的运行太多：最多 {most} 个。",
         Code::WireUnknownFrame => "服务器看不懂这条消息，请刷新页面。",
         Code::WireUnreadable => "请求的内容无法读取：{why}",
+        Code::ReadingBusy => "正在读取的文件已经很多，请稍后再试。",
+        Code::ReadingCrashed => {
+            "读不了：内容的形式出乎读取程序的预料。请用别的程序另存后再试，或附上文件报告问题。"
+        }
+        Code::ReadingDepth => "嵌套太深，无法读取：列表套列表、分组套分组，几层就够了。",
+        Code::ReadingMemory => {
+            "读取它需要的内存超过任何正常文件：请拆分文件，或查找展开后变得很大的值、列表或数据页。"
+        }
+        Code::ReadingNoLimits => "读取进程无法限制自己的资源：{why}",
+        Code::ReadingTooLarge => "内容超过 {most} MiB，无法显示：请在 Burnish 之外修改文件后重新上传。",
+        Code::ReadingTooSlow => "读取没有进展，已放弃：文件、对话模板或分词器需要的工作量远超其大小。",
         Code::DataCancelled => "读取数据已停止。",
         Code::DataDamaged => "准备好的数据已损坏；删除其文件夹后会重新生成。",
         Code::DataStore => "准备好的数据无法读写，请检查磁盘：{why}",

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod edit;
+mod health;
+mod inspect;
+mod limits;
+mod preview;
+mod register;
+mod rows;
+mod serve;
+mod watch;
+
+pub use serve::serve;
