@@ -54,12 +54,17 @@ impl Fault {
             Code::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::Busy
+            | Code::BuildChanged
             | Code::ChatSeatsBusy
             | Code::DatasetInUse
             | Code::ModelInUse
             | Code::RunBusy
             | Code::RunTraining => StatusCode::CONFLICT,
             Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::DiskSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Code::ClientTooMany => StatusCode::TOO_MANY_REQUESTS,
+            Code::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
+            Code::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
