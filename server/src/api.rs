@@ -163,10 +163,13 @@ pub async fn take_away(
     Ok((headers, body))
 }
 
-/// `GET /healthz`: 200 while the database answers.
-pub async fn health(State(state): State<AppState>) -> Result<&'static str, Fault> {
-    state.store.ping().await?;
-    Ok("ok\n")
+/// `GET /healthz`: 200 while a run could be launched, else 503 with the parts that fail.
+pub async fn health(State(state): State<AppState>) -> (StatusCode, String) {
+    let failing = crate::health::failing(&state).await;
+    match failing.is_empty() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("failing: {}\n", failing.join(", "))),
+    }
 }
 
 /// Any other path under `/api/v1`.

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::net::Limits;
+use crate::net::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
+
 /// Options of `serve`, `doctor` and `migrate`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -33,6 +36,12 @@ pub struct Options {
     /// Models kept in memory for talking.
     #[arg(long, env = "BURNISH_CHAT_MODELS", default_value_t = 3)]
     pub chat_models: usize,
+    /// Connections at the same time; the limit of open files may allow fewer.
+    #[arg(long, env = "BURNISH_CONNECTIONS", default_value_t = CONNECTIONS)]
+    pub connections: usize,
+    /// Connections of one address at the same time.
+    #[arg(long, env = "BURNISH_CONNECTIONS_PER_ADDRESS", default_value_t = CONNECTIONS_PER_ADDRESS)]
+    pub connections_per_address: usize,
 }
 
 /// Options with every default filled in.
@@ -56,6 +65,8 @@ pub struct Config {
     pub chat_models: usize,
     /// How long an unused model stays in memory.
     pub chat_idle: Duration,
+    /// What clients may take of the server.
+    pub limits: Limits,
     /// The model hub.
     pub hub: crate::hub::Settings,
 }
@@ -75,6 +86,11 @@ impl Config {
             train_at_once: options.train_at_once.max(1),
             chat_models: options.chat_models.max(1),
             chat_idle: Duration::from_secs(600),
+            limits: Limits {
+                connections: options.connections.max(1),
+                connections_per_address: options.connections_per_address.max(1),
+                ..Limits::default()
+            },
             hub: crate::hub::Settings::from_env(),
         })
     }
@@ -91,6 +107,7 @@ impl Config {
             train_at_once: 1,
             chat_models: 2,
             chat_idle: Duration::from_secs(600),
+            limits: Limits::default(),
             hub: crate::hub::Settings {
                 offline: true,
                 cache: folder.join("hub"),

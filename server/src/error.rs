@@ -54,6 +54,7 @@ impl Fault {
             Code::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::Busy
+            | Code::BuildChanged
             | Code::ChatSeatsBusy
             | Code::DatasetInUse
             | Code::ModelInUse
@@ -61,6 +62,10 @@ impl Fault {
             | Code::RunTraining => StatusCode::CONFLICT,
             Code::ReadingBusy => StatusCode::SERVICE_UNAVAILABLE,
             Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::DiskSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Code::ClientTooMany => StatusCode::TOO_MANY_REQUESTS,
+            Code::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
+            Code::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }

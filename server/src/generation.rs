@@ -89,12 +89,18 @@ impl Pool {
     }
 }
 
+/// How often idle processes are looked for.
+const EVERY: Duration = Duration::from_secs(15);
+/// How long the look may be overdue.
+pub const LATE: Duration = Duration::from_secs(60);
+
 /// Ends idle processes until the server shuts down.
 pub async fn tend(state: AppState) {
     loop {
+        state.loops.turns("models");
         tokio::select! {
             () = state.shutdown.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(15)) => {
+            () = tokio::time::sleep(EVERY) => {
                 state.pool.rest();
                 state.readers.rest();
             }

@@ -5,11 +5,15 @@
 pub mod api;
 pub mod cache;
 pub mod fetch;
+pub mod locks;
 pub mod names;
+pub mod places;
 pub mod settings;
+mod sparing;
 
 pub use settings::Settings;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::Code;
@@ -26,6 +30,7 @@ pub struct Hub {
     /// Where and as whom.
     pub settings: Settings,
     client: reqwest::Client,
+    locks: locks::Locks,
 }
 
 impl Hub {
@@ -34,15 +39,20 @@ impl Hub {
     /// # Errors
     /// When the machine's certificates cannot be read at all.
     pub fn new(settings: Settings) -> Result<Self, Problem> {
-        let plain = settings.endpoint.scheme() == "http";
+        let places = places::Places::new(&settings);
+        let redirects = places.clone();
         let follow = redirect::Policy::custom(move |attempt| {
-            let downgrade = !plain && attempt.url().scheme() != "https";
-            if downgrade || attempt.previous().len() > HOPS { attempt.stop() } else { attempt.follow() }
+            if !redirects.allows_url(attempt.url()) {
+                let host = attempt.url().host_str().unwrap_or_default().to_owned();
+                return attempt.error(places::Elsewhere(host));
+            }
+            if attempt.previous().len() > HOPS { attempt.stop() } else { attempt.follow() }
         });
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("burnish/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(15))
             .read_timeout(settings.patience)
+            .dns_resolver(Arc::new(places))
             .redirect(follow);
         if settings.is_local() {
             builder = builder.no_proxy();
@@ -51,7 +61,7 @@ impl Hub {
             Problem::new(Code::HubUnusable, format!("The hub cannot be asked: {}.", reason(&why)))
                 .with("why", reason(&why))
         })?;
-        Ok(Self { settings, client })
+        Ok(Self { settings, client, locks: locks::Locks::default() })
     }
 
     /// Asks for an address of the hub; the token goes to the hub itself only.
@@ -68,6 +78,12 @@ impl Hub {
         }
         request.send().await.map_err(|why| {
             let host = self.settings.host();
+            if let Some(places::Elsewhere(to)) = places::refused(&why) {
+                let message = format!("{host} sends to {to}, where Burnish does not go.");
+                return Problem::new(Code::HubElsewhere, message)
+                    .with("host", to)
+                    .hint("If that is a mirror of your own, name it in HF_ENDPOINT and start Burnish again.");
+            }
             Problem::new(Code::HubUnreachable, format!("{host} cannot be reached: {}.", reason(&why)))
                 .with("host", &host)
                 .with("why", reason(&why))

@@ -1,7 +1,8 @@
 //! Reads the event logs of active attempts into the store. What was stored is the only memory: after a
 //! restart reading goes on behind the last stored event.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contract::RunId;
@@ -11,20 +12,30 @@ use rundir::{EventTail, RunDir};
 use tokio::sync::Mutex;
 
 use crate::error::Fault;
+use crate::lanes;
 use crate::state::AppState;
 use crate::store::runs::Progress;
 
 const EVERY: Duration = Duration::from_millis(200);
+/// How long a turn may be overdue.
+pub const LATE: Duration = Duration::from_secs(20);
+/// How long the log of one run is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where each event log was read to.
+/// Where an event log was read to; nothing before it was opened, or after something failed.
+type Tail = Arc<Mutex<Option<EventTail>>>;
+
+/// Where each event log was read to. Each has a lock of its own: one that is slow to read holds up no other.
 #[derive(Debug, Default)]
 pub struct Ingest {
-    tails: Mutex<HashMap<(RunId, u32), EventTail>>,
+    tails: std::sync::Mutex<HashMap<(RunId, u32), Tail>>,
 }
 
 /// Reads new events of every active attempt until the server shuts down.
 pub async fn run(state: AppState) {
+    let mut slow = HashSet::new();
     loop {
+        state.loops.turns("ingest");
         tokio::select! {
             () = state.shutdown.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
@@ -36,39 +47,55 @@ pub async fn run(state: AppState) {
                 continue;
             }
         };
-        state.ingest.keep_only(active.iter().map(|a| (a.run.clone(), a.number)).collect()).await;
-        for attempt in active {
-            if let Err(fault) = state.ingest.poll(&state, &attempt.run, attempt.number).await {
-                tracing::error!(run = %attempt.run, "events: {fault}");
+        state.ingest.keep_only(active.iter().map(|a| (a.run.clone(), a.number)).collect());
+        let polls = active.iter().map(|attempt| {
+            let state = &state;
+            async move { (&attempt.run, state.ingest.poll(state, &attempt.run, attempt.number).await) }
+        });
+        for (run, polled) in futures::future::join_all(polls).await {
+            match polled {
+                Ok(_) => {
+                    slow.remove(run);
+                }
+                // a disk that hangs is told of once
+                Err(fault) if lanes::is_slow(&fault) && !slow.insert(run.clone()) => {}
+                Err(fault) => tracing::error!(%run, "events: {fault}"),
             }
         }
     }
 }
 
 impl Ingest {
-    async fn keep_only(&self, active: Vec<(RunId, u32)>) {
-        self.tails.lock().await.retain(|key, _| active.contains(key));
+    fn tails(&self) -> MutexGuard<'_, HashMap<(RunId, u32), Tail>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_only(&self, active: Vec<(RunId, u32)>) {
+        self.tails().retain(|key, _| active.contains(key));
     }
 
     /// Stores what an attempt's worker wrote since the last call; returns how many events were new.
+    ///
+    /// # Errors
+    /// `disk.slow` when the log does not answer, else what reading or storing fails with.
     pub async fn poll(&self, state: &AppState, run: &RunId, attempt: u32) -> Result<usize, Fault> {
-        let mut tails = self.tails.lock().await;
-        let key = (run.clone(), attempt);
-        let mut tail = match tails.remove(&key) {
-            Some(tail) => tail,
-            None => {
-                let folder = RunDir::open(&state.run_folder(run))?;
-                folder.attempt(attempt).tail(state.store.next_seq(run, attempt).await?)
-            }
+        let tail = self.tails().entry((run.clone(), attempt)).or_default().clone();
+        let mut tail = tail.lock().await;
+        let known = tail.take();
+        let next = if known.is_some() { 0 } else { state.store.next_seq(run, attempt).await? };
+        let folder = state.run_folder(run);
+        let read = move || {
+            let mut tail = match known {
+                Some(tail) => tail,
+                None => RunDir::open(&folder)?.attempt(attempt).tail(next),
+            };
+            let events = tail.read_new()?;
+            Ok::<_, rundir::Error>((tail, events))
         };
-        let (tail, events) = tokio::task::spawn_blocking(move || {
-            let events = tail.read_new();
-            (tail, events)
-        })
-        .await?;
-        let count = keep(state, run, attempt, events?).await?;
+        let (read, events) = state.lanes.within(format!("events {run} {attempt}"), PATIENCE, read).await??;
+        let count = keep(state, run, attempt, events).await?;
         // only after the commit: a failed write is read again
-        tails.insert(key, tail);
+        *tail = Some(read);
         Ok(count)
     }
 

@@ -2,4 +2,5 @@
 
 pub mod chat;
 pub mod hub;
+pub mod line;
 pub mod socket;

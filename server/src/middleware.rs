@@ -1,6 +1,7 @@
 //! What every request passes through: who may call, what a panic shows, which headers go out.
 
 use std::any::Any;
+use std::time::Duration;
 
 use app::assets;
 use app::ports::Problems;
@@ -19,10 +20,30 @@ use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 
 use crate::config::Config;
 use crate::error::Fault;
+use crate::net::limits::LONG_HANDLER;
+use crate::net::{Client, body};
 use crate::state::AppState;
 
 /// Longest list of problems that a server function answers with, bytes.
 const REFUSAL: usize = 4 << 20;
+
+/// Calls that may take [`LONG_HANDLER`]: they read or write a whole file, load a model for the first time, ask the hub, or
+/// wait for a model that is made.
+const LONG: &[&str] = &[
+    "/api/check_health",
+    "/api/dataset_rows",
+    "/api/edit_row",
+    "/api/handed_over_size",
+    "/api/hub_repo",
+    "/api/hub_search",
+    "/api/hub_start",
+    "/api/preview_row",
+    "/api/remap_dataset",
+    "/api/start_tour",
+    "/api/v1/dataset_info.json",
+    "/api/v1/samples/",
+    "/api/v1/takeaway.zip",
+];
 
 /// Policy of everything that is not a page.
 const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -36,10 +57,16 @@ pub async fn guard(State(state): State<AppState>, request: Request, next: Next) 
         return refuse(Code::HostUnknown, "This server does not answer to that host name.");
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if (!safe || headers.contains_key(UPGRADE))
-        && !is_same_origin(headers, host.as_deref().unwrap_or_default())
-    {
+    let foreign = match safe && !headers.contains_key(UPGRADE) {
+        true => is_from_elsewhere(headers) && !(is_visit(headers) && is_page(request.uri().path())),
+        false => !is_same_origin(headers, host.as_deref().unwrap_or_default()),
+    };
+    if foreign {
         return refuse(Code::OriginForeign, "Another site may not do this here.");
+    }
+    let path = request.uri().path();
+    if path.starts_with("/api/") && !state.net.calls.take(Client::of(request.extensions()).0) {
+        return refusal(path, Problem::new(Code::ClientTooMany, "Too many requests come from this address.").hint("Try again in a moment."));
     }
     if headers.get(assets::HEADER).is_some_and(|build| build.as_bytes() != state.site.build().as_bytes()) {
         return refuse_other_build(request.uri().path());
@@ -47,21 +74,57 @@ pub async fn guard(State(state): State<AppState>, request: Request, next: Next) 
     next.run(request).await
 }
 
+/// A problem in the form that its path answers with: server functions with [`Problems`], the other routes with an object.
+fn refusal(path: &str, problem: Problem) -> Response {
+    let status = Fault::status(&problem);
+    if path.starts_with("/api/v1/") || !path.starts_with("/api/") {
+        return (status, axum::Json(serde_json::json!({ "problems": [problem] }))).into_response();
+    }
+    (status, axum::Json(Problems::from(problem))).into_response()
+}
+
 fn refuse(code: Code, message: &str) -> Response {
     let body = serde_json::json!({ "problems": [Problem::new(code, message)] });
     (StatusCode::FORBIDDEN, axum::Json(body)).into_response()
 }
 
-/// What a page of another build asks is not done: it may mean something else by now. Server functions answer with
-/// [`Problems`], the other routes with an object.
+/// What a page of another build asks is not done: it may mean something else by now.
 fn refuse_other_build(path: &str) -> Response {
-    let problem = Problem::new(Code::BuildChanged, "Burnish was renewed since this page was loaded.")
-        .hint("Load the page anew and do it again.");
-    if path.starts_with("/api/v1/") {
-        return (StatusCode::CONFLICT, axum::Json(serde_json::json!({ "problems": [problem] })))
-            .into_response();
+    let problem = Problem::new(Code::BuildChanged, "Burnish was renewed since this page was loaded.");
+    refusal(path, problem.hint("Load the page anew and do it again."))
+}
+
+/// Ends what takes too long. Server functions and pages are dropped then, and what they wait for with them.
+pub async fn patience(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let long = LONG.iter().any(|one| path == *one || one.ends_with('/') && path.starts_with(one));
+    let limit = if long { LONG_HANDLER.max(state.config.limits.handler) } else { state.config.limits.handler };
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => refusal(&path, in_time(Code::ServerSlow, "This took too long and was given up", limit)),
     }
-    (StatusCode::CONFLICT, axum::Json(Problems::from(problem))).into_response()
+}
+
+/// Takes uploads in: some at a time of one address, and none that stands still.
+pub async fn uploads(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let Some(_share) = state.net.uploads.take(Client::of(request.extensions()).0) else {
+        let problem = Problem::new(Code::ClientTooMany, "Too many uploads come from this address.");
+        return refusal(request.uri().path(), problem.hint("Wait until one is complete."));
+    };
+    let (limit, path) = (state.config.limits.stalled, request.uri().path().to_owned());
+    let (head, body) = request.into_parts();
+    let (body, stalled) = body::moving(body, limit);
+    let response = next.run(Request::from_parts(head, body)).await;
+    if stalled.is() {
+        let problem = in_time(Code::UploadStalled, "Nothing more of the file came", limit);
+        return refusal(&path, problem.hint("Send it again."));
+    }
+    response
+}
+
+fn in_time(code: Code, what: &str, limit: Duration) -> Problem {
+    let seconds = limit.as_secs();
+    Problem::new(code, format!("{what} ({seconds} seconds).")).with("seconds", seconds)
 }
 
 fn is_our_host(config: &Config, host: &str) -> bool {
@@ -76,6 +139,22 @@ fn is_our_host(config: &Config, host: &str) -> bool {
     name.parse::<std::net::IpAddr>().is_ok_and(|address| {
         address.is_loopback() || address == config.addr.ip() || config.addr.ip().is_unspecified()
     })
+}
+
+/// Whether a browser says that another site asks.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+}
+
+/// Whether a person goes to an address, by a link for example. Frames, pictures and scripts are no visits.
+fn is_visit(headers: &HeaderMap) -> bool {
+    let says = |key: &str, wanted: &str| headers.get(key).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
+    says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+}
+
+/// Whether a path shows something to people.
+fn is_page(path: &str) -> bool {
+    !path.starts_with("/api/") && path != "/healthz"
 }
 
 /// Browsers say where a request comes from; programs that say nothing are not browsers.
@@ -179,6 +258,23 @@ mod tests {
         assert!(!same(with(&[("origin", "null")])));
         assert!(!same(with(&[("sec-fetch-site", "cross-site")])));
         assert!(!same(with(&[("origin", "http://127.0.0.1:9999")])));
+    }
+
+    #[test]
+    fn another_site_may_send_a_visitor_and_load_nothing() {
+        let asks = |site: &'static str, mode: &'static str, dest: &'static str| -> HeaderMap {
+            let pairs = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+            pairs.iter().map(|(k, v)| (k.parse().expect("a name"), HeaderValue::from_static(v))).collect()
+        };
+        for site in ["cross-site", "same-site", "?"] {
+            assert!(is_from_elsewhere(&asks(site, "no-cors", "image")), "{site}");
+        }
+        assert!(!is_from_elsewhere(&asks("same-origin", "cors", "empty")) && !is_from_elsewhere(&HeaderMap::new()));
+        assert!(is_visit(&asks("cross-site", "navigate", "document")));
+        for (mode, dest) in [("navigate", "iframe"), ("navigate", "object"), ("no-cors", "image"), ("cors", "empty")] {
+            assert!(!is_visit(&asks("cross-site", mode, dest)), "{mode} {dest}");
+        }
+        assert!(is_page("/runs") && !is_page("/api/v1/takeaway.zip") && !is_page("/healthz"));
     }
 
     #[test]

@@ -15,9 +15,11 @@ use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::attempts::Active;
 use crate::store::runs::RunRow;
-use crate::{executor, proc};
+use crate::{executor, lanes, proc};
 
 const EVERY: Duration = Duration::from_millis(500);
+/// How long a turn may be overdue.
+pub const LATE: Duration = Duration::from_secs(20);
 /// How long a begun attempt may be without a process before it counts as lost.
 const GRACE_MS: i64 = 3000;
 
@@ -39,6 +41,7 @@ impl Exits {
 /// Runs until the server shuts down.
 pub async fn run(state: AppState) {
     loop {
+        state.loops.turns("queue");
         if let Err(fault) = tick(&state).await {
             tracing::error!("queue: {fault}");
         }
@@ -52,10 +55,15 @@ pub async fn run(state: AppState) {
 
 async fn tick(state: &AppState) -> Result<(), Fault> {
     let mut busy = 0;
-    for attempt in state.store.active_attempts().await? {
-        match look_at(state, &attempt).await {
+    let active = state.store.active_attempts().await?;
+    // side by side: a run whose folder hangs holds up no other
+    let looks = active.iter().map(|attempt| async move { (attempt, look_at(state, attempt).await) });
+    for (attempt, look) in futures::future::join_all(looks).await {
+        match look {
             Ok(true) => {}
             Ok(false) => busy += 1,
+            // its process is gone, or never was: it takes no place from others and is looked at again
+            Err(fault) if lanes::is_slow(&fault) => tracing::warn!(run = %attempt.run, "attempt {}: {fault}", attempt.number),
             Err(fault) => {
                 busy += 1;
                 tracing::error!(run = %attempt.run, "attempt {}: {fault}", attempt.number);
@@ -89,10 +97,14 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
         _ => {}
     }
     let folder = state.run_folder(run);
-    if folder.exists()
-        && let Err(fault) = state.ingest.drain(state, run, number).await
-    {
-        tracing::error!(run = %run, "last events: {fault}");
+    let name = format!("folder {run}");
+    if state.lanes.within(name, lanes::PATIENCE, move || folder.exists()).await? {
+        match state.ingest.drain(state, run, number).await {
+            // what cannot be read now may be read later
+            Err(fault) if lanes::is_slow(&fault) => return Err(fault),
+            Err(fault) => tracing::error!(run = %run, "last events: {fault}"),
+            Ok(()) => {}
+        }
     }
     let status = state.exits.take(run, number);
     let live = state.store.run_state(run).await?.is_some_and(|(now, _)| now.is_live());
@@ -108,12 +120,15 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
 
 /// The process of an attempt whose server died between starting it and noting it.
 async fn adopt(state: &AppState, attempt: &Active) -> Result<Option<(u32, u64)>, Fault> {
-    let Ok(folder) = RunDir::open(&state.run_folder(&attempt.run)) else { return Ok(None) };
-    let dir = folder.attempt(attempt.number);
-    if !dir.is_alive()? {
-        return Ok(None);
-    }
-    let Some(info) = dir.worker()?.filter(|info| !info.is_of_another_boot()) else { return Ok(None) };
+    let (path, number) = (state.run_folder(&attempt.run), attempt.number);
+    let look = move || {
+        let Ok(folder) = RunDir::open(&path) else { return Ok(None) };
+        let dir = folder.attempt(number);
+        if dir.is_alive()? { dir.worker() } else { Ok(None) }
+    };
+    let name = format!("folder {}", attempt.run);
+    let found = state.lanes.within(name, lanes::PATIENCE, look).await??;
+    let Some(info) = found.filter(|info| !info.is_of_another_boot()) else { return Ok(None) };
     let Some(start) = proc::start_ticks(info.pid) else { return Ok(None) };
     state.store.set_process(&attempt.run, attempt.number, info.pid, start).await?;
     Ok(Some((info.pid, start)))
@@ -123,12 +138,13 @@ async fn start(state: &AppState, run: &RunRow) -> Result<(), Fault> {
     let id = &run.summary.id;
     let path = state.run_folder(id);
     let spec = run.spec.clone();
-    let (folder, attempt) = tokio::task::spawn_blocking(move || {
+    let prepare = move || {
         let folder = RunDir::open(&path).or_else(|_| RunDir::create(&path, &spec))?;
         let attempt = folder.begin_attempt()?;
         Ok::<_, rundir::Error>((folder, attempt))
-    })
-    .await??;
+    };
+    let name = format!("folder {id}");
+    let (folder, attempt) = state.lanes.within(name, lanes::PATIENCE, prepare).await??;
     if !state.store.begin_attempt(id, attempt.number(), state.clock.now_ms()).await? {
         return Ok(());
     }

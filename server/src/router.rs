@@ -1,41 +1,37 @@
 //! Every path.
 
-use std::time::Duration;
-
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Router, middleware as layer};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::live::{chat, socket};
+use crate::net::body;
 use crate::state::AppState;
 use crate::{api, middleware, pages};
 
-/// Longest a page or a call may take; the tour may have to wait for its model.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Largest body of a call that is no upload.
-const BODY: usize = 4 << 20;
+const BODY: usize = 2 << 20;
+/// Largest register: `services::registry` says in words what is too large.
+const REGISTER: usize = 8 << 20;
 
 /// The whole service.
 pub fn router(state: &AppState) -> Router {
-    let streams = Router::new()
-        .route("/ws", get(socket::upgrade))
-        .route("/ws/chat", get(chat::upgrade))
-        .route("/api/v1/uploads", post(api::upload).layer(DefaultBodyLimit::disable()));
+    let sockets = Router::new().route("/ws", get(socket::upgrade)).route("/ws/chat", get(chat::upgrade));
+    let uploads = Router::new()
+        .route("/api/v1/uploads", post(api::upload))
+        .route("/api/v1/datasets", post(api::upload))
+        .layer(DefaultBodyLimit::disable())
+        .layer(layer::from_fn_with_state(state.clone(), middleware::uploads));
     let rest = Router::new()
         .route("/healthz", get(api::health))
         .route("/api/v1/samples/{name}", post(api::sample))
-        .route(
-            "/api/v1/datasets",
-            get(api::datasets).merge(post(api::upload).layer(DefaultBodyLimit::disable())),
-        )
-        .route("/api/v1/registry", post(api::read_registry))
+        .route("/api/v1/datasets", get(api::datasets))
+        .route("/api/v1/registry", post(api::read_registry).layer(DefaultBodyLimit::max(REGISTER)))
         .route("/api/v1/dataset_info.json", get(api::write_registry))
         .route("/api/v1/models", get(api::models))
         .route("/api/v1/runs", get(api::runs))
@@ -46,17 +42,19 @@ pub fn router(state: &AppState) -> Router {
         .route("/api/v1/{*rest}", get(api::nothing).post(api::nothing));
     let pages = leptos_pages(state).layer(layer::from_fn(middleware::statuses));
     let whole = pages.merge(rest).layer(DefaultBodyLimit::max(BODY));
-    let timed = whole.layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, PATIENCE));
+    let timed = whole.layer(layer::from_fn_with_state(state.clone(), middleware::patience));
     // fonts are packed already and weights nearly; the default leaves out images, streams and tiny answers
     let worthwhile = DefaultPredicate::new()
         .and(NotForContentType::const_new("font/"))
         .and(NotForContentType::const_new("application/zip"))
         .and(NotForContentType::const_new("application/octet-stream"));
     Router::new()
-        .merge(streams)
+        .merge(sockets)
+        .merge(uploads)
         .merge(timed)
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(layer::from_fn_with_state(state.clone(), middleware::guard))
+        .layer(layer::from_fn(body::linger))
         .layer(layer::from_fn_with_state(state.clone(), middleware::headers))
         .layer(CompressionLayer::new().compress_when(worthwhile))
         .layer(TraceLayer::new_for_http())

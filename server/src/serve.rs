@@ -1,16 +1,21 @@
 //! Listens until told to stop.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::net::{accept, limits};
 use crate::state::AppState;
 
 /// How long open requests may go on after a signal.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(6);
+/// How long the loops in the background may take to end after that.
+const LOOPS: Duration = Duration::from_secs(1);
+/// How long threads that block may take to end after that.
+pub const THREADS: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT. Workers that train are left alone.
 pub async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
@@ -23,37 +28,49 @@ pub async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let state = AppState::open(config).await?;
     state.start().await?;
     let addr = listener.local_addr()?;
+    limits::raise_descriptors();
+    end_on_signal(state.shutdown.clone())?;
     tracing::info!("Burnish is at http://{addr}, data in {}", state.config.data_dir.display());
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stopping = state.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stopping.shutdown.cancel();
-    });
-    listen(&state, listener).await?;
+    listen(&state, listener).await;
     tracing::info!("Burnish has stopped; runs that train go on");
     Ok(())
 }
 
+/// Cancels `shutdown` on SIGTERM or SIGINT, and ends the process where that did not. On a thread of its own: however
+/// many of the server's threads hang, this one does not.
+fn end_on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listening = runtime.enter();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    drop(listening);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            shutdown.cancel();
+            tokio::time::sleep(GRACE + LOOPS + THREADS + Duration::from_secs(1)).await;
+            tracing::error!("the server did not end by itself");
+            std::process::exit(1);
+        });
+    })?;
+    Ok(())
+}
+
 /// Serves on a listener until the state's shutdown, then waits for open requests, but not for long.
-pub async fn listen(state: &AppState, listener: TcpListener) -> std::io::Result<()> {
-    let service = crate::build(state).into_make_service_with_connect_info::<SocketAddr>();
-    let shutdown = state.shutdown.clone();
-    let server = axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned());
+pub async fn listen(state: &AppState, listener: TcpListener) {
+    let server = accept::serve(listener, crate::build(state), &state.config.limits, state.shutdown.clone());
     let late = async {
         state.shutdown.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
-    let served = tokio::select! {
-        served = async { server.await } => served,
-        () = late => Ok(()),
-    };
+    tokio::select! {
+        () = server => {}
+        () = late => tracing::warn!("some requests did not end in time"),
+    }
     // a background task that hangs must not keep the process
-    if tokio::time::timeout(Duration::from_secs(1), state.stop()).await.is_err() {
+    if tokio::time::timeout(LOOPS, state.stop()).await.is_err() {
         tracing::warn!("some work in the background did not end in time");
     }
-    served
 }

@@ -15,8 +15,12 @@ use crate::clock::{Clock, IdSource, SystemClock, SystemIds};
 use crate::config::Config;
 use crate::error::Fault;
 use crate::generation::Pool;
+use crate::health::Health;
 use crate::ingest::Ingest;
+use crate::lanes::Lanes;
 use crate::live::hub::Hub;
+use crate::loops::Loops;
+use crate::net::Net;
 use crate::proc::CpuMeter;
 use crate::queue::Exits;
 use crate::readers::Readers;
@@ -72,6 +76,14 @@ pub struct Inner {
     pub speed: OnceCell<Option<f64>>,
     /// How busy the cores are.
     pub cpu: CpuMeter,
+    /// What addresses have taken of the server.
+    pub net: Net,
+    /// Loops in the background.
+    pub loops: Loops,
+    /// The last look at all that a launch needs.
+    pub health: Health,
+    /// Work with files that may hang.
+    pub lanes: Lanes,
     /// Cancelled when the server is to stop.
     pub shutdown: CancellationToken,
     /// Background tasks that a shutdown waits for.
@@ -105,6 +117,7 @@ impl AppState {
         let store = Store::open(&config.database()).await?;
         let pool = Pool::new(config.clone());
         let readers = Readers::new(config.clone());
+        let net = Net::new(&config.limits);
         let site = Site::read(&config.site_root);
         Ok(Self(Arc::new(Inner {
             config,
@@ -127,6 +140,10 @@ impl AppState {
             devices: OnceCell::new(),
             speed: OnceCell::new(),
             cpu: CpuMeter::default(),
+            net,
+            loops: Loops::default(),
+            health: Health::default(),
+            lanes: Lanes::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })))
@@ -135,9 +152,11 @@ impl AppState {
     /// Starts the queue, the readers of event logs, and what else works in the background.
     pub async fn start(&self) -> Result<(), Fault> {
         crate::services::models::recover(self).await?;
-        self.tasks.spawn(crate::queue::run(self.clone()));
-        self.tasks.spawn(crate::ingest::run(self.clone()));
-        self.tasks.spawn(crate::generation::tend(self.clone()));
+        use crate::loops::keep;
+        use crate::{generation, ingest, queue};
+        self.tasks.spawn(keep(self.clone(), "queue", queue::LATE, queue::run));
+        self.tasks.spawn(keep(self.clone(), "ingest", ingest::LATE, ingest::run));
+        self.tasks.spawn(keep(self.clone(), "models", generation::LATE, generation::tend));
         let state = self.clone();
         self.tasks.spawn(async move {
             crate::services::system::devices(&state).await;

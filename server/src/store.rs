@@ -55,6 +55,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the database takes what is written. It writes a number that is never another.
+    pub async fn ping_write(&self) -> Result<(), Fault> {
+        sqlx::query("PRAGMA user_version = 0").execute(&self.write).await?;
+        Ok(())
+    }
+
     /// Writes everything out and closes.
     pub async fn close(&self) {
         self.read.close().await;

@@ -40,6 +40,8 @@ struct Moods {
     lies: AtomicBool,
     /// Status of every answer about the repository, 0 for none.
     refuses: AtomicUsize,
+    /// Sends small files elsewhere.
+    sends_to: Mutex<Option<String>>,
     /// Asked for weights: range and authorization as they came, store first.
     asked: Mutex<Vec<(Option<String>, Option<String>)>>,
     /// Address of the store that large files are redirected to.
@@ -77,6 +79,8 @@ async fn info(
     } else {
         serde_json::json!([
             small("data/train.jsonl", ROWS.len()),
+            {"rfilename": "data/endless.jsonl"},
+            small("data/away.jsonl", 9),
             small("../../evil.jsonl", 3),
             small("load.py", 2)
         ])
@@ -100,6 +104,14 @@ async fn file(
             Redirect::temporary(&format!("{}/blob", moods.store.lock().expect("free"))).into_response()
         }
         "data/train.jsonl" => ROWS.into_response(),
+        "data/endless.jsonl" => {
+            let rows = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(ROWS)));
+            Body::from_stream(rows).into_response()
+        }
+        "data/away.jsonl" => {
+            let to = moods.sends_to.lock().expect("free").clone().expect("somewhere");
+            Redirect::temporary(&to).into_response()
+        }
         _ => "{}".into_response(),
     }
 }
@@ -302,6 +314,58 @@ async fn s_072_a_dataset_comes_in_and_scripts_and_odd_paths_do_not() {
         let new = NewTransfer { repo: repo.to_owned(), ..wanted(HubKind::Dataset, &["data/train.jsonl"]) };
         assert_eq!(first(service.start(new).await.expect_err(repo)), Code::HubBadName);
     }
+}
+
+#[tokio::test]
+async fn f21_a_file_without_a_size_has_an_end() {
+    let (place, (_, endpoint)) = (tempfile::tempdir().expect("a folder"), hub().await);
+    let mut config = studio(place.path(), &endpoint, false).await.config.clone();
+    config.hub.unsized_most = 1 << 20;
+    config.data_dir = place.path().join("second");
+    let state = AppState::open(config).await.expect("opens");
+    let failed = ends(&state, wanted(HubKind::Dataset, &["data/endless.jsonl"])).await;
+    assert_eq!((failed.state, code(&failed)), (TransferState::Failed, Some(Code::HubWrongSize)));
+    let blobs = std::fs::read_dir(place.path().join("hub/datasets--ada--tea/blobs")).expect("there");
+    assert_eq!(blobs.count(), 0, "nothing of it is kept");
+}
+
+#[tokio::test]
+async fn s12_a_redirect_into_another_network_is_not_followed() {
+    let (place, (moods, endpoint)) = (tempfile::tempdir().expect("a folder"), hub().await);
+    let state = studio(place.path(), &endpoint, false).await;
+    for to in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::ffff:169.254.169.254]/",
+        "http://10.0.0.1/x",
+        "https://192.168.0.1/x",
+        "http://0x0a000001/x",
+        "https://user@127.0.0.1/x",
+        "http://0.0.0.0/x",
+    ] {
+        *moods.sends_to.lock().expect("free") = Some(to.to_owned());
+        let failed = ends(&state, wanted(HubKind::Dataset, &["data/away.jsonl"])).await;
+        assert_eq!((failed.state, code(&failed)), (TransferState::Failed, Some(Code::HubElsewhere)), "{to}");
+    }
+}
+
+#[tokio::test]
+async fn f21_a_blob_that_two_want_is_fetched_once() {
+    let (place, (moods, endpoint)) = (tempfile::tempdir().expect("a folder"), hub().await);
+    let one = studio(place.path(), &endpoint, false).await;
+    let mut config = one.config.clone();
+    config.data_dir = place.path().join("second");
+    let two = AppState::open(config).await.expect("opens");
+    // every try breaks off a few times, so that both are at it together
+    moods.cuts.store(3, Ordering::Relaxed);
+    let (first, second) = tokio::join!(ends(&one, wanted(HubKind::Model, FOLDER)), ends(&two, wanted(HubKind::Model, FOLDER)));
+    for done in [&first, &second] {
+        assert_eq!(done.state, TransferState::Done, "{:?}", done.problem);
+    }
+    let asked = moods.asked.lock().expect("free");
+    let whole = asked.iter().filter(|(range, _)| range.is_none()).count();
+    assert_eq!(whole, 1, "the second found what the first brought: {asked:?}");
+    let link = place.path().join(format!("hub/models--ada--tea/snapshots/{COMMIT}/model.safetensors"));
+    assert_eq!(std::fs::read(link).expect("in the shared cache"), weights());
 }
 
 #[tokio::test]

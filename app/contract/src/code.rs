@@ -94,10 +94,14 @@ codes! {
     ConnectionLost = "connection.lost",
     /// A fault of the server; the log says more under `id`.
     ServerFault = "server.fault",
+    /// Something that takes longer than `seconds` allow.
+    ServerSlow = "server.slow",
     /// A host name that is not this server's.
     HostUnknown = "host.unknown",
     /// A request from another site.
     OriginForeign = "origin.foreign",
+    /// More requests of one address than the server takes.
+    ClientTooMany = "client.too_many",
     /// More runs watched on one page than allowed. `most`.
     WireTooMany = "wire.too_many",
     /// A message that is not understood.
@@ -212,6 +216,8 @@ codes! {
     UploadBadName = "upload.bad_name",
     /// A pickle. `name`.
     UploadPickle = "upload.pickle",
+    /// An upload of which nothing came for `seconds`.
+    UploadStalled = "upload.stalled",
     /// A file above the limit. `limit`.
     UploadTooLarge = "upload.too_large",
     /// Neither dataset nor model.
@@ -224,6 +230,8 @@ codes! {
     DiskFull = "disk.full",
     /// The system refused to read or write. `path`, `why`.
     DiskIo = "disk.io",
+    /// A disk that does not answer.
+    DiskSlow = "disk.slow",
 
     // Models in the browser.
     /// A file with another SHA-256.
@@ -320,6 +328,8 @@ codes! {
     HubGated = "hub.gated",
     /// A repository that is private or does not exist. `repo`.
     HubNeedsToken = "hub.needs_token",
+    /// An address that the hub sends to and that is not gone to. `host`.
+    HubElsewhere = "hub.elsewhere",
     /// A file the repository has not. `repo`.
     HubNoSuchFile = "hub.no_such_file",
     /// No such repository or revision. `repo`.

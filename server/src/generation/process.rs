@@ -20,16 +20,20 @@ use crate::executor;
 
 /// Bytes of stderr kept for the reason of a crash.
 const LAST_WORDS: usize = 4096;
+/// Questions that wait for a process at most.
+const QUESTIONS: usize = 32;
+/// Pieces of an answer that wait for its reader: more than an answer has.
+const PIECES: usize = 4096;
 
 #[derive(Default)]
 struct Shared {
-    asked: HashMap<u64, mpsc::UnboundedSender<ChatDelta>>,
+    asked: HashMap<u64, mpsc::Sender<ChatDelta>>,
     loaded: bool,
     gone: Option<Problem>,
     last_words: String,
 }
 
-type Lines = mpsc::UnboundedSender<GenerateCommand>;
+type Lines = mpsc::Sender<GenerateCommand>;
 
 /// A running process. Dropped, it ends.
 pub struct Speaker {
@@ -42,8 +46,9 @@ pub struct Speaker {
 /// The deltas of one answer. Dropped before the end, it cancels.
 pub struct Answer {
     request: u64,
-    deltas: mpsc::UnboundedReceiver<ChatDelta>,
-    commands: Lines,
+    deltas: mpsc::Receiver<ChatDelta>,
+    /// Room in the queue for taking the question back: `None` when that was done.
+    cancel: Option<mpsc::OwnedPermit<GenerateCommand>>,
     speaker: Arc<Speaker>,
     done: bool,
 }
@@ -73,14 +78,15 @@ impl Speaker {
         else {
             return Err(Problem::new(Code::WorkerMissing, "The worker could not be talked to."));
         };
-        let (commands, queue) = mpsc::unbounded_channel();
+        // a question, and room for taking it back; what is to be loaded comes first
+        let (commands, queue) = mpsc::channel(2 * QUESTIONS + 1);
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         let load = GenerateCommand::Load {
             model: text(&weights.model),
             chain: weights.chain.iter().map(|path| text(path)).collect(),
         };
-        // the receiver is in our hands: this cannot fail
-        let _ = commands.send(load);
+        // the queue is empty and in our hands: this cannot fail
+        let _ = commands.try_send(load);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let end = tokio_util::sync::CancellationToken::new();
         tokio::spawn(write_lines(stdin, queue));
@@ -100,27 +106,31 @@ impl Speaker {
     }
 
     /// Asks; the answer begins with `Loading` while the model is not loaded yet.
+    ///
+    /// # Errors
+    /// `chat.seats_busy` when too many questions wait, and the reason why a process is gone.
     pub fn ask(
         self: &Arc<Self>,
         template: String,
         messages: Vec<ChatMessage>,
         settings: GenerationSettings,
-    ) -> Answer {
+    ) -> Result<Answer, Problem> {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, deltas) = mpsc::unbounded_channel();
+        let (sender, deltas) = mpsc::channel(PIECES);
         let mut shared = lock(&self.shared);
-        // the receiver is in our hands: these cannot fail
         if let Some(problem) = &shared.gone {
-            let _ = sender.send(ChatDelta::Error { problem: problem.clone() });
-        } else {
-            if !shared.loaded {
-                let _ = sender.send(ChatDelta::Loading);
-            }
-            shared.asked.insert(request, sender);
-            let _ = self.commands.send(GenerateCommand::Generate { request, template, messages, settings });
+            return Err(problem.clone());
         }
+        let room = || self.commands.clone().try_reserve_owned().map_err(|_| busy());
+        let (question, cancel) = (room()?, room()?);
+        if !shared.loaded {
+            // the receiver is in our hands: this cannot fail
+            let _ = sender.try_send(ChatDelta::Loading);
+        }
+        shared.asked.insert(request, sender);
+        question.send(GenerateCommand::Generate { request, template, messages, settings });
         drop(shared);
-        Answer { request, deltas, commands: self.commands.clone(), speaker: self.clone(), done: false }
+        Ok(Answer { request, deltas, cancel: Some(cancel), speaker: self.clone(), done: false })
     }
 }
 
@@ -136,16 +146,23 @@ impl Answer {
         if self.done {
             return None;
         }
-        let delta = self.deltas.recv().await;
+        let Some(delta) = self.deltas.recv().await else {
+            // cut off: more waited than anybody read
+            self.cancel();
+            self.done = true;
+            let problem = Problem::new(Code::ChatLost, "The answer was read too slowly.");
+            return Some(ChatDelta::Error { problem: problem.hint("Ask again.") });
+        };
         self.done =
-            !matches!(delta, Some(ChatDelta::Loading | ChatDelta::Ready { .. } | ChatDelta::Text { .. }));
-        delta
+            !matches!(delta, ChatDelta::Loading | ChatDelta::Ready { .. } | ChatDelta::Text { .. });
+        Some(delta)
     }
 
     /// Asks the worker to stop; `Done` still comes.
-    pub fn cancel(&self) {
-        // a process that is gone needs no cancelling
-        let _ = self.commands.send(GenerateCommand::Cancel { request: self.request });
+    pub fn cancel(&mut self) {
+        if let Some(room) = self.cancel.take() {
+            room.send(GenerateCommand::Cancel { request: self.request });
+        }
     }
 }
 
@@ -158,7 +175,12 @@ impl Drop for Answer {
     }
 }
 
-async fn write_lines(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<GenerateCommand>) {
+fn busy() -> Problem {
+    Problem::new(Code::ChatSeatsBusy, "Too many questions wait for this model.")
+        .hint("Wait until an answer is complete, or stop one.")
+}
+
+async fn write_lines(mut stdin: ChildStdin, mut queue: mpsc::Receiver<GenerateCommand>) {
     while let Some(command) = queue.recv().await {
         let Ok(mut line) = serde_json::to_vec(&command) else { continue };
         line.push(b'\n');
@@ -212,7 +234,7 @@ async fn read_lines(
     let problem = shared.gone.get_or_insert(problem).clone();
     for (_, sender) in shared.asked.drain() {
         // whoever asked may have left
-        let _ = sender.send(ChatDelta::Error { problem: problem.clone() });
+        let _ = sender.try_send(ChatDelta::Error { problem: problem.clone() });
     }
 }
 
@@ -220,11 +242,10 @@ fn hand_out(shared: &Mutex<Shared>, line: GenerateLine) {
     let mut shared = lock(shared);
     if line.request != 0 {
         let ended = matches!(line.delta, ChatDelta::Done { .. } | ChatDelta::Error { .. });
-        if let Some(sender) = shared.asked.get(&line.request) {
-            // whoever asked may have left
-            let _ = sender.send(line.delta);
-        }
-        if ended {
+        let sender = shared.asked.get(&line.request);
+        // whoever asked may have left; who does not read is cut off, and the others wait for nobody
+        let lost = sender.is_some_and(|sender| sender.try_send(line.delta).is_err());
+        if ended || lost {
             shared.asked.remove(&line.request);
         }
         return;
@@ -233,7 +254,7 @@ fn hand_out(shared: &Mutex<Shared>, line: GenerateLine) {
         ChatDelta::Ready { .. } => shared.loaded = true,
         ChatDelta::Error { problem } => {
             for (_, sender) in shared.asked.drain() {
-                let _ = sender.send(ChatDelta::Error { problem: problem.clone() });
+                let _ = sender.try_send(ChatDelta::Error { problem: problem.clone() });
             }
             shared.gone = Some(problem);
         }

@@ -7,12 +7,19 @@ use reqwest::{Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::sparing::{Few, Gated, License};
 use super::{Hub, cache, names, refusal};
 
 /// Hits of a search at most.
-const HITS: &str = "20";
+const HITS: usize = 20;
 /// Longest answer that is read, bytes.
 const LONGEST: usize = 16 << 20;
+/// Files of a repository at most.
+const FILES: usize = 20_000;
+/// Tags at most; more are passed over.
+const TAGS: usize = 1000;
+/// Largest size that is believed, bytes: sums of them stay numbers.
+const LARGEST: u64 = 1 << 45;
 
 #[derive(Deserialize)]
 struct Hit {
@@ -20,9 +27,9 @@ struct Hit {
     #[serde(default)]
     downloads: u64,
     #[serde(default)]
-    tags: Vec<String>,
+    tags: Few<String, TAGS>,
     #[serde(default)]
-    gated: serde_json::Value,
+    gated: Gated,
 }
 
 #[derive(Deserialize)]
@@ -30,13 +37,19 @@ struct Info {
     #[serde(default)]
     sha: String,
     #[serde(default)]
-    tags: Vec<String>,
+    tags: Few<String, TAGS>,
     #[serde(default)]
-    gated: serde_json::Value,
+    gated: Gated,
     #[serde(default)]
-    siblings: Vec<Sibling>,
+    siblings: Few<Sibling, FILES>,
     #[serde(default, rename = "cardData")]
-    card: serde_json::Value,
+    card: Option<Card>,
+}
+
+#[derive(Deserialize)]
+struct Card {
+    #[serde(default)]
+    license: License,
 }
 
 #[derive(Deserialize)]
@@ -57,11 +70,6 @@ struct Lfs {
 
 fn license(tags: &[String]) -> Option<String> {
     tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned)
-}
-
-/// The hub says `false`, `true`, `"auto"` or `"manual"`.
-fn gated(value: &serde_json::Value) -> bool {
-    !matches!(value, serde_json::Value::Null | serde_json::Value::Bool(false))
 }
 
 /// Whether a text is a digest of `length` hex digits.
@@ -96,18 +104,19 @@ impl Hub {
             return Ok(HubHits { host: String::new(), hits: hits.map(hit).collect() });
         }
         let mut url = self.address(&["api", kind.plural()])?;
-        let order = [("sort", "downloads"), ("direction", "-1"), ("limit", HITS)];
+        let limit = HITS.to_string();
+        let order = [("sort", "downloads"), ("direction", "-1"), ("limit", &limit)];
         url.query_pairs_mut().append_pair("search", &text).extend_pairs(order);
         let response = self.get(url, 0).await?;
-        let hits: Vec<Hit> = self.json(&text, response).await?;
+        let hits: Few<Hit, HITS> = self.json(&text, response).await?;
         let hit = |hit: Hit| HubHit {
-            license: license(&hit.tags),
+            license: license(&hit.tags.kept),
             downloads: hit.downloads,
-            gated: gated(&hit.gated),
+            gated: hit.gated.0,
             cached: known.contains(&hit.id),
             repo: hit.id,
         };
-        let hits = hits.into_iter().filter(|hit| names::repo(&hit.id).is_ok()).map(hit).collect();
+        let hits = hits.kept.into_iter().filter(|hit| names::repo(&hit.id).is_ok()).map(hit).collect();
         Ok(HubHits { host: self.settings.host(), hits })
     }
 
@@ -131,9 +140,12 @@ impl Hub {
         if !is_hex(&info.sha, 40) {
             return Err(odd(&self.settings.host(), "it names no commit"));
         }
+        if info.siblings.more {
+            return Err(odd(&self.settings.host(), "it names too many files"));
+        }
         let file = |one: Sibling| HubFile {
             refused: names::refused(kind, &one.rfilename),
-            bytes: one.lfs.as_ref().map_or(one.size, |lfs| lfs.size.max(one.size)),
+            bytes: one.lfs.as_ref().map_or(one.size, |lfs| lfs.size.max(one.size)).min(LARGEST),
             sha256: one.lfs.map(|lfs| lfs.sha256).filter(|sha256| is_hex(sha256, 64)),
             path: one.rfilename,
         };
@@ -142,14 +154,9 @@ impl Hub {
             repo: repo.to_owned(),
             revision: revision.to_owned(),
             commit: info.sha,
-            license: info
-                .card
-                .get("license")
-                .and_then(|v| v.as_str())
-                .map(str::to_owned)
-                .or(license(&info.tags)),
-            gated: gated(&info.gated),
-            files: info.siblings.into_iter().map(file).collect(),
+            license: info.card.and_then(|card| card.license.0).or(license(&info.tags.kept)),
+            gated: info.gated.0,
+            files: info.siblings.kept.into_iter().map(file).collect(),
         })
     }
 

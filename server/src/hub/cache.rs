@@ -48,7 +48,9 @@ pub fn note_ref(cache: &Path, repo: &HubRepo) -> std::io::Result<()> {
     }
     let path = folder(cache, repo.kind, &repo.repo).join("refs").join(&repo.revision);
     std::fs::create_dir_all(path.parent().unwrap_or(cache))?;
-    std::fs::write(path, &repo.commit)
+    let half = half_of(&path);
+    std::fs::write(&half, &repo.commit)?;
+    std::fs::rename(half, path)
 }
 
 /// What the cache holds of a repository at a revision.
@@ -113,11 +115,15 @@ pub fn keep(half: &Path, blob: &Path, link: &Path) -> std::io::Result<()> {
 pub fn relink(blob: &Path, link: &Path) -> std::io::Result<()> {
     let folder = link.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    match std::fs::remove_file(link) {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
-        _ => {}
-    }
-    std::os::unix::fs::symlink(relative(folder, blob), link)
+    let half = half_of(link);
+    std::os::unix::fs::symlink(relative(folder, blob), &half)?;
+    std::fs::rename(half, link)
+}
+
+/// Where what is to lie at `path` is made, so that nobody finds half of it there.
+fn half_of(path: &Path) -> PathBuf {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    folder.join(format!(".{}.tmp", uuid::Uuid::new_v4().simple()))
 }
 
 fn relative(from: &Path, to: &Path) -> PathBuf {

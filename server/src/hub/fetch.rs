@@ -84,6 +84,9 @@ impl Hub {
         std::fs::create_dir_all(&blobs).map_err(|why| disk(&why))?;
         let name = file.sha256.clone().unwrap_or_else(|| own_name(repo, &file.path));
         let blob = blobs.join(&name);
+        // whoever came second may find it whole
+        let locks = self.locks.take(&self.settings.cache, repo.kind, &repo.repo, &name).await;
+        let _held = locks.map_err(|why| disk(&why))?;
         if file.sha256.is_some() && std::fs::metadata(&blob).is_ok_and(|meta| meta.len() == file.bytes) {
             progress(file.bytes);
             cache::relink(&blob, &link).map_err(|why| disk(&why))?;
@@ -149,7 +152,7 @@ impl Hub {
             }
             _ => return Err(refusal(&self.settings, &repo.repo, &response).file(file.path.clone())),
         }
-        append(response, file, half, progress).await
+        append(response, file, self.settings.unsized_most, half, progress).await
     }
 }
 
@@ -157,15 +160,19 @@ impl Hub {
 async fn append(
     mut response: Response,
     file: &HubFile,
+    unsized_most: u64,
     half: &mut Half,
     progress: &(impl Fn(u64) + Sync),
 ) -> Result<Try, Problem> {
+    let most = if file.bytes > 0 { file.bytes } else { unsized_most };
     let opened = OpenOptions::new().create(true).append(true).open(&half.path).await;
     let mut out = opened.map_err(|why| disk(&why))?;
     let ended = loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                if half.have + chunk.len() as u64 > file.bytes && file.bytes > 0 {
+                if half.have.saturating_add(chunk.len() as u64) > most {
+                    // what is wrong is not gone on with
+                    let _ = std::fs::remove_file(&half.path);
                     return Err(wrong(file, "it is longer than the hub says"));
                 }
                 out.write_all(&chunk).await.map_err(|why| disk(&why))?;

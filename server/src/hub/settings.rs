@@ -8,6 +8,11 @@ use reqwest::Url;
 /// The public hub.
 const PUBLIC: &str = "https://huggingface.co/";
 
+/// Most bytes of a file whose size the hub does not tell.
+const UNSIZED_MOST: u64 = 2 << 30;
+/// Variables that name a proxy; in small letters as well.
+const PROXIES: &[&str] = &["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+
 /// How the hub is used.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -19,6 +24,10 @@ pub struct Settings {
     pub offline: bool,
     /// The cache (`HF_HUB_CACHE`, else `hub` under `HF_HOME`, else `~/.cache/huggingface/hub`).
     pub cache: PathBuf,
+    /// Names of the proxies that stand between (`HTTPS_PROXY` and its like).
+    pub proxies: Vec<String>,
+    /// Most bytes of a file whose size the hub does not tell.
+    pub unsized_most: u64,
     /// How long the hub may be silent.
     pub patience: Duration,
     /// First pause before a broken connection is tried again; doubles while nothing comes.
@@ -60,6 +69,8 @@ impl Settings {
             token: token.filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())),
             offline: var("HF_HUB_OFFLINE").is_some_and(yes),
             cache: cache.map_or_else(|| base.join("hub"), PathBuf::from),
+            proxies: PROXIES.iter().flat_map(|key| [var(key), var(&key.to_ascii_lowercase())]).flatten().filter_map(proxy).collect(),
+            unsized_most: UNSIZED_MOST,
             patience: Duration::from_secs(60),
             pause: Duration::from_millis(200),
         }
@@ -74,6 +85,12 @@ impl Settings {
     pub fn is_local(&self) -> bool {
         matches!(self.endpoint.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
     }
+}
+
+/// The host of a proxy, written with or without a scheme.
+fn proxy(text: String) -> Option<String> {
+    let url = if text.contains("://") { Url::parse(&text) } else { Url::parse(&format!("http://{text}")) };
+    url.ok()?.host_str().map(str::to_owned)
 }
 
 /// An address that other paths can be joined to.
@@ -114,6 +131,13 @@ mod tests {
         assert_eq!((set.token.as_deref(), set.cache), (Some("hf_stored"), home.path().join("hub")));
         let given = of(&[("HF_HOME", &path), ("HF_TOKEN", "hf_given"), ("HF_HUB_CACHE", "/big/hub")]);
         assert_eq!((given.token.as_deref(), given.cache), (Some("hf_given"), PathBuf::from("/big/hub")));
+    }
+
+    #[test]
+    fn proxies_are_known_by_their_names() {
+        let set = of(&[("HTTPS_PROXY", "http://proxy.corp:3128"), ("http_proxy", "other.corp:8080")]);
+        assert_eq!(set.proxies, ["proxy.corp", "other.corp"]);
+        assert!(of(&[]).proxies.is_empty());
     }
 
     #[test]

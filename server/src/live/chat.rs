@@ -1,38 +1,56 @@
 //! `/ws/chat`: the first frame asks, the answers stream back; the socket may ask again after each.
 
 use axum::extract::State;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::http::Extensions;
 use axum::response::Response;
 use contract::Code;
 use contract::Problem;
 use contract::chat::{ChatDelta, ChatRequest};
 
+use super::line::{self, Line, RESTART};
 use crate::generation::Answer;
+use crate::net::Client;
 use crate::services::chat;
 use crate::state::AppState;
 
+/// Longest question with all that went before it, bytes.
+const LONGEST: usize = 1 << 20;
+
 /// Upgrades to the chat websocket.
-pub async fn upgrade(State(state): State<AppState>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(1 << 20).on_upgrade(move |socket| serve(state, socket))
+pub async fn upgrade(
+    State(state): State<AppState>,
+    client: Client,
+    extensions: Extensions,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    line::open(state, &extensions, upgrade, LONGEST, move |state, line| serve(state, line, client))
 }
 
-async fn serve(state: AppState, mut socket: WebSocket) {
+async fn serve(state: AppState, mut line: Line, client: Client) {
     loop {
-        let message = tokio::select! {
-            () = state.shutdown.cancelled() => return close(socket).await,
-            message = socket.recv() => message,
+        let heard = tokio::select! {
+            () = state.shutdown.cancelled() => return line.close(RESTART, "the server restarts").await,
+            heard = line.hear() => heard,
         };
-        let Some(Ok(message)) = message else { return };
-        let Message::Text(text) = message else { continue };
-        if is_cancel(text.as_str()) {
+        let Some(text) = heard else { return };
+        if is_cancel(&text) {
             continue;
         }
-        let going_on = match ask(&state, text.as_str()).await {
-            Ok(answer) => stream(&state, &mut socket, answer).await,
-            Err(problem) => send(&mut socket, &ChatDelta::Error { problem }).await,
+        let Some(_share) = state.net.answers.take(client.0) else {
+            let problem = Problem::new(Code::ClientTooMany, "Too many answers are written for this address.")
+                .hint("Wait until one is complete.");
+            if !send(&mut line, &ChatDelta::Error { problem }).await {
+                return;
+            }
+            continue;
         };
-        if !going_on {
-            return close(socket).await;
+        let goes_on = match ask(&state, &text).await {
+            Ok(answer) => stream(&state, &mut line, answer).await,
+            Err(problem) => send(&mut line, &ChatDelta::Error { problem }).await,
+        };
+        if !goes_on {
+            return;
         }
     }
 }
@@ -48,36 +66,34 @@ async fn ask(state: &AppState, text: &str) -> Result<Answer, Problem> {
     })
 }
 
-/// Forwards an answer; false when the socket is to be closed. Dropping the answer cancels it.
-async fn stream(state: &AppState, socket: &mut WebSocket, mut answer: Answer) -> bool {
+/// Forwards an answer; false when the line is over. Dropping the answer cancels it.
+async fn stream(state: &AppState, line: &mut Line, mut answer: Answer) -> bool {
     loop {
         tokio::select! {
-            () = state.shutdown.cancelled() => return false,
+            () = state.shutdown.cancelled() => {
+                line.close(RESTART, "the server restarts").await;
+                return false;
+            }
             delta = answer.next() => match delta {
                 Some(delta) => {
-                    if !send(socket, &delta).await {
+                    if !send(line, &delta).await {
                         return false;
                     }
                 }
                 None => return true,
             },
-            message = socket.recv() => match message {
-                Some(Ok(Message::Text(text))) if is_cancel(text.as_str()) => answer.cancel(),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
-                Some(Ok(_)) => {}
+            heard = line.hear() => match heard {
+                Some(text) if is_cancel(&text) => answer.cancel(),
+                Some(_) => {}
+                None => return false,
             },
         }
     }
 }
 
-async fn send(socket: &mut WebSocket, delta: &ChatDelta) -> bool {
+async fn send(line: &mut Line, delta: &ChatDelta) -> bool {
     let text = serde_json::to_string(delta).unwrap_or_default();
-    socket.send(Message::Text(text.into())).await.is_ok()
-}
-
-async fn close(mut socket: WebSocket) {
-    // the browser may have left
-    let _ = socket.send(Message::Close(None)).await;
+    line.say(Message::Text(text.into())).await
 }
 
 fn is_cancel(text: &str) -> bool {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::http::Extensions;
 use axum::response::Response;
 use contract::Code;
 use contract::event::Kind;
@@ -13,6 +14,7 @@ use contract::{Problem, RunId};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::line::{self, Line, RESTART};
 use crate::error::Fault;
 use crate::services::runs;
 use crate::state::AppState;
@@ -25,13 +27,14 @@ const PACE: Duration = Duration::from_millis(200);
 const MOST_RUNS: usize = 64;
 /// Pause after a fault of the server.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
-const PING: Duration = Duration::from_secs(20);
-/// Close code: the service restarts.
-const RESTART: u16 = 1012;
+/// Frames that wait for a page to read them.
+const WAITING: usize = 8;
+/// Longest message of a page, bytes.
+const LONGEST: usize = 64 << 10;
 
 /// Upgrades to the live websocket.
-pub async fn upgrade(State(state): State<AppState>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(1 << 16).on_upgrade(move |socket| serve(state, socket))
+pub async fn upgrade(State(state): State<AppState>, extensions: Extensions, upgrade: WebSocketUpgrade) -> Response {
+    line::open(state, &extensions, upgrade, LONGEST, serve)
 }
 
 struct Subscriptions(HashMap<RunId, JoinHandle<()>>);
@@ -42,32 +45,22 @@ impl Drop for Subscriptions {
     }
 }
 
-async fn serve(state: AppState, mut socket: WebSocket) {
-    let (frames, mut outgoing) = mpsc::channel::<ServerFrame>(8);
+async fn serve(state: AppState, mut line: Line) {
+    let (frames, mut outgoing) = mpsc::channel::<ServerFrame>(WAITING);
     let mut subscriptions = Subscriptions(HashMap::new());
-    let mut ping = tokio::time::interval(PING);
-    ping.tick().await;
     loop {
-        let sent = tokio::select! {
-            () = state.shutdown.cancelled() => {
-                let close = CloseFrame { code: RESTART, reason: "the server restarts".into() };
-                let _ = socket.send(Message::Close(Some(close))).await;
-                return;
-            }
-            _ = ping.tick() => socket.send(Message::Ping(Vec::new().into())).await,
-            Some(frame) = outgoing.recv() => socket.send(text(&frame)).await,
-            message = socket.recv() => match message {
-                Some(Ok(Message::Text(text))) => {
-                    match subscribe(&state, &frames, &mut subscriptions, text.as_str()) {
-                        Ok(()) => Ok(()),
-                        Err(problem) => socket.send(text_of_refusal(problem)).await,
-                    }
+        let goes_on = tokio::select! {
+            () = state.shutdown.cancelled() => return line.close(RESTART, "the server restarts").await,
+            Some(frame) = outgoing.recv() => line.say(text(&frame)).await,
+            heard = line.hear() => {
+                let Some(heard) = heard else { return };
+                match subscribe(&state, &frames, &mut subscriptions, &heard) {
+                    Ok(()) => true,
+                    Err(problem) => line.say(text_of_refusal(problem)).await,
                 }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => Ok(()),
-            },
+            }
         };
-        if sent.is_err() {
+        if !goes_on {
             return;
         }
     }

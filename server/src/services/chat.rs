@@ -34,7 +34,7 @@ pub async fn answer(state: &AppState, request: ChatRequest) -> Result<Answer, Fa
         messages.insert(0, contract::chat::ChatMessage { role: "system".to_owned(), content });
     }
     let speaker = state.pool.speaker(&weights)?;
-    Ok(speaker.ask(template, messages, request.settings))
+    Ok(speaker.ask(template, messages, request.settings)?)
 }
 
 /// Weights, template key and the system text a run was trained with.

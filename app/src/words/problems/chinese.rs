@@ -40,6 +40,8 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::BuildChanged => "Burnish 在这个页面打开之后已更新，请重新加载页面后再试。",
         Code::ConnectionLost => "服务器没有回应，请稍后再试。",
         Code::ServerFault => "服务器出错了，请稍后再试。",
+        Code::ServerSlow => "这件事用的时间太长，服务器没有继续等：{seconds} 秒。",
+        Code::ClientTooMany => "来自这个地址的请求太多，请稍后再试。",
         Code::HostUnknown => "服务器不接受这个主机名；请用启动时给出的地址访问。",
         Code::OriginForeign => "不允许其他网站在此操作。",
         Code::WireTooMany => "一个页面同时查看的运行太多：最多 {most} 个。",
@@ -115,12 +117,14 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::UploadBadMapping => "读不出这个文件的列。",
         Code::UploadBadName => "文件名不能这样写，只能用字母、数字、点、- 和 _：{name}",
         Code::UploadPickle => "pickle 文件可以运行代码，因此不接受；请改用 safetensors：{name}",
+        Code::UploadStalled => "上传有 {seconds} 秒没有进展，已经停止，请重新上传。",
         Code::UploadTooLarge => "文件太大：上限是 {limit}。",
         Code::UploadUnknownKind => "只能上传数据集或模型。",
         Code::DeviceNoCuda => {
             "要求使用 CUDA 显卡，但这里没有 CUDA 驱动，或训练程序不带 CUDA；请选择自动或 CPU。"
         }
         Code::DiskFull => "磁盘空间不足，请腾出空间后再试。",
+        Code::DiskSlow => "磁盘没有回应，请检查存放数据的磁盘后再试。",
         Code::DiskIo => "读写磁盘时出错：{path}：{why}",
         Code::EngineDigest => "文件与应有的内容不符（SHA-256 不同），请重新载入。",
         Code::EngineFault => "模型无法在此运行：{why}",
@@ -166,6 +170,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::HubBusy => "仓库站点请求过多，请稍后再试。",
         Code::HubCache => "下载缓存无法写入，请检查 HF_HUB_CACHE：{why}",
         Code::HubCutOff => "连接一再中断；再试一次会从断点继续。",
+        Code::HubElsewhere => "仓库站点转到了一个不允许访问的地址：{host}",
         Code::HubGated => "这个仓库需要先得到所有者的许可，再设置 HF_TOKEN：{repo}",
         Code::HubNeedsToken => "这个仓库不公开，或者不存在；如果名称无误，请设置 HF_TOKEN：{repo}",
         Code::HubNoSuchFile => "仓库里没有这个文件：{repo}",
