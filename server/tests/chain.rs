@@ -128,6 +128,7 @@ impl Studio {
             hyper,
             adapters: saved.merged.iter().map(|link| (*link).clone()).collect(),
             reward_model: None,
+            brought: None,
         };
         let folder = RunDir::create(&self.state.run_folder(&spec.run), &spec).expect("created");
         let summary = RunSummary {
@@ -145,6 +146,7 @@ impl Studio {
             eval_loss: None,
             created_ms: 0,
             updated_ms: 0,
+            brought: false,
         };
         let (model, dataset) = (self.model.clone(), view.id.clone());
         let row = RunRow {

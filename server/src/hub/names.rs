@@ -83,6 +83,7 @@ pub fn refused(kind: HubKind, path: &str) -> Option<Refusal> {
             let named = matches!(
                 lower.as_str(),
                 "config.json"
+                    | "adapter_config.json"
                     | "generation_config.json"
                     | "tokenizer.model"
                     | "special_tokens_map.json"

@@ -144,6 +144,7 @@ async fn queued(
         hyper: checked.hyper,
         adapters: chain.adapters,
         reward_model: chain.reward_model,
+        brought: None,
     };
     let (kind, mapping, stage) = (found.kind, found.mapping.clone(), spec.stage);
     let suggestion =
@@ -164,6 +165,7 @@ async fn queued(
             eval_loss: None,
             created_ms: now,
             updated_ms: now,
+            brought: false,
         },
         model: model.id.clone(),
         dataset: view.id.clone(),
