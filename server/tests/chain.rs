@@ -3,6 +3,9 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/adapters.rs"]
+mod adapters;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +49,7 @@ fn safetensors(name: &str, shape: [u64; 2]) -> Vec<u8> {
 
 /// A server with a model and a dataset. Its worker writes down what it is told.
 struct Studio {
-    _place: tempfile::TempDir,
+    place: tempfile::TempDir,
     state: AppState,
     told: PathBuf,
     model: ModelId,
@@ -67,7 +70,12 @@ impl Studio {
     async fn open() -> Self {
         let place = tempfile::tempdir().expect("a folder");
         let (worker, told) = (place.path().join("worker.sh"), place.path().join("told"));
-        let script = format!("#!/bin/sh\nwhile read line; do echo \"$line\" >> {}; done\n", told.display());
+        let script = format!(
+            "#!/bin/sh\nhere={}\ncase \"$1\" in\nimport) mkdir -p \"$3\"; cat \"$2/answer\";;\n\
+             import-adapter) cp -r \"$here/prepared\" \"$3/checkpoints/step-00000000\" || exit 1; cat \"$here/facts\";;\n\
+             *) while read line; do echo \"$line\" >> \"$here/told\"; done;;\nesac\n",
+            place.path().display()
+        );
         std::fs::write(&worker, script).expect("written");
         std::fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).expect("made runnable");
         let state = AppState::open(Config::for_testing(place.path(), &worker)).await.expect("opens");
@@ -85,7 +93,7 @@ impl Studio {
         let rows = Body::from(ROWS);
         let dataset =
             uploads::dataset(&state, "tea.jsonl", Declared::default(), rows).await.expect("taken in");
-        Self { _place: place, state, told, model, dataset }
+        Self { place, state, told, model, dataset }
     }
 
     /// A finished run with one checkpoint a step; `best` is the one of the lowest eval loss.

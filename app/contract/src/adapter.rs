@@ -76,7 +76,9 @@ pub fn is_no_model(base: Option<&str>) -> Problem {
             format!("This is an adapter for the model {base}, not a model of its own."),
         )
         .with("base", base)
-        .hint(format!("Bring {base} in first, from the hub or from a folder; then choose it for the adapter here.")),
+        .hint(format!(
+            "Bring {base} in first, from the hub or from a folder; then choose it for the adapter here."
+        )),
         None => Problem::new(Code::ModelIsAdapter, "This is an adapter, not a model of its own.")
             .with("base", "?")
             .hint("Bring the model in that it was trained on; then choose it for the adapter here."),
@@ -164,8 +166,13 @@ mod tests {
     fn models_of_its_shapes_are_offered_and_the_one_of_its_name_first() {
         let mut waiting = model("tiny", 2, 64);
         waiting.state = "importing".to_owned();
-        let models =
-            [model("other", 4, 64), model("Tiny", 2, 64), model("tiny", 1, 64), model("tiny", 2, 32), waiting];
+        let models = [
+            model("other", 4, 64),
+            model("Tiny", 2, 64),
+            model("tiny", 1, 64),
+            model("tiny", 2, 32),
+            waiting,
+        ];
         let offered = |adapter: &AdapterFacts| {
             adapter.bases(&models).into_iter().map(|model| model.name.clone()).collect::<Vec<_>>()
         };

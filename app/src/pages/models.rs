@@ -56,7 +56,11 @@ fn table(models: Vec<ModelView>, version: RwSignal<u32>) -> AnyView {
     }
     let all = models.clone();
     // Adapters have a place of their own.
-    let rows = models.into_iter().filter(|model| model.adapter.is_none()).map(|model| view! { <Line model version/> }).collect_view();
+    let rows = models
+        .into_iter()
+        .filter(|model| model.adapter.is_none())
+        .map(|model| view! { <Line model version/> })
+        .collect_view();
     view! {
         <div class="card table-wrap">
             <table>

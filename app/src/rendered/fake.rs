@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use contract::adapter::AdapterFacts;
 use contract::Code;
+use contract::adapter::AdapterFacts;
 use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::{CheckpointView, Mark, mark};

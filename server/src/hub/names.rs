@@ -157,6 +157,8 @@ mod tests {
         }
         for path in [
             "config.json",
+            "adapter_config.json",
+            "adapter_model.safetensors",
             "tokenizer_config.json",
             "tokenizer.model",
             "model-00001-of-00002.safetensors",

@@ -17,12 +17,7 @@ use crate::state::AppState;
 use crate::store::runs::RunRow;
 
 /// Puts an adapter that came in place of a model on a base. What is begun goes on when nobody waits for it any more.
-pub async fn adopt(
-    state: &AppState,
-    id: ModelId,
-    base: ModelId,
-    template: String,
-) -> Result<RunId, Fault> {
+pub async fn adopt(state: &AppState, id: ModelId, base: ModelId, template: String) -> Result<RunId, Fault> {
     let task = state.clone();
     state.tasks.spawn(async move { work(&task, &id, &base, &template).await }).await?
 }
@@ -65,7 +60,7 @@ fn fits<'a>(adapter: &AdapterFacts, base: &'a ModelView, template: &str) -> Resu
             format!("The adapter's shapes are not those of {}.", base.name),
         )
         .with("name", &base.name)
-        .field("base")
+        .field("model")
         .hint("Choose the model it was trained on."));
     }
     if !is_known(template) {
@@ -73,9 +68,12 @@ fn fits<'a>(adapter: &AdapterFacts, base: &'a ModelView, template: &str) -> Resu
         return Err(Problem::new(Code::FormUnknownChoice, message).field("template"));
     }
     if template == MODEL_TEMPLATE && !facts.has_chat_template {
-        return Err(Problem::new(Code::FormNoChatTemplate, format!("{} brings no chat template.", base.name))
-            .field("template")
-            .hint("Choose one of the built-in templates, for example default."));
+        return Err(Problem::new(
+            Code::FormNoChatTemplate,
+            format!("{} brings no chat template.", base.name),
+        )
+        .field("template")
+        .hint("Choose one of the built-in templates, for example default."));
     }
     Ok(facts)
 }

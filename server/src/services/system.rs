@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use app::ports::{Answer, SystemPort};
-use contract::{RunId, Stage};
 use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::chosen;
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
+use contract::{RunId, Stage};
 use serde::de::DeserializeOwned;
 
 use super::{runs, takeaway, tour};

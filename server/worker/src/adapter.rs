@@ -30,6 +30,9 @@ pub const PICKLES: [&str; 2] = ["adapter_model.bin", "value_head.bin"];
 /// Files of an adapter that are kept.
 pub const FILES: [&str; 3] = [ADAPTER_CONFIG, ADAPTER, VALUE_HEAD];
 
+/// Names of tensors in their file, by what they stand for.
+type Places = BTreeMap<Place, String>;
+
 /// An adapter whose files belong together; whether they fit a base is another question.
 #[derive(Debug)]
 pub struct Adapter {
@@ -38,8 +41,7 @@ pub struct Adapter {
     /// Its configuration; every linear map it lies on stands there by its whole name.
     config: LoraConfig,
     weights: Weights,
-    /// Names in the file, by what they stand for.
-    tensors: BTreeMap<Place, String>,
+    tensors: Places,
     head: Option<Head>,
 }
 
@@ -137,8 +139,7 @@ fn count(weights: &Weights, name: &str) -> u64 {
 }
 
 /// What every tensor stands for; those of a value head are given apart. One that stands for nothing is an error.
-#[expect(clippy::type_complexity, reason = "two lists of names, taken apart at once")]
-fn sorted(weights: &Weights) -> Result<(BTreeMap<Place, String>, Option<Vec<String>>), Problem> {
+fn sorted(weights: &Weights) -> Result<(Places, Option<Vec<String>>), Problem> {
     let (mut places, mut head) = (BTreeMap::new(), Vec::new());
     for name in weights.names() {
         if names::of_head(&name) {
@@ -154,11 +155,7 @@ fn sorted(weights: &Weights) -> Result<(BTreeMap<Place, String>, Option<Vec<Stri
 }
 
 /// Compares every map's tensors with one another and with the configuration; gives what they are.
-fn measured(
-    config: &config::Parsed,
-    weights: &Weights,
-    tensors: &BTreeMap<Place, String>,
-) -> Result<AdapterFacts, Problem> {
+fn measured(config: &config::Parsed, weights: &Weights, tensors: &Places) -> Result<AdapterFacts, Problem> {
     let mut maps: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     let (mut blocks, mut parameters) = (0, 0);
     for (place, name) in tensors {

@@ -12,8 +12,8 @@ use contract::Code;
 use contract::adapter::Imported;
 use contract::problem::Problem;
 
-use crate::{adapter, facts};
 use crate::problems::of_file;
+use crate::{adapter, facts};
 
 /// Folder within a half-made one that a zip is unpacked to; it is gone before the whole one has its name.
 const UNPACKED: &str = "unpacked";

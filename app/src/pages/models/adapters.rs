@@ -137,7 +137,7 @@ fn PutOn(
         let id = id.clone();
         move |_| {
             let Some(base) = ModelId::parse(&chosen.get_untracked()) else {
-                return refused.set(vec![Problem::new(Code::FormMissing, "Choose a model.").field("base")]);
+                return refused.set(vec![Problem::new(Code::FormMissing, "Choose a model.").field("model")]);
             };
             busy.set(true);
             refused.set(Vec::new());

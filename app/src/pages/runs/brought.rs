@@ -38,8 +38,9 @@ pub(super) fn Brought(run: RunView, facts: AdapterFacts) -> impl IntoView {
 fn Origin(facts: AdapterFacts, template: String, model: String) -> impl IntoView {
     let w = &words().runs;
     let base = if facts.base.is_empty() { "–".to_owned() } else { facts.base };
-    let revision =
-        facts.revision.map(|revision| view! { <dt>{w.brought_revision}</dt><dd class="break">{revision}</dd> });
+    let revision = facts
+        .revision
+        .map(|revision| view! { <dt>{w.brought_revision}</dt><dd class="break">{revision}</dd> });
     let head = match facts.value_head {
         Some(width) => fill(w.brought_head_width, &[&num(width)]),
         None => w.brought_head_none.to_owned(),

@@ -124,8 +124,9 @@ mod tests {
             mark: None,
         };
         let voices = [voice("m1", Stage::Sft, 5), voice("m2", Stage::Sft, 6), voice("m1", Stage::Rm, 7)];
-        let names =
-            |wanted: fn(&Voice) -> bool| on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let names = |wanted: fn(&Voice) -> bool| {
+            on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
         assert_eq!(names(starts), ["r1:5"]);
         assert_eq!(names(|voice| voice.judges), ["r1:7"]);
     }

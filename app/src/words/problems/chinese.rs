@@ -190,7 +190,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::LoraNone => "这个模型没有适配器。",
         Code::ModelExists => "这个名称已经有了：{name}",
         Code::ModelIsAdapter => {
-            "这是基于 {base} 的适配器，不是完整的模型；请先导入 {base}，或先把适配器合并进去再导入。"
+            "这是基于 {base} 的适配器，不是完整的模型；请先导入 {base}，再在这里为适配器选择它。"
         }
         Code::ModelFacts => "模型的说明无法读写：{why}",
         Code::ModelFileMissing => "文件夹里缺少模型需要的文件。",

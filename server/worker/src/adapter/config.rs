@@ -138,14 +138,16 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        let plain = json!({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", "task_type": "CAUSAL_LM"});
+        let plain =
+            json!({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none", "task_type": "CAUSAL_LM"});
         let read = |more: Value| {
             let mut config = plain.as_object().expect("an object").clone();
             config.extend(more.as_object().expect("an object").clone());
             parsed(config, &BTreeSet::from(["model.layers.0.self_attn.q_proj"]), Vec::new())
         };
         read(json!({})).expect("plain");
-        read(json!({"target_modules": ".*(q|v)_proj$", "layers_pattern": "blocks"})).expect("the tensors say where");
+        read(json!({"target_modules": ".*(q|v)_proj$", "layers_pattern": "blocks"}))
+            .expect("the tensors say where");
         read(json!({"modules_to_save": ["score"], "task_type": "SEQ_CLS"})).expect("a reward model");
         for (more, name) in [
             (json!({"peft_type": "LOHA"}), "LOHA"),
@@ -167,7 +169,10 @@ mod tests {
             (json!({"lora_dropout": 1.5}), "dropout"),
         ] {
             let problem = read(more).map(|_| ()).expect_err(name);
-            assert!(problem.code == Code::LoraConfig && problem.params["why"].contains(name), "{name}: {problem}");
+            assert!(
+                problem.code == Code::LoraConfig && problem.params["why"].contains(name),
+                "{name}: {problem}"
+            );
         }
     }
 }

@@ -39,7 +39,8 @@ impl Head {
             }
         }
         let weight = weight.ok_or_else(|| {
-            Problem::new(Code::ValueHeadMissing, "The value head holds no weight.").with("name", "summary.weight")
+            Problem::new(Code::ValueHeadMissing, "The value head holds no weight.")
+                .with("name", "summary.weight")
         })?;
         let width = count(&weights, &weight) as usize;
         let found = weights.shape(&weight).unwrap_or_default();

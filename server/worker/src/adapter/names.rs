@@ -55,7 +55,9 @@ pub(super) fn place(name: &str) -> Option<Place> {
     if let Some((module, end)) = name.split_once(".lora_magnitude_vector") {
         let end = end.strip_prefix('.').unwrap_or(end);
         // An adapter's own name may stand there, and "weight" after it.
-        return (end.is_empty() || is_weight(end) || is_plain(end)).then(|| of(module, Part::Magnitude)).flatten();
+        return (end.is_empty() || is_weight(end) || is_plain(end))
+            .then(|| of(module, Part::Magnitude))
+            .flatten();
     }
     let module = match name.split_once(".modules_to_save.") {
         Some((module, end)) if is_weight(end) => module,
@@ -105,8 +107,14 @@ mod tests {
             ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight", Part::A),
             ("model.layers.0.self_attn.q_proj.lora_B.reward.weight", Part::B),
             ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", Part::Magnitude),
-            ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector.weight", Part::Magnitude),
-            ("base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector.default.weight", Part::Magnitude),
+            (
+                "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector.weight",
+                Part::Magnitude,
+            ),
+            (
+                "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector.default.weight",
+                Part::Magnitude,
+            ),
         ] {
             assert_eq!(place(written), Some(Place { module: module.to_owned(), part }), "{written}");
         }
@@ -137,7 +145,9 @@ mod tests {
         assert_eq!(within_block("transformer.h.11.attn.c_attn"), Some((11, "attn.c_attn")));
         assert_eq!(within_block("lm_head"), None);
         assert_eq!(within_block("model.layers.99999999999999999999.q_proj"), None);
-        for name in ["v_head.summary.weight", "value_head.bias", "base_model.model.score.weight", "summary.bias"] {
+        for name in
+            ["v_head.summary.weight", "value_head.bias", "base_model.model.score.weight", "summary.bias"]
+        {
             assert!(of_head(name), "{name}");
         }
         assert!(!of_head("base_model.model.lm_head.weight"));

@@ -53,7 +53,10 @@ impl Folder {
 }
 
 fn pair() -> Vec<HostTensor> {
-    vec![zeros(&format!("{MODULE}.lora_A.weight"), &[2, 8]), zeros(&format!("{MODULE}.lora_B.weight"), &[16, 2])]
+    vec![
+        zeros(&format!("{MODULE}.lora_A.weight"), &[2, 8]),
+        zeros(&format!("{MODULE}.lora_B.weight"), &[16, 2]),
+    ]
 }
 
 #[test]
@@ -75,17 +78,25 @@ fn a_folder_says_whose_adapter_it_is_and_where_it_lies() {
 #[test]
 fn s_131_a_value_head_is_found_in_every_form_and_another_is_refused() {
     let folder = Folder::new();
-    for names in [["v_head.summary.weight", "v_head.summary.bias"], ["value_head.weight", "value_head.bias"],
-        ["summary.weight", "summary.bias"]]
-    {
+    for names in [
+        ["v_head.summary.weight", "v_head.summary.bias"],
+        ["value_head.weight", "value_head.bias"],
+        ["summary.weight", "summary.bias"],
+    ] {
         folder.weights(VALUE_HEAD, &[zeros(names[0], &[1, 8]), zeros(names[1], &[1])]);
         assert_eq!(folder.look().expect("a head").value_head, Some(8), "{names:?}");
     }
     for (tensors, code) in [
         (vec![zeros("v_head.summary.weight", &[2, 8])], Code::AdapterShape),
         (vec![zeros("v_head.summary.bias", &[1])], Code::ValueHeadMissing),
-        (vec![zeros("v_head.summary.weight", &[1, 8]), zeros("v_head.other.weight", &[1, 8])], Code::AdapterTensor),
-        (vec![zeros("v_head.summary.weight", &[1, 8]), zeros("v_head.summary.bias", &[2])], Code::AdapterShape),
+        (
+            vec![zeros("v_head.summary.weight", &[1, 8]), zeros("v_head.other.weight", &[1, 8])],
+            Code::AdapterTensor,
+        ),
+        (
+            vec![zeros("v_head.summary.weight", &[1, 8]), zeros("v_head.summary.bias", &[2])],
+            Code::AdapterShape,
+        ),
     ] {
         folder.weights(VALUE_HEAD, &tensors);
         assert_eq!(folder.code(), code);
@@ -121,13 +132,24 @@ fn tensors_without_place_partner_or_shape_are_named() {
         folder.code()
     };
     let rename = |tensors: &mut Vec<HostTensor>, at: usize, name: &str| tensors[at].name = name.to_owned();
-    assert_eq!(with(&|all| { all.pop(); }), Code::AdapterTensor);
+    assert_eq!(
+        with(&|all| {
+            all.pop();
+        }),
+        Code::AdapterTensor
+    );
     assert_eq!(with(&|all| all.push(zeros("left.over", &[1]))), Code::AdapterTensor);
-    assert_eq!(with(&|all| all.push(zeros(&format!("{MODULE}.lora_A.default.weight"), &[2, 8]))), Code::AdapterTensor);
+    assert_eq!(
+        with(&|all| all.push(zeros(&format!("{MODULE}.lora_A.default.weight"), &[2, 8]))),
+        Code::AdapterTensor
+    );
     assert_eq!(with(&|all| rename(all, 0, "base_model.model.model.norm.lora_A.weight")), Code::AdapterTensor);
     assert_eq!(with(&|all| all[0] = zeros(&format!("{MODULE}.lora_A.weight"), &[3, 8])), Code::AdapterShape);
     assert_eq!(with(&|all| all[0] = zeros(&format!("{MODULE}.lora_A.weight"), &[16])), Code::AdapterShape);
-    assert_eq!(with(&|all| all.push(zeros(&format!("{MODULE}.lora_magnitude_vector.x.y"), &[8]))), Code::AdapterTensor);
+    assert_eq!(
+        with(&|all| all.push(zeros(&format!("{MODULE}.lora_magnitude_vector.x.y"), &[8]))),
+        Code::AdapterTensor
+    );
     assert_eq!(with(&Vec::clear), Code::LoraConfig);
 }
 
@@ -164,7 +186,8 @@ fn a_pipe_is_no_file() {
     let folder = Folder::new();
     for name in [ADAPTER_CONFIG, ADAPTER] {
         folder.remove(name);
-        let made = std::process::Command::new("mkfifo").arg(folder.0.path().join(name)).status().expect("runs");
+        let made =
+            std::process::Command::new("mkfifo").arg(folder.0.path().join(name)).status().expect("runs");
         assert!(made.success());
     }
     assert!(look(folder.0.path()).expect("nothing that can be read").is_none());

@@ -91,7 +91,8 @@ fn chosen(archive: &mut ZipArchive<File>, packed: u64) -> Result<BTreeMap<String
     for at in 0..archive.len() {
         let found = archive.by_index_raw(at).map_err(broken)?;
         let path = std::str::from_utf8(found.name_raw()).map_err(|_| entry("a name that is no UTF-8"))?;
-        let plain = found.unix_mode().is_none_or(|mode| matches!(mode & 0o170_000, 0 | 0o100_000 | 0o040_000));
+        let plain =
+            found.unix_mode().is_none_or(|mode| matches!(mode & 0o170_000, 0 | 0o100_000 | 0o040_000));
         if !stays(path) || !plain || found.is_symlink() {
             return Err(entry(path));
         }

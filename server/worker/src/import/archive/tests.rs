@@ -35,7 +35,8 @@ impl Zip {
         let target = self.place.path().join("out");
         unpack(&self.path(), &target)?;
         let entries = std::fs::read_dir(&target).expect("lists").flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         Ok(names)
     }
@@ -81,9 +82,16 @@ fn only_known_files_are_unpacked_from_wherever_they_lie_together() {
 
 #[test]
 fn s7_names_that_leave_their_folder_refuse_the_zip() {
-    for name in ["../config.json", "a/../../config.json", "/etc/config.json", "a\\..\\config.json", "C:/config.json",
-        "a//config.json", "./config.json", "a\nb/config.json"]
-    {
+    for name in [
+        "../config.json",
+        "a/../../config.json",
+        "/etc/config.json",
+        "a\\..\\config.json",
+        "C:/config.json",
+        "a//config.json",
+        "./config.json",
+        "a\nb/config.json",
+    ] {
         let zip = Zip::of(&[("tokenizer.json", b"{}"), ("XX", b"{}")]);
         let bytes = {
             let long = "X".repeat(name.len());
