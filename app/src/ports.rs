@@ -124,6 +124,8 @@ mod ssr {
         fn get(&self, id: ModelId) -> Answer<'_, ModelView>;
         /// Starts an import or a from-scratch model; answers at once with state `importing`.
         fn create(&self, new: NewModel) -> Answer<'_, ModelView>;
+        /// Puts an adapter that came in place of a model on a base; gives the run that holds it.
+        fn adopt(&self, id: ModelId, base: ModelId, template: String) -> Answer<'_, RunId>;
         /// Deletes the model; refused while a run that uses it is live.
         fn delete(&self, id: ModelId) -> Answer<'_, ()>;
     }
@@ -334,6 +336,12 @@ pub async fn list_models() -> Result<Vec<ModelView>, Problems> {
 #[server(endpoint = "create_model", input = leptos::server_fn::codec::Json)]
 pub async fn create_model(new: NewModel) -> Result<ModelView, Problems> {
     ports()?.models.create(new).await
+}
+
+/// See `ModelsPort::adopt`.
+#[server(endpoint = "adopt_adapter", input = leptos::server_fn::codec::Json)]
+pub async fn adopt_adapter(id: ModelId, base: ModelId, template: String) -> Result<RunId, Problems> {
+    ports()?.models.adopt(id, base, template).await
 }
 
 /// See `ModelsPort::delete`.

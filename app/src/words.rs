@@ -173,7 +173,8 @@ pub(crate) fn mark_word(w: &Words, mark: Mark) -> &'static str {
 /// What a model or a checkpoint is called: `Kettle & Co support, step 60 · Best`.
 pub(crate) fn voice_name(voice: &Voice) -> String {
     let w = words();
-    let Some(step) = voice.target.step else { return voice.name.clone() };
+    // Step 0 is an adapter as it came: it is the only one of its run.
+    let Some(step) = voice.target.step.filter(|step| *step > 0) else { return voice.name.clone() };
     let name = fill(w.runs.lineage_step, &[&voice.name, &step.to_string()]);
     match voice.mark {
         Some(mark) => format!("{name} · {}", mark_word(w, mark)),

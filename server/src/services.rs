@@ -1,5 +1,6 @@
 //! Use cases, one file a noun. They implement the ports of the pages and serve REST alike.
 
+pub mod adapters;
 pub mod before;
 pub mod carry;
 pub mod chain;

@@ -7,6 +7,9 @@
 #[expect(dead_code, reason = "its worker is a script of its own")]
 mod worker;
 
+#[path = "support/adapters.rs"]
+mod adapters;
+
 use std::path::{Path, PathBuf};
 
 use app::ports::SystemPort;
@@ -49,7 +52,7 @@ fn safetensors(name: &str, shape: [u64; 2]) -> Vec<u8> {
 
 /// A server with a model and a dataset. Its worker writes down what it is told.
 struct Studio {
-    _place: tempfile::TempDir,
+    place: tempfile::TempDir,
     state: AppState,
     told: PathBuf,
     model: ModelId,
@@ -70,7 +73,12 @@ impl Studio {
     async fn open() -> Self {
         let place = tempfile::tempdir().expect("a folder");
         let told = place.path().join("told");
-        let script = format!("while read line; do echo \"$line\" >> {}; done", told.display());
+        let script = format!(
+            "here={}\ncase \"$1\" in\nimport) mkdir -p \"$3\"; cat \"$2/answer\";;\n\
+             import-adapter) cp -r \"$here/prepared\" \"$3/checkpoints/step-00000000\" || exit 1; cat \"$here/facts\";;\n\
+             *) while read line; do echo \"$line\" >> \"$here/told\"; done;;\nesac",
+            place.path().display()
+        );
         let worker = worker::scripted(place.path(), &script);
         let state = AppState::open(Config::for_testing(place.path(), &worker)).await.expect("opens");
         let model = ModelId("m1".to_owned());
@@ -87,7 +95,7 @@ impl Studio {
         let rows = Body::from(ROWS);
         let dataset =
             uploads::dataset(&state, "tea.jsonl", Declared::default(), rows).await.expect("taken in");
-        Self { _place: place, state, told, model, dataset }
+        Self { place, state, told, model, dataset }
     }
 
     /// A finished run with one checkpoint a step; `best` is the one of the lowest eval loss.
@@ -130,6 +138,7 @@ impl Studio {
             hyper,
             adapters: saved.merged.iter().map(|link| (*link).clone()).collect(),
             reward_model: None,
+            brought: None,
         };
         let folder = RunDir::create(&self.state.run_folder(&spec.run), &spec).expect("created");
         let summary = RunSummary {
@@ -147,6 +156,7 @@ impl Studio {
             eval_loss: None,
             created_ms: 0,
             updated_ms: 0,
+            brought: false,
         };
         let (model, dataset) = (self.model.clone(), view.id.clone());
         let row = RunRow {

@@ -98,6 +98,9 @@ pub struct Voice {
     /// Whether it stands for its run, see [`crate::checkpoint::chosen`].
     #[serde(default)]
     pub chosen: bool,
+    /// Whether it may judge the answers of a ppo run.
+    #[serde(default)]
+    pub judges: bool,
     /// How it stands by its eval loss, see [`crate::checkpoint::mark`].
     #[serde(default)]
     pub mark: Option<Mark>,

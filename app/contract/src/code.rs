@@ -378,6 +378,18 @@ codes! {
     GgufNoModel = "gguf.no_model",
     /// A GGUF version that is not supported. `version`.
     GgufVersion = "gguf.version",
+    /// An adapter that is to lie on a model of other shapes. `name`.
+    AdapterOtherBase = "adapter.other_base",
+    /// A tensor of an adapter that is not of the shape its base needs. `name`, `found`, `wanted`.
+    AdapterShape = "adapter.shape",
+    /// A tensor of an adapter that has no place in its base, or no partner. `name`.
+    AdapterTensor = "adapter.tensor",
+    /// A zip that cannot be read. `why`.
+    ArchiveBroken = "archive.broken",
+    /// An entry of a zip that is not unpacked: its name leaves the folder, it is a link, or its name comes twice. `name`.
+    ArchiveEntry = "archive.entry",
+    /// A zip that holds more than is unpacked. `limit`.
+    ArchiveTooLarge = "archive.too_large",
     /// An adapter that cannot be used. `why`.
     LoraConfig = "lora.config",
     /// No adapter where one is needed.

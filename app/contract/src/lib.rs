@@ -3,6 +3,7 @@
 //! A default, a limit, a built-in template or an event shape is written here once and used by the form,
 //! the server and the worker alike. The crate compiles for wasm32.
 
+pub mod adapter;
 pub mod carry;
 pub mod chat;
 pub mod check;

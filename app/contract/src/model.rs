@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::AdapterFacts;
 use crate::code::Code;
 use crate::ids::ModelId;
 use crate::problem::Problem;
@@ -100,6 +101,9 @@ pub struct ModelView {
     pub created_ms: i64,
     /// Whether it is the starter model.
     pub starter: bool,
+    /// What it is, where an adapter came in place of a model; its files wait to be put on one.
+    #[serde(default)]
+    pub adapter: Option<AdapterFacts>,
 }
 
 /// Sizes a from-scratch model may have.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::AdapterFacts;
 use crate::checkpoint::CheckpointView;
 use crate::ids::{DatasetId, ModelId, RunId};
 use crate::params::Hyper;
@@ -41,6 +42,9 @@ pub struct RunSummary {
     pub created_ms: i64,
     /// When it last changed.
     pub updated_ms: i64,
+    /// Whether it was not trained here: an adapter that was brought in.
+    #[serde(default)]
+    pub brought: bool,
 }
 
 /// A run's page, as the server draws it before the websocket takes over.
@@ -64,6 +68,9 @@ pub struct RunView {
     /// The reward model of a ppo run.
     #[serde(default)]
     pub reward_model: Option<CheckpointRef>,
+    /// The adapter that was brought in, where nothing was trained here.
+    #[serde(default)]
+    pub brought: Option<AdapterFacts>,
     /// Checkpoints, newest first.
     pub checkpoints: Vec<CheckpointView>,
     /// Why it failed.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{FileKind, Mapping};
+use crate::adapter::AdapterFacts;
+use crate::dataset::{DataFormat, FileKind, Mapping};
 use crate::ids::{DatasetId, ModelId, RunId};
 use crate::params::Hyper;
 use crate::stage::{Stage, Tuning};
@@ -85,12 +86,16 @@ pub struct RunSpec {
     /// The reward model of a ppo run (S-020).
     #[serde(default)]
     pub reward_model: Option<CheckpointRef>,
+    /// The adapter that was brought in, where nothing was trained here: the run holds its one checkpoint, of step 0, and
+    /// has no dataset.
+    #[serde(default)]
+    pub brought: Option<AdapterFacts>,
 }
 
 impl RunSpec {
     /// Every dataset, in the order they are read.
     pub fn datasets(&self) -> impl Iterator<Item = &DatasetRef> {
-        std::iter::once(&self.dataset).chain(&self.more_datasets)
+        std::iter::once(&self.dataset).filter(|_| self.brought.is_none()).chain(&self.more_datasets)
     }
 
     /// How many of [`RunSpec::adapters`] are part of the base before training: adapters merged into it, or a whole
@@ -181,6 +186,21 @@ pub struct DatasetRef {
     /// Rows in the file as counted when it came; 0: not known. Decides how a run begins, never which rows it reads.
     #[serde(default)]
     pub rows: u64,
+}
+
+impl DatasetRef {
+    /// What stands in place of a dataset in a run that was not trained here.
+    pub fn none() -> Self {
+        Self {
+            id: DatasetId(String::new()),
+            name: String::new(),
+            file: String::new(),
+            kind: FileKind::Jsonl,
+            mapping: Mapping::empty(DataFormat::Text),
+            sha256: String::new(),
+            rows: 0,
+        }
+    }
 }
 
 #[cfg(test)]

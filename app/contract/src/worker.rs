@@ -2,8 +2,10 @@
 //!
 //! * `burnish-worker train <run folder> --attempt N`: trains; see the run directory.
 //! * `burnish-worker generate`: reads [`GenerateCommand`] lines on stdin, writes [`GenerateLine`] lines on stdout.
-//! * `burnish-worker import <file or folder> <new folder>`: writes a Hugging Face folder with `burnish.json`;
-//!   prints [`crate::model::ModelFacts`] or, with exit code 2, a [`Problem`], as one JSON line on stdout.
+//! * `burnish-worker import <file or folder> <new folder>`: writes a Hugging Face folder with `burnish.json`, or the files
+//!   of an adapter; prints [`crate::adapter::Imported`] or, with exit code 2, a [`Problem`], as one JSON line on stdout.
+//! * `burnish-worker import-adapter <adapter folder> <run folder>`: writes the adapter as the run's checkpoint of step 0;
+//!   prints [`crate::adapter::AdapterFacts`] or a problem in the same way.
 //! * `burnish-worker create <new folder> --size 5m --dataset <file> --mapping <json>`: the same, from scratch.
 //! * `burnish-worker read`: reads [`crate::reading::ReadRequest`] lines, writes [`crate::reading::ReadLine`] lines, within
 //!   limits of memory and time.

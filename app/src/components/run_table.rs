@@ -11,6 +11,7 @@ use crate::words::{Words, fill, now_line, words};
 /// What a run does, in a line: model, stage, method.
 pub(crate) fn kind_line(w: &Words, run: &RunSummary) -> String {
     let stage = match run.stage {
+        _ if run.brought => w.runs.brought,
         Stage::Sft => w.runs.fine_tune,
         Stage::Pt => w.runs.pre_train,
         Stage::Rm => w.runs.reward_model,
@@ -33,6 +34,7 @@ fn standing(w: &Words, run: &RunSummary) -> (String, String) {
             now_line(w.lang, run.step, run.total_steps, run.remaining_s)
         }
         RunState::Stopped | RunState::Failed => (fill(w.runs.at_step, &[&num(run.step)]), when),
+        RunState::Finished if run.brought => (w.runs.brought.to_owned(), when),
         RunState::Finished => match (run.eval_loss, run.loss) {
             (Some(value), _) => (fill(w.runs.eval_loss_value, &[&loss(Some(value))]), when),
             (None, value) => (fill(w.runs.loss_value, &[&loss(value)]), when),

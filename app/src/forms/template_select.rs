@@ -13,7 +13,8 @@ use crate::words::{fill, words};
 #[component]
 pub(crate) fn TemplateSelect(
     /// Id, which its label names.
-    id: &'static str,
+    #[prop(into)]
+    id: String,
     /// Key chosen.
     #[prop(into)]
     value: Signal<String>,
@@ -23,13 +24,13 @@ pub(crate) fn TemplateSelect(
     let saved = Resource::new(|| (), |()| list_templates());
     loaded(saved, move |saved| {
         let own: Vec<UserTemplate> = saved.unwrap_or_default().into_iter().map(|one| one.template).collect();
-        view! { <Choice id value on_choose own/> }
+        view! { <Choice id=id.clone() value on_choose own/> }
     })
 }
 
 #[component]
 fn Choice(
-    id: &'static str,
+    id: String,
     value: Signal<String>,
     on_choose: Callback<String>,
     own: Vec<UserTemplate>,
@@ -46,7 +47,7 @@ fn Choice(
         })
         .collect_view();
     view! {
-        <select class="input" id=id prop:value=move || value.get() aria-describedby=described_by(id)
+        <select class="input" id=id.clone() prop:value=move || value.get() aria-describedby=described_by(&id)
             on:change=move |event| on_choose.run(value_of(&event))>{options}</select>
     }
     .into_any()

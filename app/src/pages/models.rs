@@ -1,5 +1,6 @@
 //! Models: the list, and three ways to add one.
 
+mod adapters;
 mod add;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use contract::model::{ModelView, short_digest};
 use leptos::prelude::*;
 
+use self::adapters::Adapters;
 use self::add::AddModel;
 use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
@@ -52,7 +54,13 @@ fn table(models: Vec<ModelView>, version: RwSignal<u32>) -> AnyView {
     if models.is_empty() {
         return view! { <p class="card pad empty">{w.empty}</p> }.into_any();
     }
-    let rows = models.into_iter().map(|model| view! { <Line model version/> }).collect_view();
+    let all = models.clone();
+    // Adapters have a place of their own.
+    let rows = models
+        .into_iter()
+        .filter(|model| model.adapter.is_none())
+        .map(|model| view! { <Line model version/> })
+        .collect_view();
     view! {
         <div class="card table-wrap">
             <table>
@@ -60,6 +68,7 @@ fn table(models: Vec<ModelView>, version: RwSignal<u32>) -> AnyView {
                 <tbody>{rows}</tbody>
             </table>
         </div>
+        <Adapters models=all version/>
     }
     .into_any()
 }

@@ -207,7 +207,17 @@ mod tests {
         let kind = if run.is_some() { "run" } else { "base" }.to_owned();
         let target = ChatTarget { model: ModelId(model.to_owned()), run, step: None };
         let (name, template) = (model.to_owned(), String::new());
-        Voice { target, name, kind, template, suggestion: None, stage: None, chosen: false, mark: None }
+        Voice {
+            target,
+            name,
+            kind,
+            template,
+            suggestion: None,
+            stage: None,
+            chosen: false,
+            judges: false,
+            mark: None,
+        }
     }
 
     #[test]

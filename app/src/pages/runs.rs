@@ -1,6 +1,7 @@
 //! Runs: the list, the form, one run.
 
 mod bar;
+mod brought;
 mod cost;
 pub(crate) mod hand_over;
 pub(crate) mod list;

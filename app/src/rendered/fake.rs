@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use contract::Code;
+use contract::adapter::AdapterFacts;
 use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::{CheckpointView, Mark, mark};
@@ -114,6 +115,7 @@ fn model() -> ModelView {
         }),
         created_ms: 0,
         starter: true,
+        adapter: None,
     }
 }
 
@@ -133,6 +135,7 @@ fn summary(id: &str, state: RunState) -> RunSummary {
         eval_loss: Some(1.284),
         created_ms: 0,
         updated_ms: 0,
+        brought: false,
     }
 }
 
@@ -334,7 +337,24 @@ impl ModelsPort for Fake {
             starter: false,
             ..model()
         };
-        answer(if self.full { vec![model(), failed] } else { Vec::new() })
+        let adapter = |id: &str, name: &str, base: &str, map: u64| ModelView {
+            id: ModelId(id.to_owned()),
+            name: name.to_owned(),
+            adapter: Some(AdapterFacts {
+                base: base.to_owned(),
+                rank: 8,
+                blocks: 30,
+                targets: vec!["up_proj".to_owned()],
+                maps: vec![TensorShape { name: "mlp.up_proj".to_owned(), shape: vec![map, 576] }],
+                value_head: Some(576),
+                ..AdapterFacts::default()
+            }),
+            problem: Some(contract::adapter::is_no_model(Some(base))),
+            ..failed.clone()
+        };
+        let fits = adapter("m3", "support", "HuggingFaceTB/SmolLM2-135M-Instruct", 1536);
+        let waits = adapter("m4", "foreign", "<b>another</b>/model", 99);
+        answer(if self.full { vec![model(), failed, fits, waits] } else { Vec::new() })
     }
 
     fn get(&self, _: ModelId) -> Answer<'_, ModelView> {
@@ -342,6 +362,10 @@ impl ModelsPort for Fake {
     }
 
     fn create(&self, _: NewModel) -> Answer<'_, ModelView> {
+        gone()
+    }
+
+    fn adopt(&self, _: ModelId, _: ModelId, _: String) -> Answer<'_, RunId> {
         gone()
     }
 
@@ -428,6 +452,7 @@ impl RunsPort for Fake {
                 .expect("the defaults are valid"),
             adapters: Vec::new(),
             reward_model: None,
+            brought: None,
             checkpoints: checkpoints(),
             problem: None,
             attempt: 1,
@@ -485,6 +510,7 @@ impl SystemPort for Fake {
             suggestion: run.map(|_| "What is the mascot of Kettle & Co?".to_owned()),
             stage: run.map(|_| Stage::Sft),
             chosen: run.is_some(),
+            judges: false,
             mark: run.map(|_| Mark::Best),
         };
         let voices = vec![voice(Some("r1"), "Kettle & Co support"), voice(None, "SmolLM2-135M-Instruct")];

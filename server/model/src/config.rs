@@ -268,6 +268,11 @@ impl ModelConfig {
             })
     }
 
+    /// Whether files hold linear maps as `[in, out]`.
+    pub fn linears_transposed(&self) -> bool {
+        self.architecture.family().transposed
+    }
+
     /// What the names of layers begin with, for example `model.layers`.
     pub fn layers_prefix(&self) -> &'static str {
         self.architecture.family().layers

@@ -125,6 +125,11 @@ impl LoraConfig {
         layer && self.target_modules.iter().any(|target| target == "all-linear" || matches(module, target))
     }
 
+    /// Rank on a module.
+    pub fn rank(&self, module: &str) -> usize {
+        self.rank_and_scale(module).0
+    }
+
     /// Rank and scale on a module.
     fn rank_and_scale(&self, module: &str) -> (usize, f64) {
         let rank = self.rank_pattern.iter().find(|(key, _)| matches(module, key)).map_or(self.r, |(_, r)| *r);

@@ -7,8 +7,8 @@ use contract::problem::Problem;
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-/// How much it stands behind training and answering, of 19.
-const NICENESS: i32 = 15;
+/// How much it stands behind training and answering, of 19: on a busy core it still has a quarter, for people wait for it.
+const NICENESS: i32 = 5;
 
 /// Stack of the thread that reads, bytes: parsers go down a level for every level of a file. It costs addresses, and
 /// memory only where it is used.
@@ -19,7 +19,7 @@ pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
-/// Bounds the process: `memory` bytes beyond what it has now, no core file, the lowest rank but four.
+/// Bounds the process: `memory` bytes beyond what it has now, no core file, a rank behind them.
 ///
 /// # Errors
 /// Where the system refuses, `reading.no_limits`: without limits nothing is read.

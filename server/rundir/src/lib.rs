@@ -267,6 +267,7 @@ mod testing {
             hyper: Hyper::read(&BTreeMap::new(), Stage::Sft, Tuning::Lora).expect("defaults are valid"),
             adapters: Vec::new(),
             reward_model: None,
+            brought: None,
         }
     }
 

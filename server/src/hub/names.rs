@@ -83,6 +83,7 @@ pub fn refused(kind: HubKind, path: &str) -> Option<Refusal> {
             let named = matches!(
                 lower.as_str(),
                 "config.json"
+                    | "adapter_config.json"
                     | "generation_config.json"
                     | "tokenizer.model"
                     | "special_tokens_map.json"
@@ -156,6 +157,8 @@ mod tests {
         }
         for path in [
             "config.json",
+            "adapter_config.json",
+            "adapter_model.safetensors",
             "tokenizer_config.json",
             "tokenizer.model",
             "model-00001-of-00002.safetensors",

@@ -143,6 +143,7 @@ async fn queued(
         hyper: checked.hyper,
         adapters: chain.adapters,
         reward_model: chain.reward_model,
+        brought: None,
     };
     let asked = FirstQuestion { stored: datasets::stored(state, dataset), stage: spec.stage };
     let suggestion = state.readers.ask(Lane::Launch, asked).await?;
@@ -162,6 +163,7 @@ async fn queued(
             eval_loss: None,
             created_ms: now,
             updated_ms: now,
+            brought: false,
         },
         model: model.id.clone(),
         dataset: view.id.clone(),

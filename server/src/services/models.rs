@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use app::ports::{Answer, ModelsPort, Problems};
 use contract::Code;
-use contract::model::{ModelFacts, ModelView, NewModel, ScratchSize};
+use contract::adapter::Imported;
+use contract::model::{ModelView, NewModel, ScratchSize};
 use contract::worker::EXIT_PROBLEM;
-use contract::{ModelId, Problem};
+use contract::{ModelId, Problem, RunId};
+use serde::de::DeserializeOwned;
+use tokio::process::Command;
 
-use super::{datasets, label, remove_folder};
+use super::{adapters, datasets, label, remove_folder};
 use crate::error::Fault;
 use crate::executor;
 use crate::state::AppState;
@@ -89,8 +92,8 @@ fn half(state: &AppState, id: &ModelId) -> PathBuf {
 async fn make(state: &AppState, id: &ModelId, job: &Job) {
     let Ok(_permit) = state.imports.acquire().await else { return };
     let half = half(state, id);
-    let made = work(state, job, &half).await.and_then(|mut facts| {
-        if let Job::Import { license: Some(license), .. } = job {
+    let made = work(state, job, &half).await.and_then(|mut imported| {
+        if let (Imported::Model(facts), Job::Import { license: Some(license), .. }) = (&mut imported, job) {
             facts.license.get_or_insert_with(|| license.clone());
         }
         std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
@@ -98,12 +101,17 @@ async fn make(state: &AppState, id: &ModelId, job: &Job) {
                 .with("path", state.model_folder(id).display())
                 .with("why", &why)
         })?;
-        Ok(facts)
+        Ok(imported)
     });
     if let Job::Import { source, remove_source: true, .. } = job {
         remove_folder(source);
     }
-    match state.store.end_import(id, made.as_ref()).await {
+    let ended = match &made {
+        Ok(Imported::Model(facts)) => state.store.end_import(id, Ok(facts)).await,
+        Ok(Imported::Adapter { adapter }) => state.store.end_with_adapter(id, adapter).await,
+        Err(problem) => state.store.end_import(id, Err(problem)).await,
+    };
+    match ended {
         Ok(true) => {}
         // deleted while it was being made
         Ok(false) => remove_folder(&state.model_folder(id)),
@@ -112,18 +120,29 @@ async fn make(state: &AppState, id: &ModelId, job: &Job) {
     remove_folder(&half);
 }
 
-async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, Problem> {
+async fn work(state: &AppState, job: &Job, target: &Path) -> Result<Imported, Problem> {
+    ask_worker(state, |command| {
+        match job {
+            Job::Import { source, .. } => command.arg("import").arg(source).arg(target),
+            Job::Create { size, file, mapping } => command
+                .arg("create")
+                .arg(target)
+                .args(["--size", size.key()])
+                .arg("--dataset")
+                .arg(file)
+                .args(["--mapping", mapping]),
+        };
+    })
+    .await
+}
+
+/// What the worker answers to a command.
+pub(super) async fn ask_worker<T: DeserializeOwned>(
+    state: &AppState,
+    what: impl FnOnce(&mut Command),
+) -> Result<T, Problem> {
     let mut command = executor::command(&state.config);
-    match job {
-        Job::Import { source, .. } => command.arg("import").arg(source).arg(target),
-        Job::Create { size, file, mapping } => command
-            .arg("create")
-            .arg(target)
-            .args(["--size", size.key()])
-            .arg("--dataset")
-            .arg(file)
-            .args(["--mapping", mapping]),
-    };
+    what(&mut command);
     let output = command.process_group(0).kill_on_drop(true).output().await.map_err(|why| {
         let worker = state.config.worker.display();
         Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
@@ -213,6 +232,10 @@ impl ModelsPort for Models {
 
     fn create(&self, new: NewModel) -> Answer<'_, ModelView> {
         Box::pin(async move { Ok(self.begin_new(new).await?) })
+    }
+
+    fn adopt(&self, id: ModelId, base: ModelId, template: String) -> Answer<'_, RunId> {
+        Box::pin(async move { Ok(adapters::adopt(&self.0, id, base, template).await?) })
     }
 
     fn delete(&self, id: ModelId) -> Answer<'_, ()> {

@@ -70,6 +70,7 @@ impl Runs {
             hyper: row.spec.hyper,
             adapters: row.spec.adapters,
             reward_model: row.spec.reward_model,
+            brought: row.spec.brought,
             checkpoints: checkpoints(&self.0, id).await?,
             problem: row.problem,
             attempt: row.attempt,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use app::ports::{Answer, SystemPort};
-use contract::RunId;
 use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::chosen;
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
+use contract::{RunId, Stage};
 use serde::de::DeserializeOwned;
 
 use super::{runs, takeaway, tour};
@@ -85,6 +85,11 @@ impl System {
                 continue;
             }
             let checkpoints = runs::checkpoints(state, &run.summary.id).await?;
+            // Of an adapter from elsewhere it is not known what its value head was made for.
+            let judges = match &run.spec.brought {
+                Some(adapter) => adapter.value_head.is_some(),
+                None => run.summary.stage == Stage::Rm,
+            };
             let chosen = chosen(&checkpoints, run.spec.hyper.load_best_model_at_end).map(|one| one.step);
             for checkpoint in checkpoints {
                 voices.push(Voice {
@@ -98,6 +103,7 @@ impl System {
                     template: run.spec.template.clone(),
                     suggestion: run.suggestion.clone(),
                     stage: Some(run.summary.stage),
+                    judges,
                     chosen: chosen == Some(checkpoint.step),
                     mark: checkpoint.mark,
                 });
@@ -113,6 +119,7 @@ impl System {
                 template: template.to_owned(),
                 suggestion: None,
                 stage: None,
+                judges: false,
                 chosen: false,
                 mark: None,
             });

@@ -153,6 +153,7 @@ mod tests {
             facts: None,
             created_ms: 0,
             starter,
+            adapter: None,
         };
         contract::check::check(&draft(&model, &DatasetId("d1".to_owned()))).expect("valid")
     }

@@ -1,5 +1,6 @@
 //! Base models.
 
+use contract::adapter::AdapterFacts;
 use contract::model::{ModelFacts, ModelView};
 use contract::{ModelId, Problem};
 use sqlx::Row;
@@ -18,6 +19,7 @@ fn read(row: &SqliteRow) -> Result<ModelView, Fault> {
         facts: json("facts")?.map(|text| serde_json::from_str(&text)).transpose()?,
         created_ms: row.try_get("created_ms")?,
         starter: row.try_get("starter")?,
+        adapter: json("adapter")?.map(|text| serde_json::from_str(&text)).transpose()?,
     })
 }
 
@@ -67,6 +69,14 @@ impl Store {
         let query = sqlx::query("UPDATE model SET state = ?, facts = ?, problem = ? WHERE id = ?");
         let done = query.bind(state).bind(facts).bind(problem).bind(id.as_str()).execute(&self.write).await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Ends an import that found an adapter in place of a model; false when the row was deleted meanwhile.
+    pub async fn end_with_adapter(&self, id: &ModelId, adapter: &AdapterFacts) -> Result<bool, Fault> {
+        let query = sqlx::query("UPDATE model SET state = 'failed', adapter = ?, problem = ? WHERE id = ?");
+        let query = query.bind(serde_json::to_string(adapter)?);
+        let query = query.bind(serde_json::to_string(&adapter.is_no_model())?);
+        Ok(query.bind(id.as_str()).execute(&self.write).await?.rows_affected() > 0)
     }
 
     /// Marks imports that a former server did not end as failed; forgets those of the starter model.

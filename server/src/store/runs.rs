@@ -59,6 +59,7 @@ fn problem(row: &SqliteRow) -> Result<Option<Problem>, Fault> {
 }
 
 fn read(row: &SqliteRow) -> Result<RunRow, Fault> {
+    let spec: RunSpec = serde_json::from_str(row.try_get("spec")?)?;
     let summary = RunSummary {
         id: RunId(row.try_get("id")?),
         name: row.try_get("name")?,
@@ -74,12 +75,13 @@ fn read(row: &SqliteRow) -> Result<RunRow, Fault> {
         eval_loss: row.try_get("eval_loss")?,
         created_ms: row.try_get("created_ms")?,
         updated_ms: row.try_get("updated_ms")?,
+        brought: spec.brought.is_some(),
     };
     Ok(RunRow {
         summary,
         model: ModelId(row.try_get("model_id")?),
         dataset: DatasetId(row.try_get("dataset_id")?),
-        spec: serde_json::from_str(row.try_get("spec")?)?,
+        spec,
         suggestion: row.try_get("suggestion")?,
         tour: row.try_get("tour")?,
         attempt: row.try_get("attempt")?,
@@ -107,16 +109,17 @@ impl Store {
         row.as_ref().map(|row| Ok((state(row)?, problem(row)?))).transpose()
     }
 
-    /// Adds a queued run.
+    /// Adds a run in the state it says: queued, or over where an adapter was brought in.
     pub async fn add_run(&self, row: &RunRow) -> Result<(), Fault> {
         let summary = &row.summary;
         sqlx::query(
             "INSERT INTO run (id, name, state, stage, tuning, model_id, model_name, dataset_id, dataset_name,
                 spec, suggestion, tour, created_ms, updated_ms, queued_ms)
-             VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(summary.id.as_str())
         .bind(&summary.name)
+        .bind(summary.state.key())
         .bind(summary.stage.key())
         .bind(summary.tuning.key())
         .bind(row.model.as_str())

@@ -1,6 +1,7 @@
-//! Bringing in models: a Hugging Face folder or a GGUF file becomes a model folder, whole or not at all.
+//! Bringing in models: a Hugging Face folder or a GGUF file becomes a model folder, whole or not at all. Either may come as
+//! a zip; an adapter is told apart and kept as what it is.
 
-mod adapter;
+mod archive;
 mod folder;
 mod gguf;
 mod head;
@@ -8,36 +9,55 @@ mod head;
 use std::path::{Path, PathBuf};
 
 use contract::Code;
-use contract::model::ModelFacts;
+use contract::adapter::Imported;
 use contract::problem::Problem;
 
-use crate::facts;
 use crate::problems::of_file;
+use crate::{adapter, facts};
+
+/// Folder within a half-made one that a zip is unpacked to; it is gone before the whole one has its name.
+const UNPACKED: &str = "unpacked";
 
 /// Imports `source` as the new folder `target`.
 ///
 /// # Errors
 /// One clear problem; then nothing is left at `target`.
-pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
-    let found = std::fs::metadata(source).map_err(|why| {
+pub fn import(source: &Path, target: &Path) -> Result<Imported, Problem> {
+    std::fs::metadata(source).map_err(|why| {
         Problem::new(Code::ModelSourceMissing, format!("{} cannot be opened: {why}.", source.display()))
             .with("path", source.display())
             .with("why", why)
             .hint("Give the full path of a model folder or a .gguf file on the server's disk.")
     })?;
-    adapter::refuse(source)?;
-    let file = if found.is_dir() { folder::single_gguf(source)? } else { Some(source.to_owned()) };
-    in_new_folder(target, |half| match &file {
+    in_new_folder(target, |half| match archive::find(source) {
+        Some(zip) => {
+            let unpacked = half.join(UNPACKED);
+            archive::unpack(&zip, &unpacked)?;
+            let made = take_in(&unpacked, half)?;
+            std::fs::remove_dir_all(&unpacked).map_err(|why| of_file(&unpacked, "remove", &why))?;
+            Ok(made)
+        }
+        None => take_in(source, half),
+    })
+}
+
+fn take_in(source: &Path, half: &Path) -> Result<Imported, Problem> {
+    if let Some(adapter) = adapter::look(source)? {
+        return adapter::keep(adapter, source, half);
+    }
+    let file = if source.is_dir() { folder::single_gguf(source)? } else { Some(source.to_owned()) };
+    let facts = match &file {
         Some(file) => {
             let license = gguf::convert(file, half)?;
-            facts::write(half, "gguf", license)
+            facts::write(half, "gguf", license)?
         }
         None => {
             folder::copy(source, half)?;
             head::untie(half)?;
-            facts::write(half, "folder", folder::license(source))
+            facts::write(half, "folder", folder::license(source))?
         }
-    })
+    };
+    Ok(Imported::Model(Box::new(facts)))
 }
 
 /// Lets `fill` write into a half-made folder beside `target`, then gives it its name; on failure it is removed.

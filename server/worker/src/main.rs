@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use contract::problem::Problem;
 use contract::worker::EXIT_PROBLEM;
 use serde::Serialize;
-use worker::{attempt, create, device, generate, gpu_check, import, output, speed};
+use worker::{adapter, attempt, create, device, generate, gpu_check, import, output, speed};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,12 +31,19 @@ enum Command {
     },
     /// Answers requests: JSON lines on stdin and stdout.
     Generate,
-    /// Brings in a Hugging Face folder or a GGUF file.
+    /// Brings in a Hugging Face folder or a GGUF file, either perhaps in a zip; or tells of an adapter.
     Import {
         /// What to import.
         source: PathBuf,
         /// The model folder to make.
         folder: PathBuf,
+    },
+    /// Makes an adapter that was brought in the checkpoint of a run that was not trained here.
+    ImportAdapter {
+        /// The folder that `import` made of the adapter.
+        adapter: PathBuf,
+        /// The run directory; its specification names the base.
+        run: PathBuf,
     },
     /// Makes a model with random weights and a tokenizer trained on a dataset.
     Create {
@@ -75,6 +82,7 @@ fn main() -> ExitCode {
         Command::Train { folder, attempt } => attempt::train(&folder, attempt),
         Command::Generate => generate::serve(),
         Command::Import { source, folder } => print(import::import(&source, &folder)),
+        Command::ImportAdapter { adapter, run } => print(adapter::bring(&adapter, &run)),
         Command::Create { folder, size, dataset, mapping } => {
             print(create::create(&folder, &size, &dataset, &mapping))
         }

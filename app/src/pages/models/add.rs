@@ -168,7 +168,7 @@ fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
             <h3 id="by-upload">{w.models.by_upload}</h3>
             <p class="small">{w.models.by_upload_text}</p>
             <Field id="model-files" label=w.models.files>
-                <input class="input" id="model-files" type="file" multiple accept=".json,.jinja,.txt,.model,.safetensors,.gguf" node_ref=input/>
+                <input class="input" id="model-files" type="file" multiple accept=".json,.jinja,.txt,.model,.safetensors,.gguf,.zip" node_ref=input/>
             </Field>
             <NameField id="upload-name" name/>
             <div class="stages" role="status">{progress}</div>

@@ -75,7 +75,10 @@ fn Found(begun: Begun) -> impl IntoView {
     let stands = chosen(&run.checkpoints, run.hyper.load_best_model_at_end);
     let step = num(stands.map_or(summary.step, |checkpoint| checkpoint.step));
     let said = [tuning.as_str(), &summary.dataset_name, &step, &summary.model_name];
-    let trained = RwSignal::new(fill(w.runs.page_trained_text, &said));
+    let trained = RwSignal::new(match run.brought {
+        Some(_) => fill(w.runs.page_brought_text, &[&summary.model_name]),
+        None => fill(w.runs.page_trained_text, &said),
+    });
     let title = RwSignal::new(summary.name.clone());
     let introduction = RwSignal::new(String::new());
     let prompts = RwSignal::new(suggestion.unwrap_or_default());

@@ -80,6 +80,10 @@ pub(crate) fn Checkpoints(
         all.into_iter()
             .map(|checkpoint| {
                 let href = format!("/playground?run={id}&step={}", checkpoint.step);
+                let name = match checkpoint.step {
+                    0 => w.runs.brought_step.to_owned(),
+                    step => fill(w.runs.step_n, &[&num(step)]),
+                };
                 let mark = checkpoint.mark.map(|mark| {
                     let class = match mark {
                         Mark::Best => "chip ok",
@@ -93,7 +97,7 @@ pub(crate) fn Checkpoints(
                 });
                 view! {
                     <li>
-                        <a class="link" href=href>{fill(w.runs.step_n, &[&num(checkpoint.step)])}</a>
+                        <a class="link" href=href>{name}</a>
                         {mark}
                         <span class="tiny mono" title=checkpoint.digest.clone()>{short_digest(&checkpoint.digest)}</span>
                         <span class="num grow">{loss(checkpoint.eval_loss)}</span>

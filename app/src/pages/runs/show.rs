@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
+use super::brought::Brought;
 use super::measuring::MeasuringNow;
 use super::metrics::{Metrics, Samples};
 use super::parts::{Checkpoints, Facts, Lineage, LogPane, Settings};
@@ -27,11 +28,14 @@ use crate::words::{Standing, Words, fill, objection, problem_text, run_status, v
 pub(crate) fn Run() -> impl IntoView {
     let params = use_params_map();
     let run = Resource::new(move || RunId(params.read().get("id").unwrap_or_default()), get_run);
-    settled(run, |run| view! { <Found run/> }.into_any())
+    settled(run, |run| match run.brought.clone() {
+        Some(facts) => view! { <Brought run facts/> }.into_any(),
+        None => view! { <Found run/> }.into_any(),
+    })
 }
 
 /// What the page shows of a run: the server's first reading, then what comes in.
-fn watched(run: &RunView) -> Watched {
+pub(super) fn watched(run: &RunView) -> Watched {
     let mut feed = Feed::of(&run.events);
     feed.checkpoints.clone_from(&run.checkpoints);
     if feed.total_steps == 0 {
@@ -161,8 +165,9 @@ fn Found(run: RunView) -> impl IntoView {
     .into_any()
 }
 
+/// What can be done with a run.
 #[component]
-fn Actions(run: RunView, watched: Watched) -> impl IntoView {
+pub(super) fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     let w = words();
     let Watched { feed, state, .. } = watched;
     let id = run.summary.id.clone();

@@ -16,12 +16,17 @@ fn key(voice: &Voice) -> Option<String> {
     Some(format!("{run}:{step}"))
 }
 
-/// Checkpoints on a model that may stand where `wanted` says by their stage.
-fn on_model(voices: &[Voice], model: &str, wanted: fn(Stage) -> bool) -> Vec<(String, String)> {
+/// Whether a run may start from it.
+fn starts(voice: &Voice) -> bool {
+    voice.stage.is_some_and(|stage| stage != Stage::Rm)
+}
+
+/// Checkpoints on a model that may stand where `wanted` says.
+fn on_model(voices: &[Voice], model: &str, wanted: fn(&Voice) -> bool) -> Vec<(String, String)> {
     voices
         .iter()
         .filter(|voice| ModelId::parse(model).is_some_and(|model| voice.target.model == model))
-        .filter(|voice| voice.stage.is_some_and(wanted))
+        .filter(|voice| wanted(voice))
         .filter_map(|voice| Some((key(voice)?, voice_name(voice))))
         .collect()
 }
@@ -32,7 +37,7 @@ pub(crate) fn StartFrom(form: Form) -> impl IntoView {
     let w = words();
     let found = Memo::new(move |_| {
         let model = form.draft.with(|draft| draft.model.clone());
-        form.voices.with_value(|voices| on_model(voices, &model, |stage| stage != Stage::Rm))
+        form.voices.with_value(|voices| on_model(voices, &model, starts))
     });
     let error = Signal::derive(move || form.problem_of("adapters").map(|p| field_text(w.lang, &p)));
     let chosen = Memo::new(move |_| form.draft.with(|draft| draft.adapters.clone()));
@@ -59,7 +64,7 @@ pub(crate) fn RewardModel(form: Form) -> impl IntoView {
     let w = words();
     let found = Memo::new(move |_| {
         let model = form.draft.with(|draft| draft.model.clone());
-        form.voices.with_value(|voices| on_model(voices, &model, |stage| stage == Stage::Rm))
+        form.voices.with_value(|voices| on_model(voices, &model, |voice| voice.judges))
     });
     let error = Signal::derive(move || form.problem_of("reward_model").map(|p| field_text(w.lang, &p)));
     let chosen = Memo::new(move |_| form.draft.with(|draft| draft.reward_model.clone()));
@@ -115,12 +120,14 @@ mod tests {
             suggestion: None,
             stage: Some(stage),
             chosen: true,
+            judges: stage == Stage::Rm,
             mark: None,
         };
         let voices = [voice("m1", Stage::Sft, 5), voice("m2", Stage::Sft, 6), voice("m1", Stage::Rm, 7)];
-        let names =
-            |wanted| on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        assert_eq!(names(|stage| stage != Stage::Rm), ["r1:5"]);
-        assert_eq!(names(|stage| stage == Stage::Rm), ["r1:7"]);
+        let names = |wanted: fn(&Voice) -> bool| {
+            on_model(&voices, "m1", wanted).into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(names(starts), ["r1:5"]);
+        assert_eq!(names(|voice| voice.judges), ["r1:7"]);
     }
 }

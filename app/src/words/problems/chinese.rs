@@ -196,11 +196,17 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::GgufFormat => "GGUF 文件里有不受支持的存储格式，请选择 Q4_K、Q8_0 或 F16 等格式：{name}",
         Code::GgufMagic => "这不是 GGUF 文件。",
         Code::GgufVersion => "只能读取第 2、3 版 GGUF：这个文件是第 {version} 版。",
+        Code::AdapterOtherBase => "适配器的形状与模型不符，不能用在 {name} 上。请选择训练它的模型。",
+        Code::AdapterShape => "适配器的张量 {name} 的形状是 {found}，模型需要 {wanted}。请选择训练它的模型。",
+        Code::AdapterTensor => "适配器的张量在模型里没有位置，或缺少配对的另一半：{name}",
+        Code::ArchiveBroken => "压缩包读不出来：{why}",
+        Code::ArchiveEntry => "压缩包里的这一项不安全，没有解压：{name}",
+        Code::ArchiveTooLarge => "压缩包解压后太大：上限是 {limit}。",
         Code::LoraConfig => "适配器的设置无法使用：{why}",
         Code::LoraNone => "这个模型没有适配器。",
         Code::ModelExists => "这个名称已经有了：{name}",
         Code::ModelIsAdapter => {
-            "这是基于 {base} 的适配器，不是完整的模型；请先导入 {base}，或先把适配器合并进去再导入。"
+            "这是基于 {base} 的适配器，不是完整的模型；请先导入 {base}，再在这里为适配器选择它。"
         }
         Code::ModelFacts => "模型的说明无法读写：{why}",
         Code::ModelFileMissing => "文件夹里缺少模型需要的文件。",

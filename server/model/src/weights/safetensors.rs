@@ -182,6 +182,11 @@ impl Weights {
         })
     }
 
+    /// Names of tensors whose number format is unknown here.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.keys().map(String::as_str)
+    }
+
     /// Whether both tensors are there in this shape and hold other numbers.
     pub fn differ(&self, one: &str, other: &str, shape: &[usize]) -> Result<bool> {
         let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other)) else {

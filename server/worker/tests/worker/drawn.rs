@@ -168,6 +168,7 @@ impl Place {
             hyper: Hyper::read(&setting.values, stage, tuning).expect("valid"),
             adapters: Vec::new(),
             reward_model,
+            brought: None,
         }
     }
 

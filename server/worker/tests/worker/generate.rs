@@ -14,14 +14,15 @@ use rundir::RunDir;
 
 use crate::support::{complete, finish, model, reference, spec, start, worker};
 
-struct Talk {
+/// A conversation with a generating worker.
+pub(crate) struct Talk {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Talk {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let mut child = worker().arg("generate").stdin(Stdio::piped()).spawn().expect("starts");
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -39,7 +40,7 @@ impl Talk {
         (line.request, line.delta)
     }
 
-    fn load(&mut self, chain: &[&Path]) -> String {
+    pub(crate) fn load(&mut self, chain: &[&Path]) -> String {
         let chain = chain.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         self.send(&GenerateCommand::Load { model: model().to_string_lossy().into_owned(), chain });
         assert_eq!(self.next(), (0, ChatDelta::Loading));
@@ -49,7 +50,7 @@ impl Talk {
         }
     }
 
-    fn ask(&mut self, request: u64, max_new_tokens: u32) {
+    pub(crate) fn ask(&mut self, request: u64, max_new_tokens: u32) {
         self.ask_with("model", request, max_new_tokens);
     }
 
@@ -61,7 +62,7 @@ impl Talk {
     }
 
     /// Text and reason of an answer.
-    fn answer(&mut self, request: u64) -> (String, u32, String) {
+    pub(crate) fn answer(&mut self, request: u64) -> (String, u32, String) {
         let mut text = String::new();
         loop {
             match self.next() {
@@ -81,7 +82,7 @@ impl Talk {
         }
     }
 
-    fn close(mut self) {
+    pub(crate) fn close(mut self) {
         drop(self.input);
         assert!(self.child.wait().expect("ends").success());
     }

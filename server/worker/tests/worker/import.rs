@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use contract::Code;
+use contract::adapter::Imported;
 use contract::model::ModelFacts;
 use contract::problem::Problem;
 use contract::worker::EXIT_PROBLEM;
@@ -15,7 +16,7 @@ use crate::support::{model, text, worker};
 fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
     let output = worker().arg("import").arg(source).arg(target).output().expect("runs");
     match output.status.code() {
-        Some(0) => Ok(serde_json::from_slice(&output.stdout).expect("facts")),
+        Some(0) => serde_json::from_slice::<Imported>(&output.stdout).expect("facts").model(),
         Some(EXIT_PROBLEM) => {
             assert!(!target.exists(), "a failed import leaves nothing");
             Err(serde_json::from_slice(&output.stdout).expect("a problem"))

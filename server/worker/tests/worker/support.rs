@@ -131,6 +131,7 @@ pub(crate) fn spec_of(stage: Stage, folder: &Path, tuning: Tuning, values: &[(&s
         hyper: Hyper::read(&values, stage, tuning).expect("valid"),
         adapters: Vec::new(),
         reward_model: None,
+        brought: None,
     }
 }
 
