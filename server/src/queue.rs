@@ -63,7 +63,9 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
             Ok(true) => {}
             Ok(false) => busy += 1,
             // its process is gone, or never was: it takes no place from others and is looked at again
-            Err(fault) if lanes::is_slow(&fault) => tracing::warn!(run = %attempt.run, "attempt {}: {fault}", attempt.number),
+            Err(fault) if lanes::is_slow(&fault) => {
+                tracing::warn!(run = %attempt.run, "attempt {}: {fault}", attempt.number)
+            }
             Err(fault) => {
                 busy += 1;
                 tracing::error!(run = %attempt.run, "attempt {}: {fault}", attempt.number);

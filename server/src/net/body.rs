@@ -91,7 +91,8 @@ impl Stalled {
 /// does not count.
 pub fn moving(body: Body, limit: Duration) -> (Body, Stalled) {
     let stalled = Stalled::default();
-    let moving = Moving { body, limit, waited: Duration::ZERO, came: 0, waits: None, stalled: stalled.clone() };
+    let moving =
+        Moving { body, limit, waited: Duration::ZERO, came: 0, waits: None, stalled: stalled.clone() };
     (Body::new(moving), stalled)
 }
 
@@ -125,9 +126,8 @@ impl HttpBody for Moving {
             return Poll::Ready(frame);
         }
         let left = this.limit.saturating_sub(this.waited);
-        let (_, sleep) = this
-            .waits
-            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+        let (_, sleep) =
+            this.waits.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
         match sleep.as_mut().poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
