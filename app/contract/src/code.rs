@@ -196,6 +196,8 @@ codes! {
     UploadBadName = "upload.bad_name",
     /// A pickle. `name`.
     UploadPickle = "upload.pickle",
+    /// A program. `name`.
+    UploadProgram = "upload.program",
     /// A file above the limit. `limit`.
     UploadTooLarge = "upload.too_large",
     /// Neither dataset nor model.

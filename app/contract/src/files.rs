@@ -164,6 +164,15 @@ pub fn read_named(path: &Path) -> Result<Vec<u8>, Unread> {
     read_small(path, limit(&path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
+/// Copies a regular file under a new name; gives the number of bytes. What is added to it meanwhile is left out.
+///
+/// # Errors
+/// [`Unread::Io`] and [`Unread::NotAFile`].
+pub fn copy(source: &Path, target: &Path) -> Result<u64, Unread> {
+    let (file, len) = open(source)?;
+    Ok(std::io::copy(&mut file.take(len), &mut File::create(target)?)?)
+}
+
 /// Whether the system makes the file up: its size means nothing, and reading it may wait or never end.
 fn is_made_up(path: &Path) -> Result<bool, Unread> {
     let whole = std::fs::canonicalize(path)?;

@@ -1,18 +1,22 @@
 //! Base models: imports and from-scratch models, made by the worker in a folder of their own that gets its
 //! name only when it is complete.
 
+mod importing;
+
 use std::path::{Path, PathBuf};
 
 use app::ports::{Answer, ModelsPort, Problems};
 use contract::Code;
 use contract::model::{ModelFacts, ModelView, NewModel, ScratchSize};
-use contract::worker::EXIT_PROBLEM;
+use contract::worker::{EXIT_PROBLEM, half_made};
 use contract::{ModelId, Problem};
+use tokio_util::sync::CancellationToken;
 
 use super::{datasets, label, remove_folder};
 use crate::error::Fault;
 use crate::executor;
 use crate::state::AppState;
+pub use importing::Importing;
 
 /// Label of the starter model.
 pub const STARTER: &str = "SmolLM2-135M-Instruct";
@@ -61,13 +65,10 @@ async fn begin(state: &AppState, name: String, starter: bool, job: Job) -> Resul
     let id = ModelId(state.ids.next());
     state.store.add_model(&id, &name, starter, state.clock.now_ms()).await?;
     let model = find(state, &id).await?;
-    let state_of_task = state.clone();
+    let (state_of_task, stop) = (state.clone(), state.importing.begin(&id, &state.shutdown));
     state.tasks.spawn(async move {
-        let state = state_of_task;
-        tokio::select! {
-            () = state.shutdown.cancelled() => remove_folder(&half(&state, &id)),
-            () = make(&state, &id, &job) => {}
-        }
+        make(&state_of_task, &id, &job, &stop).await;
+        state_of_task.importing.ended(&id);
     });
     Ok(model)
 }
@@ -86,33 +87,60 @@ fn half(state: &AppState, id: &ModelId) -> PathBuf {
     state.config.folder("models").join(format!("new-{id}"))
 }
 
-async fn make(state: &AppState, id: &ModelId, job: &Job) {
-    let Ok(_permit) = state.imports.acquire().await else { return };
+/// Makes a model, or nothing where `stop` ends it.
+async fn make(state: &AppState, id: &ModelId, job: &Job, stop: &CancellationToken) {
     let half = half(state, id);
-    let made = work(state, job, &half).await.and_then(|mut facts| {
+    let made = in_turn(state, id, job, &half, stop).await;
+    if let Job::Import { source, remove_source: true, .. } = job {
+        remove_folder(source);
+    }
+    match &made {
+        None => {}
+        Some(made) => match state.store.end_import(id, made.as_ref()).await {
+            Ok(true) => {}
+            // deleted while it was being made
+            Ok(false) => remove_folder(&state.model_folder(id)),
+            Err(fault) => tracing::error!(model = %id, "{fault}"),
+        },
+    }
+    remove_folder(&half);
+    remove_folder(&half_made(&half));
+}
+
+/// Waits for its turn, has the worker make the model and gives the model its folder.
+async fn in_turn(
+    state: &AppState,
+    id: &ModelId,
+    job: &Job,
+    half: &Path,
+    stop: &CancellationToken,
+) -> Option<Result<ModelFacts, Problem>> {
+    let permit = tokio::select! {
+        permit = state.imports.acquire() => permit.ok(),
+        () = stop.cancelled() => None,
+    };
+    let _permit = permit?;
+    let made = work(state, job, half, stop).await.transpose()?;
+    Some(made.and_then(|mut facts| {
         if let Job::Import { license: Some(license), .. } = job {
             facts.license.get_or_insert_with(|| license.clone());
         }
-        std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
+        std::fs::rename(half, state.model_folder(id)).map_err(|why| {
             Problem::new(Code::DiskIo, format!("The model's folder could not be given its name: {why}."))
                 .with("path", state.model_folder(id).display())
                 .with("why", &why)
         })?;
         Ok(facts)
-    });
-    if let Job::Import { source, remove_source: true, .. } = job {
-        remove_folder(source);
-    }
-    match state.store.end_import(id, made.as_ref()).await {
-        Ok(true) => {}
-        // deleted while it was being made
-        Ok(false) => remove_folder(&state.model_folder(id)),
-        Err(fault) => tracing::error!(model = %id, "{fault}"),
-    }
-    remove_folder(&half);
+    }))
 }
 
-async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, Problem> {
+/// What the worker made; nothing where `stop` ended it.
+async fn work(
+    state: &AppState,
+    job: &Job,
+    target: &Path,
+    stop: &CancellationToken,
+) -> Result<Option<ModelFacts>, Problem> {
     let mut command = executor::command(&state.config);
     match job {
         Job::Import { source, .. } => command.arg("import").arg(source).arg(target),
@@ -124,15 +152,16 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
             .arg(file)
             .args(["--mapping", mapping]),
     };
-    let output = command.process_group(0).kill_on_drop(true).output().await.map_err(|why| {
+    let output = importing::output(&mut command, stop).await.map_err(|why| {
         let worker = state.config.worker.display();
         Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
             .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
     })?;
+    let Some(output) = output else { return Ok(None) };
     let text = String::from_utf8_lossy(&output.stdout);
     let line = executor::last_line(&text);
     if output.status.success() {
-        return serde_json::from_str(line).map_err(|why| {
+        return serde_json::from_str(line).map(Some).map_err(|why| {
             Problem::new(Code::WorkerOddAnswer, format!("The worker's answer is not what was agreed: {why}."))
                 .with("why", why)
                 .hint("Use a worker of the same version as the server.")
@@ -159,14 +188,7 @@ impl Models {
         let state = &self.0;
         let (name, job) = match new {
             NewModel::Path { name, path } => {
-                let source = PathBuf::from(path.trim());
-                if !source.is_absolute() || !source.exists() {
-                    return Err(Problem::new(Code::ModelNoSuchPath, format!("There is nothing at {path}."))
-                        .with("path", &path)
-                        .field("path")
-                        .hint("Give the whole path of a model folder or a GGUF file on the server's disk.")
-                        .into());
-                }
+                let source = importing::source(&path)?;
                 (name, Job::Import { source, remove_source: false, license: None })
             }
             NewModel::Upload { name, upload } => {
@@ -195,6 +217,7 @@ impl Models {
                 .hint("Stop the run first.")
                 .into());
         }
+        self.0.importing.stop(id);
         let folder = self.0.model_folder(id);
         self.0.pool.forget(&folder);
         remove_folder(&folder);

@@ -5,28 +5,25 @@ mod folder;
 mod gguf;
 mod head;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use contract::Code;
+use contract::files::{self, Unread};
 use contract::model::ModelFacts;
 use contract::problem::Problem;
+use contract::worker::half_made;
 
 use crate::facts;
-use crate::problems::of_file;
+use crate::problems::{of_file, of_unread};
 
 /// Imports `source` as the new folder `target`.
 ///
 /// # Errors
 /// One clear problem; then nothing is left at `target`.
 pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
-    let found = std::fs::metadata(source).map_err(|why| {
-        Problem::new(Code::ModelSourceMissing, format!("{} cannot be opened: {why}.", source.display()))
-            .with("path", source.display())
-            .with("why", why)
-            .hint("Give the full path of a model folder or a .gguf file on the server's disk.")
-    })?;
+    let is_folder = look(source)?;
     adapter::refuse(source)?;
-    let file = if found.is_dir() { folder::single_gguf(source)? } else { Some(source.to_owned()) };
+    let file = if is_folder { folder::single_gguf(source)? } else { Some(source.to_owned()) };
     in_new_folder(target, |half| match &file {
         Some(file) => {
             let license = gguf::convert(file, half)?;
@@ -40,16 +37,38 @@ pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
     })
 }
 
+/// Whether the source is a folder; otherwise it is a regular file.
+fn look(source: &Path) -> Result<bool, Problem> {
+    if std::fs::metadata(source).is_ok_and(|found| found.is_dir()) {
+        return Ok(true);
+    }
+    match files::regular(source) {
+        Ok(_) => Ok(false),
+        Err(Unread::Io(why)) => {
+            let name = name_of(source);
+            Err(Problem::new(Code::ModelSourceMissing, format!("{name} cannot be opened: {why}."))
+                .with("path", name)
+                .with("why", why)
+                .hint("Give the full path of a model folder or a .gguf file on the server's disk."))
+        }
+        Err(why) => Err(of_unread(source, &why)),
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Lets `fill` write into a half-made folder beside `target`, then gives it its name; on failure it is removed.
 ///
 /// # Errors
 /// Those of `fill`, or when `target` exists or the disk refuses.
 pub fn in_new_folder<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, Problem>) -> Result<T, Problem> {
     if target.exists() {
-        return Err(Problem::new(Code::ModelExists, format!("{} exists already.", target.display()))
-            .with("name", target.file_name().unwrap_or_default().to_string_lossy()));
+        let name = name_of(target);
+        return Err(Problem::new(Code::ModelExists, format!("{name} exists already.")).with("name", name));
     }
-    let half = half_name(target);
+    let half = half_made(target);
     // Left over from a process that was killed.
     let _ = std::fs::remove_dir_all(&half);
     std::fs::create_dir_all(&half).map_err(|why| of_file(&half, "create", &why))?;
@@ -61,12 +80,6 @@ pub fn in_new_folder<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, Pro
         let _ = std::fs::remove_dir_all(&half);
     }
     made
-}
-
-fn half_name(target: &Path) -> PathBuf {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    target.with_file_name(name)
 }
 
 #[cfg(test)]

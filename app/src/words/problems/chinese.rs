@@ -104,6 +104,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::UploadBadMapping => "读不出这个文件的列。",
         Code::UploadBadName => "文件名不能这样写，只能用字母、数字、点、- 和 _：{name}",
         Code::UploadPickle => "pickle 文件可以运行代码，因此不接受；请改用 safetensors：{name}",
+        Code::UploadProgram => "程序文件不会被运行，也不接受：{name}",
         Code::UploadTooLarge => "文件太大：上限是 {limit}。",
         Code::UploadUnknownKind => "只能上传数据集或模型。",
         Code::DeviceNoCuda => {
@@ -172,7 +173,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ConfigHeads => "config.json 里注意力头的数目不成立。",
         Code::ConfigHiddenAct => "config.json 里的激活函数不受支持：{name}",
         Code::ConfigBroken => "config.json 不是有效的 JSON：{why}",
-        Code::ConfigLimit => "config.json 里的数超出任何模型的范围：{name} 是 {value}，上限是 {most}。",
+        Code::ConfigLimit => "{name} 是 {value}，超出任何模型的范围：上限是 {most}。",
         Code::ConfigMissing => "config.json 里缺少一项，请使用与权重一同发布的文件：{name}",
         Code::ConfigRopeScaling => "这个模型拉伸位置的方式还不受支持。",
         Code::ConfigTooLarge => "{name} 太大：上限是 {limit}。请使用与权重一同发布的文件。",
@@ -195,7 +196,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ModelInUse => "等待中或训练中的运行正在使用这个模型，请先停止运行。",
         Code::ModelInterrupted => "导入被中断，请重新导入。",
         Code::ModelNoSuchPath => "服务器上没有这个路径：{path}",
-        Code::ModelNotAFile => "{name} 不是普通文件：文件夹、管道、套接字、设备和循环链接都不能当作文件读取。",
+        Code::ModelNotAFile => {
+            "{name} 不是普通文件：文件夹、管道、套接字、设备和循环链接都不能当作文件读取。"
+        }
         Code::ModelNotReady => "模型还没有准备好：{name}",
         Code::ModelSeveralGguf => "文件夹里有多个 GGUF 文件，请只留一个。",
         Code::ModelSize => "没有这种大小：{size}",
