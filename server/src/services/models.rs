@@ -188,7 +188,7 @@ impl Models {
         let state = &self.0;
         let (name, job) = match new {
             NewModel::Path { name, path } => {
-                let source = importing::source(&path)?;
+                let source = tokio::task::spawn_blocking(move || importing::source(&path)).await??;
                 (name, Job::Import { source, remove_source: false, license: None })
             }
             NewModel::Upload { name, upload } => {
