@@ -27,6 +27,7 @@ use crate::readers::Readers;
 use crate::services::before::Asking;
 use crate::services::checkup::Checkups;
 use crate::services::hub::Transfers;
+use crate::services::models::Importing;
 use crate::site::Site;
 use crate::store::Store;
 
@@ -64,6 +65,8 @@ pub struct Inner {
     pub transfers: Transfers,
     /// The client of the model hub, made when first needed.
     hub_client: OnceLock<Result<crate::hub::Hub, Problem>>,
+    /// What ends each import that goes on.
+    pub importing: Importing,
     /// Imports run one at a time: each may hold a whole model.
     pub imports: Semaphore,
     /// Health of datasets, being counted.
@@ -134,6 +137,7 @@ impl AppState {
             before: Asking::default(),
             transfers: Transfers::default(),
             hub_client: OnceLock::new(),
+            importing: Importing::default(),
             imports: Semaphore::new(1),
             checkups: Checkups::default(),
             edits: Semaphore::new(1),

@@ -79,6 +79,101 @@ async fn what_is_refused_is_not_answered_as_a_fault_of_the_server() {
     }
 }
 
+/// A new model from a path, as the browser asks for it.
+fn from_path(path: &Path) -> String {
+    serde_json::json!({ "new": { "from": "path", "name": "x", "path": path } }).to_string()
+}
+
+#[tokio::test]
+async fn f15_n20_what_is_no_file_is_refused_at_once_and_nothing_tells_missing_from_unreadable() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let at = |name: &str| place.path().join(name);
+    let made = std::process::Command::new("mkfifo").arg(at("pipe.gguf")).status().expect("mkfifo");
+    assert!(made.success());
+    symlink("circle.gguf", at("circle.gguf")).expect("a link");
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket.gguf")).expect("a socket");
+    std::fs::write(at("hidden.gguf"), "x").expect("written");
+    std::fs::set_permissions(at("hidden.gguf"), std::fs::Permissions::from_mode(0)).expect("closed");
+    let readable = std::fs::File::open(at("hidden.gguf")).is_ok();
+    for (path, code) in [
+        (at("pipe.gguf"), "model.not_a_file"),
+        (at("circle.gguf"), "model.not_a_file"),
+        (at("socket.gguf"), "model.not_a_file"),
+        ("/dev/zero".into(), "model.not_a_file"),
+        ("/proc/self/maps".into(), "model.not_a_file"),
+        (at("nothing.gguf"), "model.no_such_path"),
+        ("hidden.gguf".into(), "model.no_such_path"),
+        // Root reads everything.
+        (at(if readable { "nothing.gguf" } else { "hidden.gguf" }), "model.no_such_path"),
+    ] {
+        let json = [("content-type", "application/json")];
+        let (status, text) = ask(&state, "POST", "/api/create_model", &json, &from_path(&path)).await;
+        assert!(status == 422 && text.contains(code), "{}: {status} {text}", path.display());
+    }
+    assert!(state.store.models().await.expect("reads").is_empty());
+}
+
+#[tokio::test]
+async fn f15_f22_deleting_an_importing_model_ends_its_worker_and_lets_the_next_one_in() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let sources = ["hanging", "waiting-hanging", "next"].map(|name| place.path().join(name));
+    let mut ids = Vec::new();
+    for source in &sources {
+        std::fs::create_dir(source).expect("a folder");
+        ids.push(call(&state, "create_model", &from_path(source)).await["id"].clone());
+    }
+    let pid_file = sources[0].join("pid");
+    let pid = soon(|| std::fs::read_to_string(&pid_file).ok()?.trim().parse::<u32>().ok()).await;
+    // The second waits behind the first; deleting it needs no turn.
+    for id in [&ids[1], &ids[0]] {
+        call(&state, "delete_model", &serde_json::json!({ "id": id }).to_string()).await;
+    }
+    soon(|| (!Path::new(&format!("/proc/{pid}")).exists()).then_some(())).await;
+    assert!(!sources[1].join("pid").exists(), "a deleted import never starts");
+    for _ in 0..200 {
+        let model = call(&state, "get_model", &serde_json::json!({ "id": ids[2] }).to_string()).await;
+        if model["state"] != "importing" {
+            assert_eq!(model["state"], "ready");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let models = state.config.folder("models");
+    let left = || std::fs::read_dir(&models).expect("lists").flatten().map(|entry| entry.file_name());
+    soon(|| left().all(|name| !name.to_string_lossy().starts_with("new-")).then_some(())).await;
+    assert_eq!(left().count(), 1, "only the model that came in");
+}
+
+#[tokio::test]
+async fn f22_a_killed_import_leaves_nothing() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let source = place.path().join("hanging");
+    std::fs::create_dir(&source).expect("a folder");
+    call(&state, "create_model", &from_path(&source)).await;
+    let pid = soon(|| std::fs::read_to_string(source.join("pid")).ok()?.trim().parse::<u32>().ok()).await;
+    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let models = state.config.folder("models");
+    soon(|| (std::fs::read_dir(&models).expect("lists").count() == 0).then_some(())).await;
+    let models = state.store.models().await.expect("reads");
+    assert_eq!(models.len(), 1, "the row says what happened");
+}
+
+/// Waits, up to ten seconds, until something is there.
+async fn soon<T>(look: impl Fn() -> Option<T>) -> T {
+    for _ in 0..200 {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it took longer than ten seconds");
+}
+
 async fn reaches(state: &AppState, run: &str, wanted: &str) -> serde_json::Value {
     for _ in 0..100 {
         let (_, text) = ask(state, "GET", &format!("/api/v1/runs/{run}"), &[], "").await;
@@ -302,7 +397,7 @@ async fn bad_uploads_say_where_and_leave_nothing() {
     assert!(text.contains("dataset.column_twice") && text.contains("\"row\":2"), "{text}");
     let (status, _) = ask(&state, "POST", at, &[], &"x".repeat((1 << 20) + 1)).await;
     assert_eq!(status, 413);
-    for name in ["..%2Fx", "a%2Fb", "model.bin"] {
+    for name in ["..%2Fx", "a%2Fb", "model.bin", "x.npz", "config.py"] {
         let path = format!("/api/v1/uploads?kind=model&upload=u1&name={name}");
         assert_eq!(ask(&state, "POST", &path, &[], "x").await.0, 422, "{name}");
     }

@@ -216,6 +216,8 @@ codes! {
     UploadBadName = "upload.bad_name",
     /// A pickle. `name`.
     UploadPickle = "upload.pickle",
+    /// A program. `name`.
+    UploadProgram = "upload.program",
     /// An upload of which nothing came for `seconds`.
     UploadStalled = "upload.stalled",
     /// A file above the limit. `limit`.
@@ -362,16 +364,22 @@ codes! {
     ConfigHiddenAct = "config.hidden_act",
     /// A config.json that is no JSON object. `why`.
     ConfigBroken = "config.json",
+    /// A number above what any model has. `name`, `value`, `most`.
+    ConfigLimit = "config.limit",
     /// A config.json that lacks something. `name`.
     ConfigMissing = "config.missing",
     /// Positions stretched in an unknown way.
     ConfigRopeScaling = "config.rope_scaling",
+    /// A config.json or generation_config.json that is too large. `name`, `limit`.
+    ConfigTooLarge = "config.too_large",
     /// A value that cannot be used. `name`, `value`.
     ConfigValue = "config.value",
     /// A GGUF file that is broken. `why`.
     GgufBroken = "gguf.broken",
     /// A tensor stored in an unknown form. `name`.
     GgufFormat = "gguf.format",
+    /// A GGUF file with more before its weights than is read. `limit`.
+    GgufHeaderTooLarge = "gguf.header_too_large",
     /// No GGUF file.
     GgufMagic = "gguf.magic",
     /// A GGUF file of something else than a model. `kind`.
@@ -400,6 +408,8 @@ codes! {
     ModelFacts = "model.facts",
     /// A folder lacks a file.
     ModelFileMissing = "model.file_missing",
+    /// A file of a model that is too large. `name`, `limit`.
+    ModelFileTooLarge = "model.file_too_large",
     /// A model that a live run needs.
     ModelInUse = "model.in_use",
     /// An import that was interrupted.
@@ -408,6 +418,8 @@ codes! {
     ModelIsAdapter = "model.is_adapter",
     /// Nothing at this path. `path`.
     ModelNoSuchPath = "model.no_such_path",
+    /// A folder, a pipe, a socket, a device or a link in a circle where a file is meant. `name`.
+    ModelNotAFile = "model.not_a_file",
     /// Rows longer than the positions a model has learned. `positions`.
     ModelPositions = "model.positions",
     /// A model that is not ready. `name`.
@@ -434,6 +446,8 @@ codes! {
     WeightsBroken = "weights.broken",
     /// A tensor stored in an unknown form. `name`.
     WeightsFormat = "weights.format",
+    /// A safetensors file with more before its weights than is read. `name`, `limit`.
+    WeightsHeaderTooLarge = "weights.header_too_large",
     /// A file of weights the system does not give. `why`.
     WeightsIo = "weights.io",
     /// No weights.

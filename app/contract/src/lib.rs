@@ -1,4 +1,5 @@
-//! What browser, server and worker have agreed on: data types and rules, serde only, no IO.
+//! What browser, server and worker have agreed on: data types and rules, serde only, no IO but for the one careful way
+//! to open a file that somebody brings ([`files`]).
 //!
 //! A default, a limit, a built-in template or an event shape is written here once and used by the form,
 //! the server and the worker alike. The crate compiles for wasm32.
@@ -13,6 +14,7 @@ pub mod code;
 pub mod cost;
 pub mod dataset;
 pub mod event;
+pub mod files;
 pub mod generation;
 pub mod health;
 pub mod hub;

@@ -12,10 +12,19 @@
 //! * `burnish-worker devices`: prints a JSON list of device names.
 //! * `burnish-worker speed`: times products of matrices; prints floating-point operations a second, a number.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChatDelta, ChatMessage};
 use crate::generation::GenerationSettings;
+
+/// Where a worker keeps the model folder `target` while it makes it: beside it. Who ends a worker removes both.
+pub fn half_made(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    target.with_file_name(name)
+}
 
 /// Exit code of a worker that printed a [`crate::problem::Problem`].
 pub const EXIT_PROBLEM: i32 = 2;

@@ -7,8 +7,8 @@ mod write;
 
 pub use rope::RopeScaling;
 
-pub(crate) use fields::{Fields, wrong};
-pub(crate) use rope::rope_fields;
+pub(crate) use fields::{Fields, most_of, wrong};
+pub(crate) use rope::{longrope_factor, rope_fields};
 
 use crate::arch::family::{self, Family};
 

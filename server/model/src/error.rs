@@ -1,6 +1,9 @@
 //! One clear error: what is wrong and what to do about it.
 
 use std::fmt::Display;
+use std::path::Path;
+
+use contract::files::Unread;
 
 /// What kind of error it is. Texts in backticks name what [`ModelError::with`] adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +22,20 @@ pub enum Code {
     ConfigHeads,
     /// An unknown activation. `name`.
     ConfigHiddenAct,
+    /// A number above what any model has. `name`, `value`, `most`.
+    ConfigLimit,
     /// A config.json that lacks something. `name`.
     ConfigMissing,
     /// Positions stretched in an unknown way.
     ConfigRopeScaling,
+    /// A config.json or generation_config.json that is too large. `name`, `limit`.
+    ConfigTooLarge,
     /// A value that cannot be used. `name`, `value`.
     ConfigValue,
+    /// A folder, a pipe, a socket, a device or a link in a circle where a file is meant. `name`.
+    FileNotRegular,
+    /// A file of a model that is too large. `name`, `limit`.
+    FileTooLarge,
     /// Blocks that cannot be chosen.
     FreezeBlocks,
     /// A prompt that is empty or holds an unknown token.
@@ -39,6 +50,8 @@ pub enum Code {
     GgufBroken,
     /// A tensor stored in an unknown form. `name`.
     GgufFormat,
+    /// A GGUF file with more before its weights than is read. `limit`.
+    GgufHeaderTooLarge,
     /// A file of something else than a model. `kind`.
     GgufNoModel,
     /// No GGUF file.
@@ -63,6 +76,8 @@ pub enum Code {
     WeightsBroken,
     /// A tensor stored in an unknown form. `name`.
     WeightsFormat,
+    /// A safetensors file with more before its weights than is read. `name`, `limit`.
+    WeightsHeaderTooLarge,
     /// A file of weights the system does not give. `why`.
     WeightsIo,
     /// No weights.
@@ -113,11 +128,52 @@ impl ModelError {
         self
     }
 
-    /// A file that could not be read or written.
-    pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        let message = format!("{}: {error}.", path.display());
+    /// A file that could not be read or written. Names the file, not the folder it lies in.
+    pub fn io(path: &Path, error: &std::io::Error) -> Self {
+        let message = format!("{}: {error}.", file_name(path));
         Self::new(Code::WeightsIo, message).with("why", error)
     }
+
+    /// A file that is not read.
+    pub(crate) fn unread(path: &Path, why: &Unread) -> Self {
+        let code = match why {
+            Unread::Io(error) => return Self::io(path, error),
+            Unread::NotAFile => Code::FileNotRegular,
+            Unread::TooLarge { .. } => Code::FileTooLarge,
+        };
+        let problem = why.problem(path);
+        let code = if problem.code == contract::Code::ConfigTooLarge { Code::ConfigTooLarge } else { code };
+        let mut error = Self::new(code, problem.message).with("name", file_name(path));
+        error.params.extend(problem.params.get("limit").map(|limit| ("limit", limit.clone())));
+        error.hint = problem.hint;
+        error
+    }
+
+    /// A number above what any model has.
+    pub(crate) fn limit(name: &str, value: u64, most: u64) -> Self {
+        let message = format!("\"{name}\" is {value}; no model has more than {most}.");
+        Self::new(Code::ConfigLimit, message)
+            .with("name", name)
+            .with("value", value)
+            .with("most", most)
+            .hint("Take the files that were published together.")
+    }
+}
+
+/// Longest name out of a file that an error shows, characters.
+const SHOWN: usize = 100;
+
+/// A name out of a file, short enough for a sentence.
+pub(crate) fn shown(name: &str) -> String {
+    let mut short: String = name.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    if name.chars().nth(SHOWN).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn file_name(path: &Path) -> String {
+    shown(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// Result of everything in this package.

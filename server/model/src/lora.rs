@@ -327,7 +327,7 @@ impl<B: Kernels> CausalLm<B> {
     /// Reads a PEFT folder and puts its adapter on the model.
     pub fn load_adapter(&mut self, folder: &Path) -> Result<()> {
         let path = folder.join("adapter_config.json");
-        let text = std::fs::read(&path).map_err(|error| ModelError::io(&path, &error))?;
+        let text = contract::files::read_named(&path).map_err(|why| ModelError::unread(&path, &why))?;
         let config = LoraConfig::from_json(&text)?;
         self.put_weights(&config, &Weights::open(&folder.join("adapter_model.safetensors"))?)
     }

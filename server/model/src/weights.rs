@@ -5,7 +5,6 @@ pub mod gguf;
 pub mod safetensors;
 pub mod write;
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ pub use write::{HostTensor, write_safetensors};
 
 use crate::error::Code;
 use crate::error::{ModelError, Result};
+use contract::files;
 
 /// Something tensors can be read from, one at a time, as f32 under their transformers names.
 pub trait TensorSource {
@@ -35,7 +35,7 @@ pub trait TensorSource {
 /// Opens the weights of a model folder: `model.gguf` where an import kept it, otherwise safetensors.
 pub fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>> {
     let gguf = folder.join(GGUF_FILE);
-    if gguf.is_file() {
+    if is_there(&gguf)? {
         Ok(Box::new(Gguf::read(&gguf)?))
     } else {
         Ok(Box::new(Weights::open_folder(folder)?))
@@ -44,6 +44,34 @@ pub fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>> {
 
 /// Name under which an import keeps a GGUF file in a model folder.
 pub const GGUF_FILE: &str = "model.gguf";
+
+/// Most tensors of a model. Source: the largest published models of any kind have about 100,000.
+pub(crate) const MAX_TENSORS: usize = 1 << 18;
+
+/// Longest name of a tensor, bytes.
+pub(crate) const MAX_NAME: usize = 1024;
+
+/// Whether there is a file. Fails for what is there and is no regular file.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    match files::regular(path) {
+        Ok(_) => Ok(true),
+        Err(why) if why.is_missing() => Ok(false),
+        Err(why) => Err(ModelError::unread(path, &why)),
+    }
+}
+
+/// Two tensors that share bytes, of those given as name, first byte and end.
+pub(crate) fn overlapping<'a>(spans: &mut [(&'a str, u64, u64)]) -> Option<(&'a str, &'a str)> {
+    spans.sort_unstable_by_key(|(_, start, end)| (*start, *end));
+    let mut before: Option<(&str, u64)> = None;
+    for (name, start, end) in spans.iter().filter(|(_, start, end)| start < end) {
+        match before {
+            Some((other, reach)) if *start < reach => return Some((other, name)),
+            _ => before = Some((name, *end)),
+        }
+    }
+    None
+}
 
 /// Bytes that are read piece by piece: a file, or memory.
 #[derive(Clone, Debug)]
@@ -57,9 +85,10 @@ pub(crate) enum Bytes {
 impl Bytes {
     pub(crate) fn len(&self) -> Result<u64> {
         match self {
-            Self::File(path) => {
-                Ok(std::fs::metadata(path).map_err(|error| ModelError::io(path, &error))?.len())
-            }
+            Self::File(path) => match files::regular(path) {
+                Ok(found) => Ok(found.len()),
+                Err(why) => Err(ModelError::unread(path, &why)),
+            },
             Self::Memory(bytes) => Ok(bytes.len() as u64),
         }
     }
@@ -69,7 +98,7 @@ impl Bytes {
         match self {
             Self::File(path) => {
                 let fail = |error| ModelError::io(path, &error);
-                let mut file = File::open(path).map_err(fail)?;
+                let (mut file, _) = files::open(path).map_err(|why| ModelError::unread(path, &why))?;
                 file.seek(SeekFrom::Start(start)).map_err(fail)?;
                 let mut bytes = vec![0; len];
                 file.read_exact(&mut bytes).map_err(fail)?;

@@ -4,6 +4,7 @@
 use contract::Code;
 use contract::Problem;
 use contract::dataset::FileKind;
+use contract::files;
 use contract::hub::{HubKind, Refusal};
 
 /// Accepts `name` or `owner/name`: letters, digits, `-`, `_` and `.`, no leading dot, no `..`.
@@ -65,10 +66,10 @@ fn stays(path: &str) -> bool {
 pub fn refused(kind: HubKind, path: &str) -> Option<Refusal> {
     let lower = path.to_ascii_lowercase();
     let ends = |all: &[&str]| all.iter().any(|end| lower.ends_with(end));
-    if ends(&[".py", ".ipynb", ".sh", ".js", ".so", ".dll", ".exe"]) {
+    if files::is_program(path) {
         return Some(Refusal::Script);
     }
-    if ends(&[".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".npz", ".joblib"]) {
+    if files::is_pickle(path) {
         return Some(Refusal::Pickle);
     }
     if !stays(path) {

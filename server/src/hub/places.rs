@@ -164,11 +164,7 @@ fn literal(url: &Url) -> Option<IpAddr> {
 }
 
 /// What a failed request was refused for, if it was.
-<<<<<<< ours
 pub fn refused<'e>(why: &'e (dyn std::error::Error + 'static)) -> Option<&'e Elsewhere> {
-=======
-pub fn refused<'a>(why: &'a (dyn std::error::Error + 'static)) -> Option<&'a Elsewhere> {
->>>>>>> theirs
     let mut cause = Some(why);
     while let Some(one) = cause {
         if let Some(found) = one.downcast_ref() {

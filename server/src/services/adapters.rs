@@ -146,9 +146,9 @@ async fn checkpoint(state: &AppState, id: &ModelId, spec: &RunSpec) -> Result<()
     let (folder, spec) = (state.run_folder(&spec.run), spec.clone());
     let run = folder.clone();
     tokio::task::spawn_blocking(move || RunDir::create(&run, &spec)).await??;
-    let _: AdapterFacts = models::ask_worker(state, |command| {
+    let made: Option<AdapterFacts> = models::ask_worker(state, &state.shutdown, |command| {
         command.arg("import-adapter").arg(state.model_folder(id)).arg(&folder);
     })
     .await?;
-    Ok(())
+    made.map(drop).ok_or_else(models::interrupted).map_err(Fault::from)
 }

@@ -1,21 +1,25 @@
 //! Base models: imports and from-scratch models, made by the worker in a folder of their own that gets its
 //! name only when it is complete.
 
+mod importing;
+
 use std::path::{Path, PathBuf};
 
 use app::ports::{Answer, ModelsPort, Problems};
 use contract::Code;
 use contract::adapter::Imported;
 use contract::model::{ModelView, NewModel, ScratchSize};
-use contract::worker::EXIT_PROBLEM;
+use contract::worker::{EXIT_PROBLEM, half_made};
 use contract::{ModelId, Problem, RunId};
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 use super::{adapters, datasets, label, remove_folder};
 use crate::error::Fault;
 use crate::executor;
 use crate::state::AppState;
+pub use importing::Importing;
 
 /// Label of the starter model.
 pub const STARTER: &str = "SmolLM2-135M-Instruct";
@@ -34,11 +38,14 @@ enum Job {
     Create { size: ScratchSize, file: PathBuf, mapping: String },
 }
 
+/// The problem of an import that a server left when it ended.
+pub(super) fn interrupted() -> Problem {
+    Problem::new(Code::ModelInterrupted, "The import was interrupted.").hint("Import it again.")
+}
+
 /// Ends what a former server left half-made and imports the starter model when there is none yet.
 pub async fn recover(state: &AppState) -> Result<(), Fault> {
-    let problem =
-        Problem::new(Code::ModelInterrupted, "The import was interrupted.").hint("Import it again.");
-    state.store.interrupted_imports(&problem).await?;
+    state.store.interrupted_imports(&interrupted()).await?;
     let known: Vec<String> = state.store.models().await?.into_iter().map(|model| model.id.0).collect();
     let folder = state.config.folder("models");
     for entry in std::fs::read_dir(&folder).map_err(Fault::disk("read", &folder))?.flatten() {
@@ -64,13 +71,10 @@ async fn begin(state: &AppState, name: String, starter: bool, job: Job) -> Resul
     let id = ModelId(state.ids.next());
     state.store.add_model(&id, &name, starter, state.clock.now_ms()).await?;
     let model = find(state, &id).await?;
-    let state_of_task = state.clone();
+    let (state_of_task, stop) = (state.clone(), state.importing.begin(&id, &state.shutdown));
     state.tasks.spawn(async move {
-        let state = state_of_task;
-        tokio::select! {
-            () = state.shutdown.cancelled() => remove_folder(&half(&state, &id)),
-            () = make(&state, &id, &job) => {}
-        }
+        make(&state_of_task, &id, &job, &stop).await;
+        state_of_task.importing.ended(&id);
     });
     Ok(model)
 }
@@ -89,27 +93,18 @@ fn half(state: &AppState, id: &ModelId) -> PathBuf {
     state.config.folder("models").join(format!("new-{id}"))
 }
 
-async fn make(state: &AppState, id: &ModelId, job: &Job) {
-    let Ok(_permit) = state.imports.acquire().await else { return };
+/// Makes a model, or nothing where `stop` ends it.
+async fn make(state: &AppState, id: &ModelId, job: &Job, stop: &CancellationToken) {
     let half = half(state, id);
-    let made = work(state, job, &half).await.and_then(|mut imported| {
-        if let (Imported::Model(facts), Job::Import { license: Some(license), .. }) = (&mut imported, job) {
-            facts.license.get_or_insert_with(|| license.clone());
-        }
-        std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
-            Problem::new(Code::DiskIo, format!("The model's folder could not be given its name: {why}."))
-                .with("path", state.model_folder(id).display())
-                .with("why", &why)
-        })?;
-        Ok(imported)
-    });
+    let made = in_turn(state, id, job, &half, stop).await;
     if let Job::Import { source, remove_source: true, .. } = job {
         remove_folder(source);
     }
     let ended = match &made {
-        Ok(Imported::Model(facts)) => state.store.end_import(id, Ok(facts)).await,
-        Ok(Imported::Adapter { adapter }) => state.store.end_with_adapter(id, adapter).await,
-        Err(problem) => state.store.end_import(id, Err(problem)).await,
+        None => Ok(true),
+        Some(Ok(Imported::Model(facts))) => state.store.end_import(id, Ok(facts)).await,
+        Some(Ok(Imported::Adapter { adapter })) => state.store.end_with_adapter(id, adapter).await,
+        Some(Err(problem)) => state.store.end_import(id, Err(problem)).await,
     };
     match ended {
         Ok(true) => {}
@@ -118,10 +113,44 @@ async fn make(state: &AppState, id: &ModelId, job: &Job) {
         Err(fault) => tracing::error!(model = %id, "{fault}"),
     }
     remove_folder(&half);
+    remove_folder(&half_made(&half));
 }
 
-async fn work(state: &AppState, job: &Job, target: &Path) -> Result<Imported, Problem> {
-    ask_worker(state, |command| {
+/// Waits for its turn, has the worker make the model and gives the model its folder.
+async fn in_turn(
+    state: &AppState,
+    id: &ModelId,
+    job: &Job,
+    half: &Path,
+    stop: &CancellationToken,
+) -> Option<Result<Imported, Problem>> {
+    let permit = tokio::select! {
+        permit = state.imports.acquire() => permit.ok(),
+        () = stop.cancelled() => None,
+    };
+    let _permit = permit?;
+    let made = work(state, job, half, stop).await.transpose()?;
+    Some(made.and_then(|mut imported| {
+        if let (Imported::Model(facts), Job::Import { license: Some(license), .. }) = (&mut imported, job) {
+            facts.license.get_or_insert_with(|| license.clone());
+        }
+        std::fs::rename(half, state.model_folder(id)).map_err(|why| {
+            Problem::new(Code::DiskIo, format!("The model's folder could not be given its name: {why}."))
+                .with("path", state.model_folder(id).display())
+                .with("why", &why)
+        })?;
+        Ok(imported)
+    }))
+}
+
+/// What the worker made; nothing where `stop` ended it.
+async fn work(
+    state: &AppState,
+    job: &Job,
+    target: &Path,
+    stop: &CancellationToken,
+) -> Result<Option<Imported>, Problem> {
+    let what = |command: &mut Command| {
         match job {
             Job::Import { source, .. } => command.arg("import").arg(source).arg(target),
             Job::Create { size, file, mapping } => command
@@ -132,26 +161,28 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<Imported, Pr
                 .arg(file)
                 .args(["--mapping", mapping]),
         };
-    })
-    .await
+    };
+    ask_worker(state, stop, what).await
 }
 
-/// What the worker answers to a command.
+/// What the worker answers to a command; nothing where `stop` ended it.
 pub(super) async fn ask_worker<T: DeserializeOwned>(
     state: &AppState,
+    stop: &CancellationToken,
     what: impl FnOnce(&mut Command),
-) -> Result<T, Problem> {
+) -> Result<Option<T>, Problem> {
     let mut command = executor::command(&state.config);
     what(&mut command);
-    let output = command.process_group(0).kill_on_drop(true).output().await.map_err(|why| {
+    let output = importing::output(&mut command, stop).await.map_err(|why| {
         let worker = state.config.worker.display();
         Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
             .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
     })?;
+    let Some(output) = output else { return Ok(None) };
     let text = String::from_utf8_lossy(&output.stdout);
     let line = executor::last_line(&text);
     if output.status.success() {
-        return serde_json::from_str(line).map_err(|why| {
+        return serde_json::from_str(line).map(Some).map_err(|why| {
             Problem::new(Code::WorkerOddAnswer, format!("The worker's answer is not what was agreed: {why}."))
                 .with("why", why)
                 .hint("Use a worker of the same version as the server.")
@@ -178,14 +209,7 @@ impl Models {
         let state = &self.0;
         let (name, job) = match new {
             NewModel::Path { name, path } => {
-                let source = PathBuf::from(path.trim());
-                if !source.is_absolute() || !source.exists() {
-                    return Err(Problem::new(Code::ModelNoSuchPath, format!("There is nothing at {path}."))
-                        .with("path", &path)
-                        .field("path")
-                        .hint("Give the whole path of a model folder or a GGUF file on the server's disk.")
-                        .into());
-                }
+                let source = tokio::task::spawn_blocking(move || importing::source(&path)).await??;
                 (name, Job::Import { source, remove_source: false, license: None })
             }
             NewModel::Upload { name, upload } => {
@@ -214,6 +238,7 @@ impl Models {
                 .hint("Stop the run first.")
                 .into());
         }
+        self.0.importing.stop(id);
         let folder = self.0.model_folder(id);
         self.0.pool.forget(&folder);
         remove_folder(&folder);

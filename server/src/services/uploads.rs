@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use axum::body::Body;
 use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
+use contract::files;
 use contract::reading::{Inspect, Inspected, Written};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem};
@@ -322,8 +323,16 @@ fn model_file_name(name: &str) -> Result<(), Problem> {
             .field("name")
             .hint("Use letters, digits, dots, - and _ only."));
     }
-    let lower = name.to_ascii_lowercase();
-    if [".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"].iter().any(|end| lower.ends_with(end)) {
+    if files::is_program(name) {
+        return Err(Problem::new(
+            Code::UploadProgram,
+            format!("{name} is a program, which is never run here."),
+        )
+        .with("name", name)
+        .field("name")
+        .hint("A model needs its configuration, its tokenizer and its weights only."));
+    }
+    if files::is_pickle(name) {
         return Err(Problem::new(
             Code::UploadPickle,
             format!("{name} is a pickle file, which can run code."),
@@ -341,8 +350,14 @@ mod tests {
 
     #[test]
     fn names_of_model_files_stay_in_their_folder_and_run_nothing() {
-        for bad in ["", "..", ".hidden", "a/b", "a\\b", "ä", "a b", "model.bin", "x.PT", "m.pkl"] {
-            assert!(model_file_name(bad).is_err(), "{bad:?}");
+        for bad in ["", "..", ".hidden", "a/b", "a\\b", "ä", "a b"] {
+            assert_eq!(model_file_name(bad).expect_err(bad).code, Code::UploadBadName);
+        }
+        for bad in ["model.bin", "x.PT", "m.pkl", "x.npy", "x.npz", "x.joblib", "x.ckpt"] {
+            assert_eq!(model_file_name(bad).expect_err(bad).code, Code::UploadPickle);
+        }
+        for bad in ["config.py", "RUN.SH", "x.so"] {
+            assert_eq!(model_file_name(bad).expect_err(bad).code, Code::UploadProgram);
         }
         for good in ["model.safetensors", "tokenizer.json", "SmolLM2-135M.Q4_1.gguf"] {
             model_file_name(good).expect(good);

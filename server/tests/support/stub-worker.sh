@@ -1,5 +1,6 @@
 case "$1" in
-import|create) d="$3"; [ "$1" = create ] && d="$2"; mkdir -p "$d"; echo '{"architecture":"llama","parameters":1,"vocab_size":1,"layers":1,"hidden_size":1,"context_length":1,"digest":"d","has_chat_template":true,"source":"scratch"}';;
+import|create) case "$2" in *hanging*) mkdir -p "$3.tmp"; echo half > "$3.tmp/model.gguf"; echo $$ > "$2/pid"; exec sleep 600;; esac
+d="$3"; [ "$1" = create ] && d="$2"; mkdir -p "$d"; echo '{"architecture":"llama","parameters":1,"vocab_size":1,"layers":1,"hidden_size":1,"context_length":1,"digest":"d","has_chat_template":true,"source":"scratch"}';;
 devices) echo '["CPU"]';;
 speed) echo 1e11;;
 generate) while read -r l; do

@@ -1,20 +1,19 @@
 //! `burnish.json`: what a model folder holds, checked against its weights.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use contract::Code;
+use contract::files;
 use contract::model::{ModelFacts, ModelShape, TensorShape};
 use contract::problem::Problem;
 use corpus::ModelTokenizer;
 use model::ModelConfig;
 use model::config::LinearShape;
 use model::weights::{self, GGUF_FILE, TensorSource};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::problems::{of_file, of_model};
+use crate::problems::{of_file, of_model, of_unread};
 
 /// File name of the facts within a model folder.
 pub const FILE: &str = "burnish.json";
@@ -47,17 +46,7 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
     let parameters = check_shapes(&config, weights.as_ref())?;
     let tokenizer = ModelTokenizer::load(folder)?;
     // Added tokens beyond the embedding (padding, pictures) do no harm as long as no text needs them.
-    let (tokens, rows) = (tokenizer.own_vocab_size(), config.vocab_size);
-    if tokens > rows {
-        return Err(Problem::new(
-            Code::ModelTokenizerTooLarge,
-            format!("The tokenizer has {tokens} tokens, but the model's vocabulary has only {rows}."),
-        )
-        .with("tokens", tokens)
-        .with("rows", rows)
-        .file("tokenizer.json")
-        .hint("Take tokenizer.json and config.json from the same model."));
-    }
+    check_tokens(tokenizer.own_vocab_size(), config.vocab_size)?;
     Ok(ModelFacts {
         architecture: config.architecture.name().to_owned(),
         parameters,
@@ -72,6 +61,22 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
         source: source.to_owned(),
         shape: Some(shape(&config, folder)?),
     })
+}
+
+/// Fails where a tokenizer has more tokens than the embedding has rows.
+///
+/// # Errors
+/// `model.tokenizer_too_large`.
+pub fn check_tokens(tokens: usize, rows: usize) -> Result<(), Problem> {
+    if tokens <= rows {
+        return Ok(());
+    }
+    let message = format!("The tokenizer has {tokens} tokens, but the model's vocabulary has only {rows}.");
+    Err(Problem::new(Code::ModelTokenizerTooLarge, message)
+        .with("tokens", tokens)
+        .with("rows", rows)
+        .file("tokenizer.json")
+        .hint("Take tokenizer.json and config.json from the same model."))
 }
 
 /// What decides the cost of training a model of this configuration.
@@ -100,7 +105,7 @@ fn shape(config: &ModelConfig, folder: &Path) -> Result<ModelShape, Problem> {
 /// When they, the configuration or the weights cannot be read.
 pub fn read(folder: &Path) -> Result<ModelFacts, Problem> {
     let path = folder.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
+    let bytes = files::read_named(&path).map_err(|why| of_unread(&path, &why))?;
     let mut facts: ModelFacts = serde_json::from_slice(&bytes).map_err(|why| {
         Problem::new(Code::ModelFacts, format!("The facts cannot be read: {why}.")).with("why", why)
     })?;
@@ -116,7 +121,7 @@ fn file_bytes(folder: &Path) -> Result<u64, Problem> {
     let names = single.map_or_else(|| shards(folder), |name| Ok(vec![name.to_owned()]))?;
     let size = |name: &String| {
         let path = folder.join(name);
-        std::fs::metadata(&path).map(|found| found.len()).map_err(|why| of_file(&path, "read", &why))
+        files::regular(&path).map(|found| found.len()).map_err(|why| of_unread(&path, &why))
     };
     names.iter().map(size).sum()
 }
@@ -127,12 +132,15 @@ fn file_bytes(folder: &Path) -> Result<u64, Problem> {
 /// When it cannot be read or names something this build cannot run.
 pub fn read_config(folder: &Path) -> Result<ModelConfig, Problem> {
     let path = folder.join("config.json");
-    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
+    let bytes = files::read_named(&path).map_err(|why| of_unread(&path, &why))?;
     ModelConfig::from_json(&bytes).map_err(of_model)
 }
 
 /// Compares the header of the weights with what the configuration asks for; gives the number of weights.
-fn check_shapes(config: &ModelConfig, weights: &dyn TensorSource) -> Result<u64, Problem> {
+///
+/// # Errors
+/// When a tensor is missing or has another shape.
+pub fn check_shapes(config: &ModelConfig, weights: &dyn TensorSource) -> Result<u64, Problem> {
     let mut count = 0;
     for (name, shape) in config.tensors() {
         // Some published folders leave out the first part of every name.
@@ -179,22 +187,7 @@ pub fn digest(folder: &Path) -> Result<String, Problem> {
 /// # Errors
 /// When the index is damaged or names something else than a file beside it.
 pub fn shards(folder: &Path) -> Result<Vec<String>, Problem> {
-    let path = folder.join("model.safetensors.index.json");
-    let broken = |why: String| {
-        Problem::new(Code::WeightsBroken, &*why).with("why", &why).file("model.safetensors.index.json")
-    };
-    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
-    let index: Value =
-        serde_json::from_slice(&bytes).map_err(|why| broken(format!("It is not JSON: {why}.")))?;
-    let map = index.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| broken("\"weight_map\" is missing.".to_owned()))?;
-    let mut names: Vec<String> = map.values().filter_map(Value::as_str).map(str::to_owned).collect();
-    names.sort_unstable();
-    names.dedup();
-    match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
-        Some(name) => Err(broken(format!("\"{name}\" is not the name of a safetensors file beside it."))),
-        None => Ok(names),
-    }
+    weights::safetensors::shards(folder).map_err(|why| of_model(why).file("model.safetensors.index.json"))
 }
 
 /// SHA-256 of a file, hex.
@@ -203,7 +196,7 @@ pub fn shards(folder: &Path) -> Result<Vec<String>, Problem> {
 /// When it cannot be read.
 pub fn file_digest(path: &Path) -> Result<String, Problem> {
     let failed = |why| of_file(path, "read", &why);
-    let mut file = File::open(path).map_err(failed)?;
+    let (mut file, _) = files::open(path).map_err(|why| of_unread(path, &why))?;
     let (mut sha, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
         let read = file.read(&mut buffer).map_err(failed)?;
@@ -216,7 +209,9 @@ pub fn file_digest(path: &Path) -> Result<String, Problem> {
 
 /// End tokens that `generation_config.json` of a model folder names.
 pub fn generation_eos(folder: &Path) -> Vec<u32> {
-    model::config::generation_eos(&std::fs::read(folder.join("generation_config.json")).unwrap_or_default())
+    model::config::generation_eos(
+        &files::read_named(&folder.join("generation_config.json")).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]

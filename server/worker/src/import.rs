@@ -6,13 +6,15 @@ mod folder;
 mod gguf;
 mod head;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use contract::Code;
 use contract::adapter::Imported;
+use contract::files::{self, Unread};
 use contract::problem::Problem;
+use contract::worker::half_made;
 
-use crate::problems::of_file;
+use crate::problems::{of_file, of_unread};
 use crate::{adapter, facts};
 
 /// Folder within a half-made one that a zip is unpacked to; it is gone before the whole one has its name.
@@ -23,12 +25,7 @@ const UNPACKED: &str = "unpacked";
 /// # Errors
 /// One clear problem; then nothing is left at `target`.
 pub fn import(source: &Path, target: &Path) -> Result<Imported, Problem> {
-    std::fs::metadata(source).map_err(|why| {
-        Problem::new(Code::ModelSourceMissing, format!("{} cannot be opened: {why}.", source.display()))
-            .with("path", source.display())
-            .with("why", why)
-            .hint("Give the full path of a model folder or a .gguf file on the server's disk.")
-    })?;
+    look(source)?;
     in_new_folder(target, |half| match archive::find(source) {
         Some(zip) => {
             let unpacked = half.join(UNPACKED);
@@ -45,7 +42,7 @@ fn take_in(source: &Path, half: &Path) -> Result<Imported, Problem> {
     if let Some(adapter) = adapter::look(source)? {
         return adapter::keep(adapter, source, half);
     }
-    let file = if source.is_dir() { folder::single_gguf(source)? } else { Some(source.to_owned()) };
+    let file = if look(source)? { folder::single_gguf(source)? } else { Some(source.to_owned()) };
     let facts = match &file {
         Some(file) => {
             let license = gguf::convert(file, half)?;
@@ -60,16 +57,38 @@ fn take_in(source: &Path, half: &Path) -> Result<Imported, Problem> {
     Ok(Imported::Model(Box::new(facts)))
 }
 
+/// Whether the source is a folder; otherwise it is a regular file.
+fn look(source: &Path) -> Result<bool, Problem> {
+    if std::fs::metadata(source).is_ok_and(|found| found.is_dir()) {
+        return Ok(true);
+    }
+    match files::regular(source) {
+        Ok(_) => Ok(false),
+        Err(Unread::Io(why)) => {
+            let name = name_of(source);
+            Err(Problem::new(Code::ModelSourceMissing, format!("{name} cannot be opened: {why}."))
+                .with("path", name)
+                .with("why", why)
+                .hint("Give the full path of a model folder or a .gguf file on the server's disk."))
+        }
+        Err(why) => Err(of_unread(source, &why)),
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Lets `fill` write into a half-made folder beside `target`, then gives it its name; on failure it is removed.
 ///
 /// # Errors
 /// Those of `fill`, or when `target` exists or the disk refuses.
 pub fn in_new_folder<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, Problem>) -> Result<T, Problem> {
     if target.exists() {
-        return Err(Problem::new(Code::ModelExists, format!("{} exists already.", target.display()))
-            .with("name", target.file_name().unwrap_or_default().to_string_lossy()));
+        let name = name_of(target);
+        return Err(Problem::new(Code::ModelExists, format!("{name} exists already.")).with("name", name));
     }
-    let half = half_name(target);
+    let half = half_made(target);
     // Left over from a process that was killed.
     let _ = std::fs::remove_dir_all(&half);
     std::fs::create_dir_all(&half).map_err(|why| of_file(&half, "create", &why))?;
@@ -81,12 +100,6 @@ pub fn in_new_folder<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, Pro
         let _ = std::fs::remove_dir_all(&half);
     }
     made
-}
-
-fn half_name(target: &Path) -> PathBuf {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    target.with_file_name(name)
 }
 
 #[cfg(test)]

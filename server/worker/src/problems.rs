@@ -3,18 +3,31 @@
 use std::path::Path;
 
 use contract::Code;
+use contract::files::Unread;
 use contract::problem::Problem;
 pub use speech::of_model;
 
 /// A file that could not be read or written.
 pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    let full = matches!(error.kind(), StorageFull | QuotaExceeded);
+    let full = is_full(error);
     let code = if full { Code::DiskFull } else { Code::DiskIo };
     let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", path.display()))
         .with("path", path.display())
         .with("why", error);
     if full { problem.hint("Free some space on this disk and try again.") } else { problem }
+}
+
+/// A file that people brought and that is not read.
+pub fn of_unread(path: &Path, why: &Unread) -> Problem {
+    match why {
+        Unread::Io(error) if is_full(error) => of_file(path, "copy", error),
+        _ => why.problem(path),
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// What a panic said, as a problem.

@@ -117,6 +117,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::UploadBadMapping => "读不出这个文件的列。",
         Code::UploadBadName => "文件名不能这样写，只能用字母、数字、点、- 和 _：{name}",
         Code::UploadPickle => "pickle 文件可以运行代码，因此不接受；请改用 safetensors：{name}",
+        Code::UploadProgram => "程序文件不会被运行，也不接受：{name}",
         Code::UploadStalled => "上传有 {seconds} 秒没有进展，已经停止，请重新上传。",
         Code::UploadTooLarge => "文件太大：上限是 {limit}。",
         Code::UploadUnknownKind => "只能上传数据集或模型。",
@@ -188,12 +189,15 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ConfigHeads => "config.json 里注意力头的数目不成立。",
         Code::ConfigHiddenAct => "config.json 里的激活函数不受支持：{name}",
         Code::ConfigBroken => "config.json 不是有效的 JSON：{why}",
+        Code::ConfigLimit => "{name} 是 {value}，超出任何模型的范围：上限是 {most}。",
         Code::ConfigMissing => "config.json 里缺少一项，请使用与权重一同发布的文件：{name}",
         Code::ConfigRopeScaling => "这个模型拉伸位置的方式还不受支持。",
+        Code::ConfigTooLarge => "{name} 太大：上限是 {limit}。请使用与权重一同发布的文件。",
         Code::ConfigValue => "config.json 里的值无法使用：{name} 是 {value}。",
         Code::GgufBroken => "GGUF 文件已损坏，请重新下载：{why}",
         Code::GgufNoModel => "这个 GGUF 文件里没有模型（{kind}），请选择含模型权重的文件。",
         Code::GgufFormat => "GGUF 文件里有不受支持的存储格式，请选择 Q4_K、Q8_0 或 F16 等格式：{name}",
+        Code::GgufHeaderTooLarge => "GGUF 文件的文件头太大：上限是 {limit}。",
         Code::GgufMagic => "这不是 GGUF 文件。",
         Code::GgufVersion => "只能读取第 2、3 版 GGUF：这个文件是第 {version} 版。",
         Code::AdapterOtherBase => "适配器的形状与模型不符，不能用在 {name} 上。请选择训练它的模型。",
@@ -210,9 +214,13 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         }
         Code::ModelFacts => "模型的说明无法读写：{why}",
         Code::ModelFileMissing => "文件夹里缺少模型需要的文件。",
+        Code::ModelFileTooLarge => "{name} 太大：上限是 {limit}。请使用与模型一同发布的文件。",
         Code::ModelInUse => "等待中或训练中的运行正在使用这个模型，请先停止运行。",
         Code::ModelInterrupted => "导入被中断，请重新导入。",
         Code::ModelNoSuchPath => "服务器上没有这个路径：{path}",
+        Code::ModelNotAFile => {
+            "{name} 不是普通文件：文件夹、管道、套接字、设备和循环链接都不能当作文件读取。"
+        }
         Code::ModelNotReady => "模型还没有准备好：{name}",
         Code::ModelSeveralGguf => "文件夹里有多个 GGUF 文件，请只留一个。",
         Code::ModelSize => "没有这种大小：{size}",
@@ -228,6 +236,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ValueHeadWidth => "评分头与模型宽度不符：评分头是 {found}，模型是 {width}。",
         Code::WeightsBroken => "权重文件已损坏，请重新下载：{why}",
         Code::WeightsFormat => "权重的存储格式不受支持，只能读取 F32、F16 和 BF16：{name}",
+        Code::WeightsHeaderTooLarge => "{name} 的文件头太大：上限是 {limit}。",
         Code::WeightsIo => "权重文件无法读写：{why}",
         Code::WeightsMissing => "文件夹里没有 model.safetensors。",
         Code::WeightsPickle => {

@@ -208,7 +208,7 @@ impl<B: Kernels> CausalLm<B> {
     /// As [`CausalLm::open`], quantised as asked.
     pub fn open_with(folder: &Path, device: &B::Device, options: LoadOptions) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = std::fs::read(&path).map_err(|error| ModelError::io(&path, &error))?;
+        let text = contract::files::read_named(&path).map_err(|why| ModelError::unread(&path, &why))?;
         let weights = weights::open_folder(folder)?;
         Self::load_with(ModelConfig::from_json(&text)?, weights.as_ref(), device, options)
     }

@@ -5,8 +5,26 @@ use serde_json::{Map, Value};
 use crate::error::Code;
 use crate::error::{ModelError, Result};
 
-/// Largest value accepted for any dimension of a model.
-const MAX_DIM: u64 = 1 << 24;
+/// Largest value accepted for the fields that decide how much memory a model's shape takes. Source: the largest published
+/// models have 126 layers, 128 heads of 256, a width of 18,432 (53,248 within) and 262,208 tokens; these are several times
+/// as much.
+const MOST: [(&str, u64); 7] = [
+    ("num_hidden_layers", 1 << 10),
+    ("num_attention_heads", 1 << 10),
+    ("num_key_value_heads", 1 << 10),
+    ("head_dim", 1 << 12),
+    ("hidden_size", 1 << 16),
+    ("intermediate_size", 1 << 18),
+    ("vocab_size", 1 << 20),
+];
+
+/// Largest value accepted for any other size, tokens: the longest contexts are of ten million.
+const MOST_OTHER: u64 = 1 << 24;
+
+/// Largest value accepted for a size, by its usual name.
+pub(crate) fn most_of(name: &str) -> u64 {
+    MOST.iter().find(|(known, _)| *known == name).map_or(MOST_OTHER, |(_, most)| *most)
+}
 
 /// An object of which fields are read by name; `names` says how a family spells some of them.
 pub(crate) struct Fields<'a> {
@@ -36,9 +54,10 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn size(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        match value.as_u64() {
-            Some(n) if (1..=MAX_DIM).contains(&n) => Ok(Some(n as usize)),
-            _ => Err(wrong(self.own_name(name), value, "a whole number between 1 and 16777216")),
+        match (value.as_u64(), most_of(name)) {
+            (Some(n), most) if n > most => Err(ModelError::limit(self.own_name(name), n, most)),
+            (Some(n @ 1..), _) => Ok(Some(n as usize)),
+            _ => Err(wrong(self.own_name(name), value, "a whole number above 0")),
         }
     }
 

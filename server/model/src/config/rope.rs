@@ -52,6 +52,14 @@ pub(crate) fn rope_fields<'a>(fields: &Fields<'a>, layer_type: &str) -> Result<O
     Ok(Some(Fields::new(inner.unwrap_or(map))))
 }
 
+/// Factor on cosines and sines by LongRoPE's rule, for a context of `context` tokens that was one of `original` before it
+/// was stretched; `None` where the rule gives no number.
+pub(crate) fn longrope_factor(context: f64, original: f64) -> Option<f64> {
+    let longer = context / original;
+    let factor = if longer > 1.0 { (1.0 + longer.ln() / original.ln()).sqrt() } else { 1.0 };
+    Some(factor).filter(|factor| factor.is_finite())
+}
+
 /// Reads `rope_scaling`; `config` has everything else already.
 pub(super) fn rope_scaling(fields: &Fields, config: &ModelConfig) -> Result<RopeScaling> {
     let Some(inner) = rope_fields(fields, "full_attention")? else { return Ok(RopeScaling::None) };
@@ -85,9 +93,17 @@ pub(super) fn rope_scaling(fields: &Fields, config: &ModelConfig) -> Result<Rope
                 Some(original) => original,
                 None => config.max_position_embeddings as f64,
             };
-            let factor = config.max_position_embeddings as f64 / original;
-            let rule = if factor > 1.0 { (1.0 + factor.ln() / original.ln()).sqrt() } else { 1.0 };
-            let attention_factor = inner.number("attention_factor")?.unwrap_or(rule);
+            let rule = longrope_factor(config.max_position_embeddings as f64, original);
+            let attention_factor = match inner.number("attention_factor")?.or(rule) {
+                Some(factor) => factor,
+                None => {
+                    return Err(wrong(
+                        "original_max_position_embeddings",
+                        &json!(original),
+                        "a number above 1",
+                    ));
+                }
+            };
             Ok(RopeScaling::LongRope {
                 short: list("short_factor")?,
                 long: list("long_factor")?,

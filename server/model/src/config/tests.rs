@@ -84,3 +84,47 @@ fn longrope_divides_each_frequency_and_changes_beyond_the_original_context() {
     value["rope_scaling"]["long_factor"] = json!([1.0]);
     assert!(read(&value).unwrap_err().to_string().contains("long_factor"));
 }
+
+#[test]
+fn n16_every_size_has_a_limit_that_is_named() {
+    for (kind, name, own) in [
+        ("llama", "num_hidden_layers", "num_hidden_layers"),
+        ("gpt2", "num_hidden_layers", "n_layer"),
+        ("llama", "hidden_size", "hidden_size"),
+        ("llama", "intermediate_size", "intermediate_size"),
+        ("llama", "num_attention_heads", "num_attention_heads"),
+        ("llama", "num_key_value_heads", "num_key_value_heads"),
+        ("llama", "head_dim", "head_dim"),
+        ("llama", "vocab_size", "vocab_size"),
+        ("llama", "max_position_embeddings", "max_position_embeddings"),
+        ("mistral", "sliding_window", "sliding_window"),
+        ("gemma3_text", "sliding_window_pattern", "sliding_window_pattern"),
+    ] {
+        let most = most_of(name);
+        for above in [most + 1, 1 << 40, u64::MAX] {
+            let mut value = base(kind);
+            value[own] = json!(above);
+            let error = read(&value).unwrap_err();
+            assert_eq!(error.code, Code::ConfigLimit, "{kind}: {own}");
+            assert!(error.params.contains(&("name", own.to_owned())), "{error:?}");
+            assert!(error.params.contains(&("most", most.to_string())), "{error:?}");
+        }
+        for odd in [json!(0), json!(-1), json!(1.5), json!(1e300), json!("12"), json!([])] {
+            let mut value = base(kind);
+            value[own] = odd;
+            assert_eq!(read(&value).unwrap_err().code, Code::ConfigValue, "{kind}: {own}");
+        }
+    }
+}
+
+#[test]
+fn stretching_that_gives_no_number_is_refused() {
+    for original in [1.0, 0.5] {
+        let mut value = base("phi3");
+        value["max_position_embeddings"] = json!(64);
+        value["original_max_position_embeddings"] = json!(original);
+        value["rope_scaling"] =
+            json!({ "type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [4.0, 8.0] });
+        assert_eq!(read(&value).unwrap_err().code, Code::ConfigValue, "{original}");
+    }
+}

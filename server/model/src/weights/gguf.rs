@@ -7,45 +7,45 @@ mod quant;
 mod reader;
 mod shape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use contract::files;
+
 use super::write::{write_file, write_streamed};
-use super::{Blocks, Bytes, TensorSource};
+use super::{Blocks, Bytes, TensorSource, overlapping};
 use crate::arch::family::NormKind;
 use crate::arch::transposed;
 use crate::config::{Architecture, ModelConfig};
-use crate::error::Code;
+use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
 pub use quant::BlockFormat;
-use reader::Reader;
+use reader::{Header, RawTensor, Reader};
 
-/// Most bytes of metadata and tensor table that are read.
-const MAX_HEADER: u64 = 512 << 20;
-
-/// A metadata value.
+/// A metadata value that is read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GgufValue {
-    /// Any unsigned number.
-    Unsigned(u64),
-    /// Any signed number.
-    Signed(i64),
-    /// Either floating-point width.
+    /// Any whole number.
+    Number(i128),
+    /// Either floating-point width; finite.
     Float(f64),
     /// True or false.
     Bool(bool),
     /// Text; bytes that are not UTF-8 are replaced.
     Text(String),
-    /// A list of one kind.
-    Array(Vec<GgufValue>),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A list of whole numbers.
+    Numbers(Vec<i32>),
+    /// A list of floating-point numbers; finite.
+    Floats(Vec<f32>),
 }
 
 impl GgufValue {
     /// The number, if it is a whole one that is not negative.
     pub fn as_u64(&self) -> Option<u64> {
         match self {
-            Self::Unsigned(n) => Some(*n),
-            Self::Signed(n) => u64::try_from(*n).ok(),
+            Self::Number(n) => u64::try_from(*n).ok(),
             _ => None,
         }
     }
@@ -53,8 +53,7 @@ impl GgufValue {
     /// The number, whole or not.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
-            Self::Unsigned(n) => Some(*n as f64),
-            Self::Signed(n) => Some(*n as f64),
+            Self::Number(n) => Some(*n as f64),
             Self::Float(n) => Some(*n),
             _ => None,
         }
@@ -76,10 +75,26 @@ impl GgufValue {
         }
     }
 
-    /// The list.
-    pub fn as_array(&self) -> Option<&[GgufValue]> {
+    /// The list of texts.
+    pub fn as_texts(&self) -> Option<&[String]> {
         match self {
-            Self::Array(list) => Some(list),
+            Self::Texts(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The list of whole numbers.
+    pub fn as_numbers(&self) -> Option<&[i32]> {
+        match self {
+            Self::Numbers(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The list of floating-point numbers.
+    pub fn as_floats(&self) -> Option<&[f32]> {
+        match self {
+            Self::Floats(list) => Some(list),
             _ => None,
         }
     }
@@ -123,6 +138,8 @@ pub struct Gguf {
     bytes: Bytes,
     metadata: BTreeMap<String, GgufValue>,
     tensors: Vec<GgufTensor>,
+    /// Places in `tensors` by transformers name.
+    places: HashMap<String, usize>,
     config: ModelConfig,
 }
 
@@ -146,66 +163,29 @@ impl Gguf {
 
     fn parse(bytes: Bytes) -> Result<Self> {
         let total = bytes.len()?;
-        // Most headers fit in the first piece; the rest is read only when one claims to be longer.
-        let mut piece = (8u64 << 20).min(total);
-        loop {
-            let head = bytes.read(0, piece as usize)?;
-            let mut reader = Reader::new(&head, total);
-            match reader.header() {
-                Ok(header) => return Self::assemble(bytes, header, total),
-                Err(_) if reader.ran_out() && piece < total.min(MAX_HEADER) => {
-                    piece = (piece * 4).min(total).min(MAX_HEADER);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let header = Reader::new(&bytes, total).header()?;
+        Self::assemble(bytes, header, total)
     }
 
-    fn assemble(bytes: Bytes, header: reader::Header, total: u64) -> Result<Self> {
+    fn assemble(bytes: Bytes, header: Header, total: u64) -> Result<Self> {
         let factors = |name: &str| table(&bytes, &header, total, name);
         let config = shape::config(&header.metadata, &header.tensors, &factors)?;
+        disjoint(&header, total)?;
         let mut tensors = Vec::with_capacity(header.tensors.len());
+        let mut places = HashMap::with_capacity(header.tensors.len());
         for raw in header.tensors {
             let Some(name) = names::transformers_name(config.architecture, &raw.name) else { continue };
-            let format = BlockFormat::from_code(raw.kind).ok_or_else(|| {
-                let kind = quant::name_of(raw.kind);
-                ModelError::new(
-                    Code::GgufFormat,
-                    format!("Tensor \"{}\" is stored as {kind}, which Burnish cannot read.", raw.name),
-                )
-                .with("name", format!("{} ({kind})", raw.name))
-                .hint("F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K can be read.")
-            })?;
-            let count: u64 = raw.shape.iter().product();
-            let row = *raw.shape.first().unwrap_or(&1);
-            let size = format.bytes(count, row).ok_or_else(|| {
-                broken(format!("Tensor \"{}\": rows of {row} do not fill whole blocks.", raw.name))
-            })?;
-            let start = header.data.checked_add(raw.offset);
-            let start = start.filter(|start| start.checked_add(size).is_some_and(|end| end <= total));
-            let start =
-                start.ok_or_else(|| broken(format!("Tensor \"{}\" lies outside the file.", raw.name)))?;
-            let heads = heads_of(&raw.name, &config);
-            let shape: Vec<usize> = raw.shape.iter().rev().map(|n| *n as usize).collect();
-            let turned = shape.len() == 2 && config.is_transposed(&name);
-            let less_one = shape.len() == 1 && config.architecture.family().norm == NormKind::RmsFromOne;
-            if let Some(heads) = heads
-                && !shape[0].is_multiple_of(2 * heads)
-            {
-                return Err(broken(format!("Tensor \"{}\": rows do not divide into heads.", raw.name)));
+            let tensor = tensor(raw, name, header.data, &config)?;
+            if places.insert(tensor.name.clone(), tensors.len()).is_some() {
+                return Err(broken(format!("Tensor \"{}\" is there twice.", shown(&tensor.file_name))));
             }
-            tensors.push(GgufTensor {
-                file_name: raw.name,
-                name,
-                shape,
-                format,
-                start,
-                heads,
-                turned,
-                less_one,
-            });
+            tensors.push(tensor);
         }
-        Ok(Self { bytes, metadata: header.metadata, tensors, config })
+        Ok(Self { bytes, metadata: header.metadata, tensors, places, config })
+    }
+
+    fn find(&self, name: &str) -> Option<&GgufTensor> {
+        self.places.get(name).and_then(|place| self.tensors.get(*place))
     }
 
     /// All metadata by key.
@@ -248,11 +228,11 @@ impl TensorSource for Gguf {
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.tensors.iter().find(|tensor| tensor.name == name).map(GgufTensor::transformers_shape)
+        self.find(name).map(GgufTensor::transformers_shape)
     }
 
     fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self.tensors.iter().find(|tensor| tensor.name == name).ok_or_else(|| {
+        let tensor = self.find(name).ok_or_else(|| {
             ModelError::new(Code::WeightsTensorMissing, format!("The GGUF file lacks the tensor \"{name}\"."))
                 .with("name", name)
         })?;
@@ -260,8 +240,8 @@ impl TensorSource for Gguf {
     }
 
     fn read_blocks(&self, name: &str) -> Result<Option<Blocks>> {
-        let tensor = self.tensors.iter().find(|tensor| tensor.name == name);
-        let Some(tensor) = tensor.filter(|t| t.shape.len() == 2 && !t.turned && t.format != BlockFormat::F32)
+        let Some(tensor) =
+            self.find(name).filter(|t| t.shape.len() == 2 && !t.turned && t.format != BlockFormat::F32)
         else {
             return Ok(None);
         };
@@ -304,8 +284,66 @@ fn heads_of(name: &str, config: &ModelConfig) -> Option<usize> {
     }
 }
 
+/// First byte and end of a tensor of this form. Fails where they lie outside the file.
+fn span(raw: &RawTensor, format: BlockFormat, data: u64, total: u64) -> Result<(u64, u64)> {
+    let name = || shown(&raw.name);
+    let (count, row) = (raw.shape.iter().product(), *raw.shape.first().unwrap_or(&1));
+    let size = format
+        .bytes(count, row)
+        .ok_or_else(|| broken(format!("Tensor \"{}\": rows of {row} do not fill whole blocks.", name())))?;
+    let start = data.checked_add(raw.offset);
+    let end = start.and_then(|start| start.checked_add(size)).filter(|end| *end <= total);
+    start.zip(end).ok_or_else(|| broken(format!("Tensor \"{}\" lies outside the file.", name())))
+}
+
+/// Fails where a tensor of a known form lies outside the file, or two share a name or bytes.
+fn disjoint(header: &Header, total: u64) -> Result<()> {
+    let mut names = HashSet::with_capacity(header.tensors.len());
+    let mut spans = Vec::with_capacity(header.tensors.len());
+    for raw in &header.tensors {
+        if !names.insert(&raw.name) {
+            return Err(broken(format!("Tensor \"{}\" is there twice.", shown(&raw.name))));
+        }
+        if let Some(format) = BlockFormat::from_code(raw.kind) {
+            let (start, end) = span(raw, format, header.data, total)?;
+            spans.push((raw.name.as_str(), start, end));
+        }
+    }
+    match overlapping(&mut spans) {
+        Some((one, other)) => {
+            let (one, other) = (shown(one), shown(other));
+            Err(broken(format!("Tensors \"{one}\" and \"{other}\" share bytes.")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A tensor of the table; its place in the file has been checked.
+fn tensor(raw: RawTensor, name: String, data: u64, config: &ModelConfig) -> Result<GgufTensor> {
+    let format = BlockFormat::from_code(raw.kind).ok_or_else(|| {
+        let (kind, name) = (quant::name_of(raw.kind), shown(&raw.name));
+        ModelError::new(
+            Code::GgufFormat,
+            format!("Tensor \"{name}\" is stored as {kind}, which Burnish cannot read."),
+        )
+        .with("name", format!("{name} ({kind})"))
+        .hint("F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K can be read.")
+    })?;
+    let heads = heads_of(&raw.name, config);
+    let shape: Vec<usize> = raw.shape.iter().rev().map(|n| *n as usize).collect();
+    let turned = shape.len() == 2 && config.is_transposed(&name);
+    let less_one = shape.len() == 1 && config.architecture.family().norm == NormKind::RmsFromOne;
+    if let Some(heads) = heads
+        && !shape.first().is_some_and(|rows| rows.is_multiple_of(2 * heads))
+    {
+        return Err(broken(format!("Tensor \"{}\": rows do not divide into heads.", shown(&raw.name))));
+    }
+    let start = data.saturating_add(raw.offset);
+    Ok(GgufTensor { file_name: raw.name, name, shape, format, start, heads, turned, less_one })
+}
+
 /// A small table of the file, read before the model's shape is known.
-fn table(bytes: &Bytes, header: &reader::Header, total: u64, name: &str) -> Result<Option<Vec<f64>>> {
+fn table(bytes: &Bytes, header: &Header, total: u64, name: &str) -> Result<Option<Vec<f64>>> {
     let Some(raw) = header.tensors.iter().find(|tensor| tensor.name == name) else { return Ok(None) };
     let count: u64 = raw.shape.iter().product();
     let start = header.data.checked_add(raw.offset);
@@ -333,7 +371,7 @@ pub fn convert_to_folder(gguf: &Gguf, folder: &Path) -> Result<()> {
 pub fn keep_in_folder(gguf: &Gguf, file: &Path, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
     let kept = folder.join(super::GGUF_FILE);
-    std::fs::copy(file, &kept).map_err(|error| ModelError::io(&kept, &error))?;
+    files::copy(file, &kept).map_err(|why| ModelError::unread(&kept, &why))?;
     std::fs::File::open(&kept)
         .and_then(|kept| kept.sync_all())
         .map_err(|error| ModelError::io(&kept, &error))?;

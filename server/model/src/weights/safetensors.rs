@@ -1,18 +1,28 @@
 //! Reading safetensors: headers are checked against the file's length before anything is allocated.
 
+mod header;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use contract::files;
 
 use super::gguf::BlockFormat;
-use super::{Blocks, Bytes, TensorSource};
-use crate::error::Code;
+use super::{Blocks, Bytes, MAX_TENSORS, TensorSource, is_there, overlapping};
+use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
+use header::{Index, Listed, Shards};
 
-/// Longest header accepted, bytes.
-const MAX_HEADER: u64 = 100 << 20;
+/// Weights in one file.
+const SINGLE: &str = "model.safetensors";
+
+/// Names the shards where there are several.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Longest header accepted, bytes. Source: the largest published models have about 100,000 tensors of 150 bytes each in
+/// all their shards together.
+const MAX_HEADER: u64 = 32 << 20;
 
 /// Bytes of two tensors that are compared at a time.
 const PIECE: usize = 8 << 20;
@@ -40,9 +50,16 @@ impl Format {
 struct Entry {
     file: usize,
     start: u64,
-    format: Format,
+    end: u64,
+    /// The name of one that cannot be read.
+    format: std::result::Result<Format, Box<str>>,
     shape: Vec<usize>,
-    count: usize,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        (self.end - self.start) as usize
+    }
 }
 
 /// Tensors of a folder, a file or a byte string. Holds headers only; values are read when asked for.
@@ -50,7 +67,6 @@ struct Entry {
 pub struct Weights {
     files: Vec<Bytes>,
     entries: BTreeMap<String, Entry>,
-    unreadable: BTreeMap<String, String>,
 }
 
 fn broken(message: impl Into<String>) -> ModelError {
@@ -60,63 +76,80 @@ fn broken(message: impl Into<String>) -> ModelError {
         .hint("Download or copy the file again.")
 }
 
+fn header_too_large(name: &str, limit: &str) -> ModelError {
+    ModelError::new(Code::WeightsHeaderTooLarge, format!("{name}: the header is larger than {limit}."))
+        .with("name", name)
+        .with("limit", limit)
+        .hint("Download or copy the file again.")
+}
+
 fn refuse_pickle(name: &str, start: &[u8]) -> Result<()> {
-    let by_name = [".bin", ".pt", ".pth", ".ckpt", ".pkl"].iter().any(|end| name.ends_with(end));
     // A header of 0x..0280 or 0x..0480 bytes begins like a pickle; only a pickle goes on with an opcode.
     let pickled = matches!(start, [0x80, 2 | 4, opcode, ..] if *opcode >= 0x20);
     let by_magic = start.starts_with(b"PK\x03\x04") || pickled;
-    if by_name || by_magic {
+    if files::is_pickle(name) || by_magic {
+        let name = shown(name);
         return Err(ModelError::new(
             Code::WeightsPickle,
             format!("{name} is a PyTorch pickle, which can run code when it is opened; Burnish does not read it."),
         )
-        .with("name", name)
+        .with("name", &name)
         .hint("Save the model with save_pretrained(…, safe_serialization=True), or take a repository that has model.safetensors."));
     }
     Ok(())
 }
 
+/// Names of the shards in `model.safetensors.index.json` of a folder, in order; each is a plain file name.
+///
+/// # Errors
+/// When the index is damaged or names something else than a file beside it.
+pub fn shards(folder: &Path) -> Result<Vec<String>> {
+    Ok(index(folder)?.files.into_iter().collect())
+}
+
+fn index(folder: &Path) -> Result<Shards> {
+    let path = folder.join(INDEX);
+    let text = files::read_named(&path).map_err(|why| ModelError::unread(&path, &why))?;
+    let index: Index = serde_json::from_slice(&text).map_err(|why| broken(format!("{INDEX}: {why}.")))?;
+    let shards = index.weight_map;
+    let plain = |name: &String| {
+        name.ends_with(".safetensors") && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
+    };
+    match shards.files.iter().find(|name| !plain(name)) {
+        Some(name) => {
+            let name = shown(name);
+            Err(broken(format!("{INDEX}: \"{name}\" is not the name of a safetensors file beside it.")))
+        }
+        None => Ok(shards),
+    }
+}
+
 impl Weights {
     /// Opens `model.safetensors`, or the shards named by `model.safetensors.index.json`, in a folder.
     pub fn open_folder(folder: &Path) -> Result<Self> {
-        let single = folder.join("model.safetensors");
-        if single.is_file() {
+        let single = folder.join(SINGLE);
+        if is_there(&single)? {
             return Self::open(&single);
         }
-        let index = folder.join("model.safetensors.index.json");
-        if index.is_file() {
-            return Self::open_shards(folder, &index);
+        if is_there(&folder.join(INDEX))? {
+            return Self::open_shards(folder);
         }
         let entries = std::fs::read_dir(folder).map_err(|error| ModelError::io(folder, &error))?;
         for entry in entries.flatten() {
             refuse_pickle(&entry.file_name().to_string_lossy(), &[])?;
         }
-        Err(ModelError::new(
-            Code::WeightsMissing,
-            format!("{}: no model.safetensors here.", folder.display()),
-        )
-        .hint("The folder must hold model.safetensors, or its shards with model.safetensors.index.json."))
+        Err(ModelError::new(Code::WeightsMissing, "There is no model.safetensors here.")
+            .hint("The folder must hold model.safetensors, or its shards with model.safetensors.index.json."))
     }
 
-    fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
-        let text = std::fs::read(index).map_err(|error| ModelError::io(index, &error))?;
-        let value: Value =
-            serde_json::from_slice(&text).map_err(|e| broken(format!("{}: {e}.", index.display())))?;
-        let map = value.get("weight_map").and_then(Value::as_object);
-        let map = map.ok_or_else(|| broken(format!("{}: \"weight_map\" is missing.", index.display())))?;
-        let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-        files.sort_unstable();
-        files.dedup();
+    fn open_shards(folder: &Path) -> Result<Self> {
+        let Shards { tensors, files } = index(folder)?;
         let mut all = Self::default();
         for name in files {
-            if name.contains(['/', '\\']) || name.starts_with('.') {
-                return Err(broken(format!("{}: \"{name}\" is not a plain file name.", index.display())));
-            }
-            all.add(Bytes::File(folder.join(name)), name)?;
+            all.add(Bytes::File(folder.join(&name)), &name)?;
         }
-        match map.keys().find(|name| !all.entries.contains_key(*name) && !all.unreadable.contains_key(*name))
-        {
-            Some(lost) => Err(broken(format!("{}: no shard holds \"{lost}\".", index.display()))),
+        match tensors.into_iter().find(|name| !all.entries.contains_key(name)) {
+            Some(lost) => Err(broken(format!("{INDEX}: no shard holds \"{}\".", shown(&lost)))),
             None => Ok(all),
         }
     }
@@ -132,7 +165,7 @@ impl Weights {
     /// Reads a whole file that lies in memory.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<Self> {
         let mut all = Self::default();
-        all.add(Bytes::Memory(Arc::new(bytes.into())), "model.safetensors")?;
+        all.add(Bytes::Memory(Arc::new(bytes.into())), SINGLE)?;
         Ok(all)
     }
 
@@ -140,46 +173,67 @@ impl Weights {
         let total = bytes.len()?;
         let start = bytes.read(0, total.min(8) as usize)?;
         refuse_pickle(name, &start)?;
+        let name = shown(name);
         let Ok(size) = <[u8; 8]>::try_from(start.as_slice()) else {
             return Err(broken(format!("{name} is {total} bytes long, too short for a safetensors file.")));
         };
         let size = u64::from_le_bytes(size);
-        if size > MAX_HEADER || size > total - 8 {
+        if size > total - 8 {
             return Err(broken(format!("{name}: the header claims {size} bytes, the file holds {total}.")));
         }
-        let header = bytes.read(8, size as usize)?;
-        let header: serde_json::Map<String, Value> = serde_json::from_slice(&header)
-            .map_err(|error| broken(format!("{name}: the header is not JSON: {error}.")))?;
-        let file = self.files.len();
-        for (tensor, value) in header.iter().filter(|(key, _)| *key != "__metadata__") {
-            match entry(value, file, 8 + size, total) {
-                Ok(Ok(entry)) => {
-                    self.entries.insert(tensor.clone(), entry);
-                }
-                Ok(Err(format)) => {
-                    self.unreadable.insert(tensor.clone(), format);
-                }
-                Err(why) => return Err(broken(format!("{name}: tensor \"{tensor}\": {why}."))),
-            }
+        if size > MAX_HEADER {
+            return Err(header_too_large(&name, &format!("{} MiB", MAX_HEADER >> 20)));
         }
+        let json = bytes.read(8, size as usize)?;
+        let (file, base) = (self.files.len(), 8 + size);
+        let read = header::read(&json, |tensor, listed| {
+            if self.entries.len() == MAX_TENSORS {
+                return Err(format!("there are more than {MAX_TENSORS} tensors"));
+            }
+            let entry = entry(listed, file, base, total)?;
+            match self.entries.insert(tensor.to_owned(), entry) {
+                Some(_) => Err("it is there twice".to_owned()),
+                None => Ok(()),
+            }
+        });
+        read.map_err(|why| broken(format!("{name}: the header cannot be read: {why}.")))?;
         self.files.push(bytes);
-        Ok(())
+        self.disjoint(file, &name)
     }
 
-    fn find(&self, name: &str) -> Result<&Entry> {
-        if let Some(format) = self.unreadable.get(name) {
-            return Err(ModelError::new(
-                Code::WeightsFormat,
-                format!("Tensor \"{name}\" is stored as {format}."),
-            )
-            .with("name", format!("{name} ({format})"))
-            .hint("F32, F16 and BF16 can be read."));
+    /// Fails where two tensors of a file share bytes.
+    fn disjoint(&self, file: usize, name: &str) -> Result<()> {
+        let of_file = self.entries.iter().filter(|(_, entry)| entry.file == file);
+        let mut spans: Vec<_> =
+            of_file.map(|(tensor, entry)| (tensor.as_str(), entry.start, entry.end)).collect();
+        match overlapping(&mut spans) {
+            Some((one, other)) => {
+                let (one, other) = (shown(one), shown(other));
+                Err(broken(format!("{name}: tensors \"{one}\" and \"{other}\" share bytes.")))
+            }
+            None => Ok(()),
         }
-        self.entries.get(name).ok_or_else(|| {
+    }
+
+    fn find(&self, name: &str) -> Result<(&Entry, Format)> {
+        let entry = self.entries.get(name).ok_or_else(|| {
             ModelError::new(Code::WeightsTensorMissing, format!("The weights lack the tensor \"{name}\"."))
                 .with("name", name)
                 .hint("Do config.json and the weights belong to the same model?")
-        })
+        })?;
+        match &entry.format {
+            Ok(format) => Ok((entry, *format)),
+            Err(format) => {
+                let message = format!("Tensor \"{name}\" is stored as {format}.");
+                Err(ModelError::new(Code::WeightsFormat, message)
+                    .with("name", format!("{name} ({format})"))
+                    .hint("F32, F16 and BF16 can be read."))
+            }
+        }
+    }
+
+    fn bytes_of(&self, entry: &Entry) -> Result<Vec<u8>> {
+        self.files[entry.file].read(entry.start, entry.bytes())
     }
 
     /// Names of tensors whose number format is unknown here.
@@ -189,16 +243,16 @@ impl Weights {
 
     /// Whether both tensors are there in this shape and hold other numbers.
     pub fn differ(&self, one: &str, other: &str, shape: &[usize]) -> Result<bool> {
-        let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other)) else {
+        let (Ok((one, format)), Ok((other, other_format))) = (self.find(one), self.find(other)) else {
             return Ok(false);
         };
         if one.shape != shape || other.shape != shape {
             return Ok(false);
         }
-        if one.format != other.format {
+        if format != other_format {
             return Ok(true);
         }
-        let size = one.count * one.format.size();
+        let size = one.bytes();
         for at in (0..size).step_by(PIECE) {
             let length = PIECE.min(size - at);
             let piece = |entry: &Entry| self.files[entry.file].read(entry.start + at as u64, length);
@@ -211,50 +265,37 @@ impl Weights {
 
     /// Whole numbers of an I64 tensor (masks, ids).
     pub fn read_integers(&self, name: &str) -> Result<Vec<i64>> {
-        let entry = self.find(name)?;
-        if entry.format != Format::I64 {
+        let (entry, format) = self.find(name)?;
+        if format != Format::I64 {
             return Err(ModelError::new(
                 Code::WeightsFormat,
                 format!("Tensor \"{name}\" does not hold whole numbers."),
             )
             .with("name", name));
         }
-        let bytes = self.files[entry.file].read(entry.start, entry.count * 8)?;
-        Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect())
+        Ok(self.bytes_of(entry)?.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect())
     }
 }
 
-/// Checks one header entry; `Ok(Err(format))` when its number format is unknown here.
-fn entry(
-    value: &Value,
-    file: usize,
-    base: u64,
-    total: u64,
-) -> std::result::Result<std::result::Result<Entry, String>, &'static str> {
-    let format = value.get("dtype").and_then(Value::as_str).ok_or("no dtype")?;
-    let shape = value.get("shape").and_then(Value::as_array).ok_or("no shape")?;
-    let shape =
-        shape.iter().map(|n| n.as_u64().and_then(|n| usize::try_from(n).ok())).collect::<Option<Vec<_>>>();
-    let shape = shape.ok_or("the shape is not a list of sizes")?;
-    let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)).ok_or("the shape is too large")?;
-    let offsets = value.get("data_offsets").and_then(Value::as_array).ok_or("no data_offsets")?;
-    let [Some(start), Some(end)] = [0, 1].map(|i| offsets.get(i).and_then(Value::as_u64)) else {
-        return Err("data_offsets must be two whole numbers");
-    };
+/// Checks one header entry.
+fn entry(listed: Listed<'_>, file: usize, base: u64, total: u64) -> std::result::Result<Entry, String> {
+    let Listed { dtype, shape, data_offsets: [start, end] } = listed;
+    let count = shape.0.iter().try_fold(1usize, |a, b| a.checked_mul(*b)).ok_or("the shape is too large")?;
     if start > end || end > total - base {
-        return Err("its bytes lie outside the file");
+        return Err("its bytes lie outside the file".to_owned());
     }
-    let format = match format {
-        "F32" => Format::F32,
-        "F16" => Format::F16,
-        "BF16" => Format::BF16,
-        "I64" => Format::I64,
-        other => return Ok(Err(other.chars().take(20).collect())),
+    let format = match &*dtype {
+        "F32" => Ok(Format::F32),
+        "F16" => Ok(Format::F16),
+        "BF16" => Ok(Format::BF16),
+        "I64" => Ok(Format::I64),
+        other => Err(other.chars().take(20).collect::<String>().into_boxed_str()),
     };
-    if count.checked_mul(format.size()).map(|n| n as u64) != Some(end - start) {
-        return Err("shape and bytes do not match");
+    let fits = |format: &Format| count.checked_mul(format.size()).map(|n| n as u64) == Some(end - start);
+    if format.as_ref().is_ok_and(|format| !fits(format)) {
+        return Err("shape and bytes do not match".to_owned());
     }
-    Ok(Ok(Entry { file, start: base + start, format, shape, count }))
+    Ok(Entry { file, start: base + start, end: base + end, format, shape: shape.0 })
 }
 
 /// Turns little-endian numbers into f32.
@@ -270,29 +311,28 @@ fn decode(bytes: &[u8], format: Format) -> Vec<f32> {
 
 impl TensorSource for Weights {
     fn names(&self) -> Vec<String> {
-        self.entries.keys().cloned().collect()
+        let readable = self.entries.iter().filter(|(_, entry)| entry.format.is_ok());
+        readable.map(|(name, _)| name.clone()).collect()
     }
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.entries.get(name).map(|entry| entry.shape.clone())
+        self.find(name).ok().map(|(entry, _)| entry.shape.clone())
     }
 
     fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let entry = self.find(name)?;
-        let bytes = self.files[entry.file].read(entry.start, entry.count * entry.format.size())?;
-        Ok(decode(&bytes, entry.format))
+        let (entry, format) = self.find(name)?;
+        Ok(decode(&self.bytes_of(entry)?, format))
     }
 
     fn read_blocks(&self, name: &str) -> Result<Option<Blocks>> {
-        let entry = self.find(name)?;
-        let format = match entry.format {
+        let (entry, format) = self.find(name)?;
+        let format = match format {
             Format::F16 => BlockFormat::F16,
             Format::BF16 => BlockFormat::BF16,
             Format::F32 | Format::I64 => return Ok(None),
         };
         let [rows, cols] = entry.shape[..] else { return Ok(None) };
-        let bytes = self.files[entry.file].read(entry.start, entry.count * entry.format.size())?;
-        Ok(Blocks::from_file(format, rows, cols, bytes))
+        Ok(Blocks::from_file(format, rows, cols, self.bytes_of(entry)?))
     }
 }
 
@@ -348,13 +388,84 @@ mod tests {
         assert_eq!(decode(&half::f16::from_f32(-0.25).to_le_bytes(), Format::F16), [-0.25]);
     }
 
+    /// A file of this header, with `bytes` bytes of numbers.
+    fn headed(json: &str, bytes: usize) -> Vec<u8> {
+        let mut file = (json.len() as u64).to_le_bytes().to_vec();
+        file.extend(json.as_bytes());
+        file.resize(file.len() + bytes, 0);
+        file
+    }
+
+    #[test]
+    fn n19_overlapping_and_doubled_tensors_are_refused() {
+        let one = r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+        for (other, reason) in [
+            (r#""b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}"#, "share bytes"),
+            (r#""b":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}"#, "share bytes"),
+            (r#""a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}"#, "twice"),
+            (r#""a":{"dtype":"I8","shape":[4],"data_offsets":[8,12]}"#, "twice"),
+            (r#""__metadata__":{},"__metadata__":{}"#, "twice"),
+            (r#""b":{"dtype":"F32","shape":[NaN],"data_offsets":[8,12]}"#, "cannot be read"),
+            (r#""b":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[8,12]}"#, "at most 8"),
+            (r#""b":{"dtype":"F32","shape":[1],"data_offsets":[8,12],"shape":[1]}"#, "duplicate"),
+            (r#""b":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[8,12]}"#, "too large"),
+        ] {
+            let error = Weights::from_bytes(headed(&format!("{{{one},{other}}}"), 16)).unwrap_err();
+            assert!(error.code == Code::WeightsBroken && error.message.contains(reason), "{other}: {error}");
+        }
+        let empty = r#""b":{"dtype":"F32","shape":[0],"data_offsets":[4,4]}"#;
+        let read = Weights::from_bytes(headed(&format!("{{{one},{empty}}}"), 8)).unwrap();
+        assert_eq!(read.names(), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_lies_between_the_tensors_is_of_no_interest() {
+        let json = r#"{"__metadata__":{"format":"pt","x":[[]]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8],"y":{}}}"#;
+        assert_eq!(Weights::from_bytes(headed(json, 12)).unwrap().read("a").unwrap(), [0.0]);
+    }
+
+    #[test]
+    fn f16_a_header_that_is_too_long_is_refused_unread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), (MAX_HEADER + 1).to_le_bytes()).unwrap();
+        assert_eq!(Weights::open(file.path()).unwrap_err().code, Code::WeightsBroken);
+        let whole = std::fs::OpenOptions::new().write(true).open(file.path()).unwrap();
+        whole.set_len(1 << 33).unwrap();
+        assert_eq!(Weights::open(file.path()).unwrap_err().code, Code::WeightsHeaderTooLarge);
+    }
+
+    #[test]
+    fn an_index_names_files_beside_it_and_each_tensor_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |index: &str| {
+            std::fs::write(folder.path().join(INDEX), index).unwrap();
+            Weights::open_folder(folder.path()).unwrap_err().code
+        };
+        for file in ["../a.safetensors", "/a.safetensors", ".a.safetensors", "a.bin", "a\\\\b.safetensors"] {
+            assert_eq!(
+                refused(&format!(r#"{{"weight_map":{{"a":"{file}"}}}}"#)),
+                Code::WeightsBroken,
+                "{file}"
+            );
+        }
+        assert_eq!(
+            refused(r#"{"weight_map":{"a":"m.safetensors","a":"m.safetensors"}}"#),
+            Code::WeightsBroken
+        );
+        assert_eq!(refused(r#"{"metadata":{}}"#), Code::WeightsBroken);
+        assert_eq!(refused(r#"{"weight_map":{"a":"m.safetensors"}}"#), Code::WeightsIo);
+        std::fs::create_dir(folder.path().join("m.safetensors")).unwrap();
+        assert_eq!(refused(r#"{"weight_map":{"a":"m.safetensors"}}"#), Code::FileNotRegular);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
         #[test]
-        fn mutations_never_panic(at in 0usize..200, byte: u8) {
+        fn mutations_never_panic(at in 0usize..10_000, byte: u8, second in 0usize..10_000, other: u8) {
             let mut bytes = small();
-            let at = at % bytes.len();
-            bytes[at] = byte;
+            let len = bytes.len();
+            bytes[at % len] = byte;
+            bytes[second % len] = other;
             if let Ok(weights) = Weights::from_bytes(bytes) {
                 for name in weights.names() {
                     let count: usize = weights.shape(&name).unwrap().iter().product();

@@ -8,6 +8,8 @@ use corpus::tokenizer::gguf::{GgufTokenizer, files_from_gguf};
 use model::weights::{Gguf, GgufValue, keep_in_folder};
 use serde_json::json;
 
+use super::folder::MAX_LICENSE;
+use crate::facts;
 use crate::problems::{of_file, of_model};
 
 /// Keeps the weights, converts configuration and tokenizer; gives the licence the file names.
@@ -15,7 +17,9 @@ pub(super) fn convert(file: &Path, folder: &Path) -> Result<Option<String>, Prob
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let gguf = Gguf::read(file).map_err(|why| of_model(why).file(name.clone()))?;
     // First the tokenizer: it fails fast, the weights are long.
-    let files = files_from_gguf(&tokenizer(&gguf)).map_err(|problem| problem.file(name.clone()))?;
+    let source = tokenizer(&gguf);
+    facts::check_tokens(source.tokens.len(), gguf.config().vocab_size)?;
+    let files = files_from_gguf(&source).map_err(|problem| problem.file(name.clone()))?;
     keep_in_folder(&gguf, file, folder).map_err(|why| of_model(why).file(name))?;
     let config = gguf.config();
     // The end of a turn and of a message, where the file knows them beside the end of a text.
@@ -34,7 +38,7 @@ pub(super) fn convert(file: &Path, folder: &Path) -> Result<Option<String>, Prob
         let path = folder.join(name);
         std::fs::write(&path, bytes).map_err(|why| of_file(&path, "write", &why))?;
     }
-    Ok(text(&gguf, "general.license"))
+    Ok(text(&gguf, "general.license").filter(|name| !name.is_empty() && name.len() <= MAX_LICENSE))
 }
 
 fn text(gguf: &Gguf, key: &str) -> Option<String> {
@@ -43,21 +47,15 @@ fn text(gguf: &Gguf, key: &str) -> Option<String> {
 
 fn tokenizer(gguf: &Gguf) -> GgufTokenizer {
     let at = |key: &str| gguf.metadata().get(&format!("tokenizer.ggml.{key}"));
-    let list = |key: &str| at(key).and_then(GgufValue::as_array).unwrap_or_default();
-    let texts =
-        |key: &str| list(key).iter().map(|value| value.as_str().unwrap_or_default().to_owned()).collect();
+    let texts = |key: &str| at(key).and_then(GgufValue::as_texts).unwrap_or_default().to_vec();
     let id = |key: &str| at(key).and_then(GgufValue::as_u64).and_then(|id| u32::try_from(id).ok());
-    let kind = |value: &GgufValue| match value {
-        GgufValue::Signed(kind) => i32::try_from(*kind).unwrap_or(1),
-        other => other.as_u64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1),
-    };
     GgufTokenizer {
         model: text(gguf, "tokenizer.ggml.model").unwrap_or_default(),
         pre: text(gguf, "tokenizer.ggml.pre").unwrap_or_default(),
         tokens: texts("tokens"),
         merges: texts("merges"),
-        token_types: list("token_type").iter().map(kind).collect(),
-        scores: list("scores").iter().map(|value| value.as_f64().unwrap_or(0.0) as f32).collect(),
+        token_types: at("token_type").and_then(GgufValue::as_numbers).unwrap_or_default().to_vec(),
+        scores: at("scores").and_then(GgufValue::as_floats).unwrap_or_default().to_vec(),
         no_space_prefix: at("add_space_prefix").and_then(GgufValue::as_bool) == Some(false),
         bos: id("bos_token_id"),
         eos: id("eos_token_id"),

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use contract::Code;
+use contract::files;
 use contract::problem::Problem;
 use model::weights::Weights;
 use serde_json::Value;
 
 use crate::facts;
-use crate::problems::{of_file, of_model};
+use crate::problems::{of_file, of_model, of_unread};
 
 /// Name of an output matrix in the weights.
 const HEAD: &str = "lm_head.weight";
@@ -35,7 +36,7 @@ pub(super) fn untie(folder: &Path) -> Result<(), Problem> {
 
 fn set_untied(folder: &Path) -> Result<(), Problem> {
     let path = folder.join("config.json");
-    let bytes = std::fs::read(&path).map_err(|why| of_file(&path, "read", &why))?;
+    let bytes = files::read_named(&path).map_err(|why| of_unread(&path, &why))?;
     let broken = |why: serde_json::Error| {
         Problem::new(Code::ConfigBroken, format!("config.json is not JSON: {why}.")).with("why", why)
     };

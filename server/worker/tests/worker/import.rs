@@ -1,6 +1,7 @@
 //! Importing models through the real binary.
 
 use std::path::Path;
+use std::process::Output;
 
 use contract::Code;
 use contract::adapter::Imported;
@@ -11,6 +12,7 @@ use model::ModelConfig;
 use model::weights::{HostTensor, TensorSource, Weights, write_safetensors};
 use serde_json::{Value, json};
 
+use crate::hostile;
 use crate::support::{model, text, worker};
 
 fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
@@ -242,4 +244,65 @@ fn a_model_needs_texts() {
     let problem: Problem = serde_json::from_slice(&output.stdout).expect("a problem");
     assert_eq!((output.status.code(), problem.code.as_str()), (Some(EXIT_PROBLEM), "dataset.no_usable_rows"));
     assert!(!target.exists());
+}
+
+/// Highest memory of a worker that imports something hostile, kB. It is 20,000 with nothing to do.
+const MOST_MEMORY: u64 = 200_000;
+
+/// Runs an import to its end. Gives its output and, as far as could be seen while it ran, its highest memory, kB.
+fn watched(source: &Path, target: &Path) -> (Output, u64) {
+    let child = worker().arg("import").arg(source).arg(target).spawn().expect("starts");
+    let status = format!("/proc/{}/status", child.id());
+    let ended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = std::sync::Arc::clone(&ended);
+    let watcher = std::thread::spawn(move || {
+        let mut peak = 0;
+        while !seen.load(std::sync::atomic::Ordering::Relaxed) {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+            peak = peak.max(now.unwrap_or(0));
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        peak
+    });
+    let output = child.wait_with_output().expect("ends");
+    ended.store(true, std::sync::atomic::Ordering::Relaxed);
+    (output, watcher.join().expect("watched"))
+}
+
+#[test]
+fn f15_f16_n16_n19_n20_hostile_models_are_refused_by_name_and_take_little_memory() {
+    let place = tempfile::tempdir().expect("a folder");
+    let all = hostile::make(place.path(), model());
+    assert!(all.len() >= 60, "{}", all.len());
+    let target = place.path().join("new");
+    let mut wrong = Vec::new();
+    for case in &all {
+        let (output, peak) = watched(&case.path, &target);
+        let code = match output.status.code() {
+            Some(0) => "ready".to_owned(),
+            Some(EXIT_PROBLEM) => {
+                let problem: Problem = serde_json::from_slice(&output.stdout).expect("a problem");
+                let said = problem.to_string();
+                if said.contains(&*place.path().to_string_lossy()) || said.len() > 1000 {
+                    wrong.push(format!("{}: {said}", case.name));
+                }
+                problem.code.to_string()
+            }
+            _ => text(&output),
+        };
+        let expected =
+            if case.codes.is_empty() { code == "ready" } else { case.codes.contains(&code.as_str()) };
+        if !expected || peak > MOST_MEMORY {
+            wrong.push(format!("{}: {code}, {peak} kB", case.name));
+        }
+        let left = [target.clone(), contract::worker::half_made(&target)];
+        if code == "ready" {
+            let _ = std::fs::remove_dir_all(&target);
+        } else if left.iter().any(|left| left.exists()) {
+            wrong.push(format!("{}: leaves something", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "of {}:\n{}", all.len(), wrong.join("\n"));
 }

@@ -7,6 +7,7 @@ mod chain;
 mod data;
 mod drawn;
 mod generate;
+mod hostile;
 mod import;
 mod measuring;
 mod peaks;

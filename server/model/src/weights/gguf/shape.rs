@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::reader::RawTensor;
 use super::{GgufValue, broken};
-use crate::config::{Architecture, ModelConfig, RopeScaling};
+use crate::config::{Architecture, ModelConfig, RopeScaling, longrope_factor, most_of};
 use crate::error::Code;
 use crate::error::{ModelError, Result};
 
@@ -32,13 +32,17 @@ impl Meta<'_> {
         self.all.get(&format!("{}.{key}", self.name))
     }
 
-    fn maybe(&self, key: &str) -> Option<usize> {
-        let value = self.get(key).and_then(GgufValue::as_u64).filter(|n| (1..=1 << 24).contains(n));
-        value.map(|n| n as usize)
+    /// A size, within what `field` of a config.json may be; 0 says that there is none.
+    fn maybe(&self, key: &str, field: &str) -> Result<Option<usize>> {
+        let Some(n) = self.get(key).and_then(GgufValue::as_u64) else { return Ok(None) };
+        match most_of(field) {
+            most if n > most => Err(ModelError::limit(&format!("{}.{key}", self.name), n, most)),
+            _ => Ok(Some(n as usize).filter(|n| *n > 0)),
+        }
     }
 
-    fn size(&self, key: &str) -> Result<usize> {
-        self.maybe(key)
+    fn size(&self, key: &str, field: &str) -> Result<usize> {
+        self.maybe(key, field)?
             .ok_or_else(|| broken(format!("Metadata \"{}.{key}\" is missing or not a size.", self.name)))
     }
 
@@ -84,9 +88,9 @@ pub(super) fn config(
     be_a_model(metadata)?;
     let (name, architecture) = family(metadata)?;
     let meta = Meta { all: metadata, name };
-    let hidden_size = meta.size("embedding_length")?;
-    let heads = meta.size("attention.head_count")?;
-    let layers = meta.size("block_count")?;
+    let hidden_size = meta.size("embedding_length", "hidden_size")?;
+    let heads = meta.size("attention.head_count", "num_attention_heads")?;
+    let layers = meta.size("block_count", "num_hidden_layers")?;
     let embedding = tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
     let embedding = embedding.ok_or_else(|| broken("The file has no \"token_embd.weight\"."))?;
     let has = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
@@ -95,11 +99,11 @@ pub(super) fn config(
         architecture,
         vocab_size: embedding.shape.last().copied().unwrap_or(0) as usize,
         hidden_size,
-        intermediate_size: meta.size("feed_forward_length")?,
+        intermediate_size: meta.size("feed_forward_length", "intermediate_size")?,
         num_hidden_layers: layers,
         num_attention_heads: heads,
-        num_key_value_heads: meta.maybe("attention.head_count_kv").unwrap_or(heads),
-        head_dim: meta.maybe("attention.key_length").unwrap_or(hidden_size / heads),
+        num_key_value_heads: meta.maybe("attention.head_count_kv", "num_key_value_heads")?.unwrap_or(heads),
+        head_dim: meta.maybe("attention.key_length", "head_dim")?.unwrap_or(hidden_size / heads),
         rms_norm_eps: eps.or(meta.number("attention.layer_norm_epsilon")).unwrap_or(1e-5),
         rope_theta: meta.number("rope.freq_base").unwrap_or(10_000.0),
         tie_word_embeddings: architecture == Architecture::Gpt2 || !has("output.weight"),
@@ -107,27 +111,28 @@ pub(super) fn config(
         output_bias: has("blk.0.attn_output.bias"),
         mlp_bias: has("blk.0.ffn_up.bias"),
         windowed: vec![false; layers],
-        max_position_embeddings: meta.maybe("context_length").unwrap_or(2048),
+        max_position_embeddings: meta.maybe("context_length", "max_position_embeddings")?.unwrap_or(2048),
         dtype: Some("float32".to_owned()),
         bos_token_id: meta.id("bos"),
         eos_token_ids: meta.id("eos").into_iter().collect(),
         pad_token_id: meta.id("padding"),
         ..ModelConfig::default()
     };
-    let rotated = meta.maybe("rope.dimension_count").unwrap_or(config.head_dim);
+    let rotated = meta.maybe("rope.dimension_count", "head_dim")?.unwrap_or(config.head_dim);
     if rotated != config.head_dim && architecture != Architecture::Gpt2 {
         let message = format!("Only {rotated} of {} elements of a head are rotated.", config.head_dim);
         return Err(ModelError::new(Code::ConfigRopeScaling, message).hint("Such models cannot be run yet."));
     }
     config.rope_scaling = scaling(&meta, &config, factors)?;
-    particulars(&meta, &mut config);
+    particulars(&meta, &mut config)?;
     // The same checks as for a config.json.
     ModelConfig::from_json(config.to_json().to_string().as_bytes())
 }
 
 /// What only some families have.
-fn particulars(meta: &Meta, config: &mut ModelConfig) {
-    let (layers, window) = (config.num_hidden_layers, meta.maybe("attention.sliding_window"));
+fn particulars(meta: &Meta, config: &mut ModelConfig) -> Result<()> {
+    let window = meta.maybe("attention.sliding_window", "sliding_window")?;
+    let layers = config.num_hidden_layers;
     let windowed = |has: &dyn Fn(usize) -> bool| (0..layers).map(has).collect::<Vec<bool>>();
     // The file does not say: the largest of both families scale by the width per head.
     let largest = match config.architecture {
@@ -158,6 +163,7 @@ fn particulars(meta: &Meta, config: &mut ModelConfig) {
     if config.sliding_window.is_none() {
         config.windowed = vec![false; layers];
     }
+    Ok(())
 }
 
 fn scaling(meta: &Meta, config: &ModelConfig, factors: Factors) -> Result<RopeScaling> {
@@ -165,9 +171,10 @@ fn scaling(meta: &Meta, config: &ModelConfig, factors: Factors) -> Result<RopeSc
     if let (Some(short), Some(long)) = (short, long) {
         let context = config.max_position_embeddings as f64;
         let original = meta.number("rope.scaling.original_context_length").unwrap_or(context);
-        let longer = context / original;
-        let rule = if longer > 1.0 { (1.0 + longer.ln() / original.ln()).sqrt() } else { 1.0 };
-        let attention_factor = meta.number("rope.scaling.attn_factor").unwrap_or(rule);
+        let given = meta.number("rope.scaling.attn_factor");
+        let attention_factor = given.or_else(|| longrope_factor(context, original)).ok_or_else(|| {
+            broken(format!("Metadata \"{}.rope.scaling.original_context_length\" is not a size.", meta.name))
+        })?;
         return Ok(RopeScaling::LongRope { short, long, original, attention_factor });
     }
     if let Some(divisors) = factors("rope_freqs.weight")? {
