@@ -30,7 +30,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Reports kept on disk at most.
 const KEPT: usize = 200;
 /// Version of the report on disk; rises when its shape or meaning changes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// Rows read where some are enough: their sizes tell a mean within a few hundredths.
 const SAMPLE: u64 = 2_000;
 
@@ -121,6 +121,7 @@ fn place(
         request.behaviour,
         request.control_tokens_in_text,
         request.system,
+        request.holdout,
         every(dataset, request)
     ]);
     let key = format!("{:x}", Sha256::digest(key.to_string()));
@@ -201,8 +202,8 @@ async fn run(state: &AppState, key: &str, work: Work, path: PathBuf) {
             let wanted = !teller.shutdown.is_cancelled() && teller.checkups.tell(&name, known);
             if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let (positions, every) = (work.positions, work.every);
-        corpus::health::health_within(&job(work)?, Some(positions), every, &mut watch)
+        let (positions, every, holdout) = (work.positions, work.every, work.request.holdout);
+        corpus::health::health_within(&job(work)?, Some(positions), holdout, every, &mut watch)
     });
     let failed = match counted.await {
         Ok(Ok(report)) => {

@@ -31,7 +31,9 @@ pub async fn write(state: &AppState) -> Result<String, Fault> {
     let mut entries: Vec<Registered> = Vec::new();
     for row in state.store.datasets().await? {
         let path = datasets::file(state, &row);
-        let known = row.view.findings.iter().find_map(|finding| match finding {
+        // Of a workbook, what is here is one sheet as JSON Lines.
+        let sheet = row.view.findings.iter().any(|finding| matches!(finding, Finding::Sheet { .. }));
+        let known = row.view.findings.iter().filter(|_| !sheet).find_map(|finding| match finding {
             Finding::Sha1Matches { sha1 } | Finding::Sha1Differs { found: sha1, .. } => Some(sha1.clone()),
             _ => None,
         });
@@ -40,7 +42,8 @@ pub async fn write(state: &AppState) -> Result<String, Fault> {
             None => tokio::task::spawn_blocking(move || corpus::source::folder::sha1_of(&path)).await??,
         };
         let name = unique(&row.view.name, |name| entries.iter().any(|entry| entry.name == name));
-        let source = Source::File { name: row.view.file_name, sha1: Some(sha1) };
+        let file = if sheet { format!("{}.jsonl", row.view.file_name) } else { row.view.file_name };
+        let source = Source::File { name: file, sha1: Some(sha1) };
         entries.push(Registered { name, source, mapping: row.view.inspection.mapping, findings: Vec::new() });
     }
     Ok(corpus::registry::write(&entries))

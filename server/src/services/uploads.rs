@@ -9,6 +9,7 @@ use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem};
 use corpus::source::folder::{Files, check_sha1};
+use corpus::source::xlsx::Sheet;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -114,10 +115,21 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
             Code::DatasetUnknownKind,
             format!("Burnish cannot read “{clean}” as a dataset."),
         )
-        .hint("Upload a .jsonl, .json, .csv, .tsv, .parquet or .txt file.")
+        .hint(advice(&clean))
         .into());
     };
     Ok((clean, kind))
+}
+
+/// What to do with a file that cannot be read, by its name.
+fn advice(name: &str) -> &'static str {
+    let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "xls" | "xlsb" | "xlt" | "xltx" | "xltm" | "ods" | "fods" | "ots" | "numbers" | "et" => {
+            "Open it in a spreadsheet program and save it as .xlsx, or export the sheet as CSV."
+        }
+        _ => "Upload a .jsonl, .json, .csv, .tsv, .xlsx, .parquet or .txt file.",
+    }
 }
 
 /// Takes a dataset in: streamed, inspected, stored.
@@ -146,6 +158,30 @@ pub struct Declared {
     pub sha1: Option<String>,
     /// Encoding that a person chose for it; `None`: as its bytes say.
     pub encoding: Option<String>,
+    /// Which sheet of a workbook is read.
+    pub sheet: WhichSheet,
+}
+
+/// Which sheet of a workbook is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WhichSheet {
+    /// The first that holds rows.
+    #[default]
+    First,
+    /// The same, unless several hold rows: then a person is asked.
+    Ask,
+    /// The one of this name.
+    Named(String),
+}
+
+impl WhichSheet {
+    fn sheet(&self) -> Sheet<'_> {
+        match self {
+            Self::First => Sheet::First,
+            Self::Ask => Sheet::Ask,
+            Self::Named(name) => Sheet::Named(name),
+        }
+    }
 }
 
 /// Takes a file of the hub in under a label of its own.
@@ -172,9 +208,15 @@ async fn keep(
     let found = tokio::task::spawn_blocking(move || {
         let files = Files { paths: vec![file.path().to_owned()], kind };
         let sha1 = check_sha1(&files, declared.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?;
-        let (file, converted) = match declared.encoding {
-            Some(name) => in_utf8(&file, kind, &name, target).map(|(file, finding)| (file, Some(finding)))?,
-            None => (file, None),
+        let (file, kind, converted) = match declared.encoding {
+            _ if kind == FileKind::Xlsx => {
+                let (rows, findings) = rows_of(&file, declared.sheet.sheet(), target)?;
+                (rows, FileKind::Jsonl, findings)
+            }
+            Some(name) => {
+                in_utf8(&file, kind, &name, target).map(|(file, finding)| (file, kind, vec![finding]))?
+            }
+            None => (file, kind, Vec::new()),
         };
         let inspection = corpus::inspect::inspect(file.path(), kind, declared.mapping)?;
         let findings: Vec<Finding> = sha1.into_iter().chain(converted).collect();
@@ -191,6 +233,21 @@ async fn keep(
     let lineage =
         Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings, before: None };
     store(state, file, lineage, inspection).await
+}
+
+/// Writes a sheet of a workbook as JSON Lines, so that whatever reads the file later reads the sheet that was chosen.
+fn rows_of(
+    file: &Temporary,
+    sheet: Sheet<'_>,
+    target: PathBuf,
+) -> Result<(Temporary, Vec<Finding>), Fault> {
+    let mut made = made(target);
+    let converted = corpus::source::xlsx::convert(file.path(), sheet, made.path())?;
+    let mut rows = std::fs::File::open(made.path()).map_err(Fault::disk("read", made.path()))?;
+    let mut sha = Sha256::new();
+    made.bytes = std::io::copy(&mut rows, &mut sha).map_err(Fault::disk("read", made.path()))?;
+    made.sha256 = format!("{:x}", sha.finalize());
+    Ok((made, converted.findings()))
 }
 
 /// Writes a file anew in UTF-8, so that whatever reads it later reads what the person who chose the encoding saw.
@@ -367,5 +424,11 @@ mod tests {
     fn a_dataset_keeps_the_last_part_of_its_name() {
         assert_eq!(file_name("../../etc/a b.JSONL").expect("a kind").0, "a b.JSONL");
         assert!(file_name("notes.docx").is_err());
+        assert_eq!(file_name("Fragen.XLSM").expect("a kind").1, FileKind::Xlsx);
+        for (name, says) in [("old.xls", "save it as .xlsx"), ("a.ODS", "save it as .xlsx"), ("xls", ".csv")] {
+            let problems = file_name(name).expect_err("no kind").into_problems();
+            assert_eq!(problems[0].code, Code::DatasetUnknownKind, "{name}");
+            assert!(problems[0].hint.as_ref().is_some_and(|hint| hint.contains(says)), "{name}");
+        }
     }
 }
