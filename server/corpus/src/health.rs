@@ -127,12 +127,7 @@ pub fn is_refusal(problem: &Problem) -> bool {
     [Code::TemplateRefused, Code::TemplateFailed, Code::TemplateAnswerLost].contains(&problem.code)
 }
 
-fn text_measured(
-    encoder: &Encoder,
-    text: &str,
-    mixed: &Mixed,
-    places: bool,
-) -> Result<TextMeasure, Problem> {
+fn text_measured(encoder: &Encoder, text: &str, mixed: &Mixed, places: bool) -> Result<TextMeasure, Problem> {
     let ids = if mixed.begins { encoder.text_ids(text, false)? } else { encoder.text_going_on(text)? };
     let line = |after, tokens, line: &str| Line {
         after,

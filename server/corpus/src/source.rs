@@ -237,7 +237,8 @@ pub fn utf8_of(
     kind: FileKind,
     name: &str,
 ) -> Result<(Box<dyn BufRead + Send>, Encoding), Problem> {
-    let Some(chosen) = Encoding::named(name).filter(|_| !matches!(kind, FileKind::Parquet | FileKind::Xlsx)) else {
+    let Some(chosen) = Encoding::named(name).filter(|_| !matches!(kind, FileKind::Parquet | FileKind::Xlsx))
+    else {
         return Err(Problem::new(
             Code::DatasetEncodingUnknown,
             format!("“{name}” is no encoding of this file."),

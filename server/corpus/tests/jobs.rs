@@ -518,7 +518,7 @@ fn rows_beyond_the_positions_of_a_model_are_found_after_cutting() {
     let folder = tempfile::tempdir().unwrap();
     let path = rows(folder.path(), 20);
     let beyond = |job: &Job, positions| {
-        let report = health_within(job, positions, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        let report = health_within(job, positions, None, 1, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(report.positions, positions);
         (report.beyond_positions.first, report.lengths.longest, report.sizes.longest[0])
     };
@@ -581,7 +581,9 @@ fn twice(folder: &Path, name: &str) -> (std::path::PathBuf, Mapping) {
     let numbers = || (0..48).map(|row: usize| if row % 4 < 2 { row / 4 } else { 100 + row });
     let (text, mapping) = match name.rsplit('.').next().unwrap() {
         "jsonl" => (
-            numbers().map(|n| format!("{{\"q\":\"Question {n}?\",\"a\":\"Answer {n}.\"}}\n")).collect::<String>(),
+            numbers()
+                .map(|n| format!("{{\"q\":\"Question {n}?\",\"a\":\"Answer {n}.\"}}\n"))
+                .collect::<String>(),
             alpaca(),
         ),
         "csv" => (
@@ -618,7 +620,8 @@ fn rows_held_out_that_are_learnt_as_well_are_found_as_the_run_splits() {
     {
         let (path, mapping) = twice(folder.path(), name);
         let job = job(&path, mapping, stage);
-        let store = Prepared::start(&folder.path().join("store"), &format!("{name}{stage:?}"), job.clone()).unwrap();
+        let store =
+            Prepared::start(&folder.path().join("store"), &format!("{name}{stage:?}"), job.clone()).unwrap();
         let examples = u32::try_from(store.wait().unwrap().examples).unwrap();
         let (train, eval) = split(examples, HOLDOUT.dev_ratio, HOLDOUT.seed);
         let example = |at: &u32| store.get(u64::from(*at)).unwrap().unwrap();
@@ -639,7 +642,11 @@ fn in_pre_training_a_row_is_held_out_with_the_block_it_begins_in() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["lines.txt", "rows.csv"] {
         let (path, mapping) = twice(folder.path(), name);
-        let mapping = if name == "rows.csv" { Mapping { format: DataFormat::Text, prompt: Some("q".into()), ..mapping } } else { mapping };
+        let mapping = if name == "rows.csv" {
+            Mapping { format: DataFormat::Text, prompt: Some("q".into()), ..mapping }
+        } else {
+            mapping
+        };
         let mut job = job(&path, mapping.clone(), Stage::Pt);
         job.encoder.max_source_length = 24;
         let report = health_within(&job, None, Some(HOLDOUT), 1, &mut |_| ControlFlow::Continue(())).unwrap();

@@ -236,11 +236,7 @@ async fn keep(
 }
 
 /// Writes a sheet of a workbook as JSON Lines, so that whatever reads the file later reads the sheet that was chosen.
-fn rows_of(
-    file: &Temporary,
-    sheet: Sheet<'_>,
-    target: PathBuf,
-) -> Result<(Temporary, Vec<Finding>), Fault> {
+fn rows_of(file: &Temporary, sheet: Sheet<'_>, target: PathBuf) -> Result<(Temporary, Vec<Finding>), Fault> {
     let mut made = made(target);
     let converted = corpus::source::xlsx::convert(file.path(), sheet, made.path())?;
     let mut rows = std::fs::File::open(made.path()).map_err(Fault::disk("read", made.path()))?;
@@ -425,7 +421,8 @@ mod tests {
         assert_eq!(file_name("../../etc/a b.JSONL").expect("a kind").0, "a b.JSONL");
         assert!(file_name("notes.docx").is_err());
         assert_eq!(file_name("Fragen.XLSM").expect("a kind").1, FileKind::Xlsx);
-        for (name, says) in [("old.xls", "save it as .xlsx"), ("a.ODS", "save it as .xlsx"), ("xls", ".csv")] {
+        for (name, says) in [("old.xls", "save it as .xlsx"), ("a.ODS", "save it as .xlsx"), ("xls", ".csv")]
+        {
             let problems = file_name(name).expect_err("no kind").into_problems();
             assert_eq!(problems[0].code, Code::DatasetUnknownKind, "{name}");
             assert!(problems[0].hint.as_ref().is_some_and(|hint| hint.contains(says)), "{name}");

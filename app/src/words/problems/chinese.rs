@@ -96,9 +96,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
             "不是有效的 Excel 工作簿：{why}。请用表格软件打开后另存为 .xlsx，或把工作表导出为 CSV。"
         }
         Code::DatasetXlsxLocked => "工作簿有密码保护；请在 Excel 中去掉密码，保存后再上传。",
-        Code::DatasetXlsxTooMuch => {
-            "工作簿解压后太大：{why}。请只保留要用的工作表，或把它导出为 CSV。"
-        }
+        Code::DatasetXlsxTooMuch => "工作簿解压后太大：{why}。请只保留要用的工作表，或把它导出为 CSV。",
         Code::EditLineBreak => "纯文本的一行里不能有换行。",
         Code::EditNotJson => "填写的内容不是有效的 JSON：{why}",
         Code::EditNothing => "没有改动，所以没有生成新版本。",

@@ -131,7 +131,9 @@ fn written_rows(
         line.extend_from_slice(b"}\n");
         bytes += line.len() as u64;
         if bytes > MOST_WRITTEN {
-            return Err(too_much(format!("its rows come to more than {} MiB", MOST_WRITTEN >> 20)).row(number));
+            return Err(
+                too_much(format!("its rows come to more than {} MiB", MOST_WRITTEN >> 20)).row(number)
+            );
         }
         out.write_all(&line).map_err(|error| disk(&error, target))?;
         converted.rows += 1;
@@ -187,8 +189,11 @@ fn compound(mut file: File) -> Problem {
         return Problem::new(Code::DatasetXlsxLocked, "The workbook is locked with a password.")
             .hint("Open it in Excel, take the password away (File, Info, Protect Workbook), save it and upload it again.");
     }
-    Problem::new(Code::DatasetUnknownKind, "The file is an Excel file of before 2007, whatever its name says.")
-        .hint("Open it in a spreadsheet program and save it as .xlsx, or export the sheet as CSV.")
+    Problem::new(
+        Code::DatasetUnknownKind,
+        "The file is an Excel file of before 2007, whatever its name says.",
+    )
+    .hint("Open it in a spreadsheet program and save it as .xlsx, or export the sheet as CSV.")
 }
 
 impl Book {
@@ -218,7 +223,11 @@ impl Book {
         let name = self.sheets[index].name.clone();
         let mut reading = Reading { name, columns: Vec::new(), rows: Vec::new() };
         let short = |value: &Value| {
-            if value.is_null() { String::new() } else { table::text(value).chars().take(SHOWN_CHARS).collect() }
+            if value.is_null() {
+                String::new()
+            } else {
+                table::text(value).chars().take(SHOWN_CHARS).collect()
+            }
         };
         let mut table = self.table(index)?;
         while reading.rows.len() < SHOWN_ROWS {
@@ -246,7 +255,11 @@ fn chosen(book: &mut Book, sheet: Sheet<'_>) -> Result<usize, Problem> {
 }
 
 fn names(book: &Book, which: impl Iterator<Item = usize>) -> String {
-    which.filter_map(|index| book.sheets.get(index)).map(|sheet| sheet.name.as_str()).collect::<Vec<_>>().join(", ")
+    which
+        .filter_map(|index| book.sheets.get(index))
+        .map(|sheet| sheet.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn no_such(book: &Book, name: &str) -> Problem {

@@ -28,9 +28,13 @@ fn sheet_with(cell: &str) -> Workbook {
 #[test]
 fn a_part_that_unpacks_to_far_more_is_refused_before_it_is_read() {
     let zeros = vec![b' '; 16 << 20];
-    assert_eq!(refused(Workbook::of("").part("xl/worksheets/sheet1.xml", &zeros)).code, Code::DatasetXlsxTooMuch);
+    assert_eq!(
+        refused(Workbook::of("").part("xl/worksheets/sheet1.xml", &zeros)).code,
+        Code::DatasetXlsxTooMuch
+    );
     assert_eq!(refused(Workbook::of("").part("xl/media/image1.png", &zeros)).code, Code::DatasetXlsxTooMuch);
-    let many = (0..160).fold(Workbook::of(""), |book, n| book.part(&format!("xl/{n}.xml"), &zeros[..4 << 20]));
+    let many =
+        (0..160).fold(Workbook::of(""), |book, n| book.part(&format!("xl/{n}.xml"), &zeros[..4 << 20]));
     assert_eq!(refused(many).code, Code::DatasetXlsxTooMuch, "640 MiB in parts of 4");
 }
 
@@ -108,9 +112,15 @@ fn cells_out_of_place_are_refused_with_their_row() {
 #[test]
 fn entities_of_its_own_and_document_types_are_refused() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]><sst><si><t>&b;</t></si></sst>";
-    assert_eq!(refused(sheet_with("").part("xl/sharedStrings.xml", bomb.as_bytes())).code, Code::DatasetXlsxBroken);
+    assert_eq!(
+        refused(sheet_with("").part("xl/sharedStrings.xml", bomb.as_bytes())).code,
+        Code::DatasetXlsxBroken
+    );
     let outside = "<!DOCTYPE x SYSTEM \"file:///etc/passwd\"><sst/>";
-    assert_eq!(refused(sheet_with("").part("xl/sharedStrings.xml", outside.as_bytes())).code, Code::DatasetXlsxBroken);
+    assert_eq!(
+        refused(sheet_with("").part("xl/sharedStrings.xml", outside.as_bytes())).code,
+        Code::DatasetXlsxBroken
+    );
     for entity in ["&b;", "&#0;", "&#x110000;", "&#xD800;"] {
         let cell = format!("<c t=\"inlineStr\"><is><t>{entity}</t></is></c>");
         assert_eq!(refused(sheet_with(&cell)).code, Code::DatasetXlsxBroken, "{entity}");
@@ -153,7 +163,8 @@ fn a_text_or_row_that_is_longer_than_any_is_refused() {
 #[test]
 fn one_long_text_in_very_many_cells_does_not_fill_the_disk() {
     // 32,000 letters that each of 40,000 cells shares: 2 MB become 1.2 GB.
-    let rows: String = (2..40_002).map(|number| format!("<row r=\"{number}\"><c t=\"s\"><v>0</v></c></row>")).collect();
+    let rows: String =
+        (2..40_002).map(|number| format!("<row r=\"{number}\"><c t=\"s\"><v>0</v></c></row>")).collect();
     let book = Workbook::of(&(row(1, &["a"]) + &rows)).shared(&[&format!("<t>{}</t>", "x".repeat(32_000))]);
     assert_eq!(refused(book).code, Code::DatasetXlsxTooMuch);
 }
@@ -164,7 +175,10 @@ fn sheets_and_formats_are_counted() {
     assert_eq!(refused(many).code, Code::DatasetXlsxTooMuch);
     let formats: String = "<xf numFmtId=\"0\"/>".repeat(70_000);
     let styles = format!("<styleSheet><cellXfs>{formats}</cellXfs></styleSheet>");
-    assert_eq!(refused(sheet_with("").part("xl/styles.xml", styles.as_bytes())).code, Code::DatasetXlsxTooMuch);
+    assert_eq!(
+        refused(sheet_with("").part("xl/styles.xml", styles.as_bytes())).code,
+        Code::DatasetXlsxTooMuch
+    );
 }
 
 #[test]
@@ -182,7 +196,8 @@ fn files_that_are_no_workbooks_say_what_to_do() {
     zip.start_file("mimetype", SimpleFileOptions::default()).expect("begins");
     zip.write_all(b"application/vnd.oasis.opendocument.spreadsheet").expect("writes");
     assert_eq!(refused_bytes(&zip.finish().expect("ends").into_inner()).code, Code::DatasetXlsxBroken);
-    let missing = Workbook::new().raw_sheet("S", "", "").part("xl/_rels/workbook.xml.rels", b"<Relationships/>");
+    let missing =
+        Workbook::new().raw_sheet("S", "", "").part("xl/_rels/workbook.xml.rels", b"<Relationships/>");
     assert_eq!(refused(missing).code, Code::DatasetXlsxBroken);
 }
 
@@ -193,10 +208,7 @@ fn whatever_bytes_are_changed_there_is_an_answer() {
     let whole = std::fs::read(book.save(folder.path())).expect("reads");
     let (path, target) = (folder.path().join("changed.xlsx"), folder.path().join("data.jsonl"));
     for at in (0..whole.len()).step_by(3) {
-        for bytes in [
-            whole[..at].to_vec(),
-            [&whole[..at], &[whole[at] ^ 0x55], &whole[at + 1..]].concat(),
-        ] {
+        for bytes in [whole[..at].to_vec(), [&whole[..at], &[whole[at] ^ 0x55], &whole[at + 1..]].concat()] {
             std::fs::write(&path, bytes).expect("writes");
             let _ = convert(&path, Sheet::First, &target);
         }

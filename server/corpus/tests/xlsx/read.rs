@@ -55,7 +55,8 @@ fn numbers_truth_values_and_errors_are_what_they_are() {
     ) + "<row r=\"3\"><c r=\"A3\"><v>1.0</v></c><c r=\"B3\" t=\"b\"><v>1</v></c><c r=\"C3\"><f>1/0</f><v>0.5</v></c></row>
         <row r=\"4\"><c r=\"A4\" t=\"n\"><v>1.2300000000000001E-2</v></c><c r=\"B4\"><v>12345678901</v></c><c r=\"C4\" s=\"1\"><v>0.25</v></c></row>
         <row r=\"5\"><c r=\"A5\" t=\"e\"><v>#SPILL!</v></c><c r=\"B5\" t=\"e\"><v>#DIV/0!</v></c></row>";
-    let (found, converted) = Workbook::of(&rows).formats(&["General", "0%"]).read(Sheet::First).expect("reads");
+    let (found, converted) =
+        Workbook::of(&rows).formats(&["General", "0%"]).read(Sheet::First).expect("reads");
     assert_eq!(
         found,
         [
@@ -77,8 +78,9 @@ fn days_are_iso_texts_in_both_systems() {
             "<c r=\"A2\" s=\"0\"><v>{day}</v></c><c r=\"B2\" s=\"1\"><v>{day}.4166666667</v></c><c r=\"C2\" s=\"2\"><v>0.5</v></c><c r=\"D2\" s=\"3\"><v>1.25</v></c><c r=\"E2\" t=\"d\"><v>2026-11-30</v></c>"
         ))
     };
-    let wanted =
-        [r#"{"a":"2026-11-30","b":"2026-11-30T10:00:00","c":"12:00:00","column 4":"30:00:00","column 5":"2026-11-30"}"#];
+    let wanted = [
+        r#"{"a":"2026-11-30","b":"2026-11-30T10:00:00","c":"12:00:00","column 4":"30:00:00","column 5":"2026-11-30"}"#,
+    ];
     assert_eq!(lines(Workbook::of(&rows(46_356)).formats(&formats)), wanted);
     for yes in ["date1904=\"1\"", "date1904=\"true\""] {
         assert_eq!(lines(Workbook::of(&rows(44_894)).formats(&formats).properties(yes)), wanted);
@@ -161,11 +163,14 @@ fn who_asks_is_shown_how_sheets_begin_where_several_hold_rows() {
     let problem = three_sheets().read(Sheet::Ask).expect_err("two sheets");
     assert_eq!(problem.code, Code::DatasetSheetUnsure);
     let readings = problem.readings();
-    assert_eq!(readings.iter().map(|reading| reading.name.as_str()).collect::<Vec<_>>(), ["Fragen & 回答", "More"]);
-    assert_eq!((readings[1].columns.as_slice(), readings[1].rows.as_slice()), (
-        ["q".to_owned(), "a".to_owned()].as_slice(),
-        [vec!["z".to_owned(), "w".to_owned()]].as_slice()
-    ));
+    assert_eq!(
+        readings.iter().map(|reading| reading.name.as_str()).collect::<Vec<_>>(),
+        ["Fragen & 回答", "More"]
+    );
+    assert_eq!(
+        (readings[1].columns.as_slice(), readings[1].rows.as_slice()),
+        (["q".to_owned(), "a".to_owned()].as_slice(), [vec!["z".to_owned(), "w".to_owned()]].as_slice())
+    );
     let one = Workbook::new()
         .sheet("Cover", "", "")
         .sheet("Only", "", &(row(1, &["q"]) + &row(2, &["x"])))
@@ -225,7 +230,8 @@ fn workbooks_of_other_programs_say_what_they_were_given() {
             continue;
         }
         let target = folder.path().join("data.jsonl");
-        convert(&path, Sheet::First, &target).unwrap_or_else(|problem| panic!("{}: {problem:?}", path.display()));
+        convert(&path, Sheet::First, &target)
+            .unwrap_or_else(|problem| panic!("{}: {problem:?}", path.display()));
         let found = std::fs::read_to_string(&target).expect("reads");
         let wanted = std::fs::read_to_string(path.with_extension("jsonl")).expect("what it was given");
         assert_eq!(found, wanted, "{}", path.display());

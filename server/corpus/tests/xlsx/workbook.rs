@@ -34,7 +34,11 @@ impl Workbook {
 
     /// Adds a sheet; `state`: more attributes of it.
     pub(crate) fn sheet(self, name: &str, state: &str, rows: &str) -> Self {
-        self.raw_sheet(name, state, &format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>"))
+        self.raw_sheet(
+            name,
+            state,
+            &format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{rows}</sheetData></worksheet>"),
+        )
     }
 
     /// Adds a sheet by its whole part.
@@ -74,6 +78,7 @@ impl Workbook {
     }
 
     pub(crate) fn part(mut self, name: &str, bytes: &[u8]) -> Self {
+        self.parts.retain(|(own, _)| own != name);
         self.parts.push((name.to_owned(), bytes.to_vec()));
         self
     }
@@ -93,7 +98,7 @@ impl Workbook {
             ("xl/workbook.xml".to_owned(), main.into_bytes()),
             ("xl/_rels/workbook.xml.rels".to_owned(), relations.into_bytes()),
         ];
-        parts.retain(|(name, _)| !self.parts.iter().any(|(own, _)| own == name));
+        parts.retain(|(name, _)| !self.parts.iter().any(|(own, _)| own.replace('\\', "/") == *name));
         let path = folder.join("book.xlsx");
         let mut zip = ZipWriter::new(std::fs::File::create(&path).expect("creates"));
         for (name, bytes) in parts.into_iter().chain(self.parts) {

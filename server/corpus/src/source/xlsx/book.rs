@@ -12,6 +12,9 @@ use super::xml::{Token, Xml, attribute, says_yes, unescaped};
 /// Sheets of a workbook, at most.
 const MOST_SHEETS: usize = 1000;
 
+/// What one part may say of others, at most.
+const MOST_RELATIONS: usize = 10_000;
+
 /// Formats of cells, at most: as many as spreadsheet programs keep.
 const MOST_FORMATS: usize = 65_536;
 
@@ -75,7 +78,8 @@ impl Book {
             let named = relations.values().find(|relation| relation.kind == kind);
             named.map_or_else(|| resolved(&main, usual), |relation| relation.part.clone())
         };
-        let (texts, styles) = (part_of("sharedStrings", "sharedStrings.xml"), part_of("styles", "styles.xml"));
+        let (texts, styles) =
+            (part_of("sharedStrings", "sharedStrings.xml"), part_of("styles", "styles.xml"));
         let (sheets, since_1904) = sheets(&mut package, &main, &relations)?;
         let texts = shared_texts(&mut package, &texts)?;
         let formats = formats(&mut package, &styles)?;
@@ -93,7 +97,9 @@ fn resolved(from: &str, target: &str) -> String {
     for name in target.split('/') {
         match name {
             "" | "." => {}
-            ".." => drop(names.pop()),
+            ".." => {
+                names.pop();
+            }
             other => names.push(other),
         }
     }
@@ -113,6 +119,9 @@ fn relations(package: &mut Package, of: &str) -> Result<HashMap<String, Relation
         let (id, kind, target) = (value("Id")?, value("Type")?, value("Target")?);
         let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
         all.insert(id, Relation { kind, part: resolved(of, &target) });
+        if all.len() > MOST_RELATIONS {
+            return Err(too_much(format!("more than {MOST_RELATIONS} relations of one part")));
+        }
         Ok(())
     })?;
     Ok(all)

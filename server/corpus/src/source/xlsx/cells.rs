@@ -165,7 +165,9 @@ impl<'b> Cells<'b> {
                 let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
                 format.value(number.ok_or_else(|| wrong("number", &text))?, self.since_1904)
             }
-            (Some(other), _, Some(_)) => return Err(broken(format!("its cell {place} is of a kind “{other}”"))),
+            (Some(other), _, Some(_)) => {
+                return Err(broken(format!("its cell {place} is of a kind “{other}”")));
+            }
         };
         let empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
         Ok(if empty { Content::Nothing } else { Content::Value(value) })
@@ -195,10 +197,11 @@ impl Place {
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (letters, digits) = text.split_at_checked(letters).filter(|(letters, _)| (1..=3).contains(&letters.len()))?;
-        let column = letters.bytes().fold(0, |column, letter| {
-            column * 26 + u32::from(letter.to_ascii_uppercase() - b'A') + 1
-        });
+        let (letters, digits) =
+            text.split_at_checked(letters).filter(|(letters, _)| (1..=3).contains(&letters.len()))?;
+        let column = letters
+            .bytes()
+            .fold(0, |column, letter| column * 26 + u32::from(letter.to_ascii_uppercase() - b'A') + 1);
         let row = number(digits).filter(|row| (1..=MOST_ROWS).contains(row))?;
         (column <= MOST_COLUMNS).then(|| Self { row, column: column - 1 })
     }

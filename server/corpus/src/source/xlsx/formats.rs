@@ -37,9 +37,13 @@ impl Format {
         while let Some(char) = chars.next() {
             match char.to_ascii_lowercase() {
                 ';' => break,
-                '"' => drop(chars.by_ref().find(|char| *char == '"')),
+                '"' => {
+                    chars.by_ref().any(|char| char == '"');
+                }
                 // The next one is shown as it is, or tells a width.
-                '\\' | '_' | '*' => drop(chars.next()),
+                '\\' | '_' | '*' => {
+                    chars.next();
+                }
                 '[' => {
                     let inside: String = chars.by_ref().take_while(|char| *char != ']').collect();
                     let inside = inside.to_ascii_lowercase();

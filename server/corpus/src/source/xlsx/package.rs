@@ -54,7 +54,7 @@ pub(super) type Part<'p> = BufReader<Metered<ZipFile<'p, BufReader<File>>>>;
 impl Package {
     /// Reads the directory of an archive and holds what it says against the limits.
     pub(super) fn open(mut file: File) -> Result<Self, Problem> {
-        let named = parts_named(&mut file).map_err(|error| broken(error))?;
+        let named = parts_named(&mut file).map_err(broken)?;
         match named {
             None => return Err(broken("it is no ZIP archive")),
             Some(count) if count > MOST_PARTS => {
@@ -104,7 +104,7 @@ fn parts_named(file: &mut File) -> std::io::Result<Option<u64>> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail)?;
+    file.by_ref().take(TAIL).read_to_end(&mut tail)?;
     file.seek(SeekFrom::Start(0))?;
     let records = tail.windows(12).filter(|record| record.starts_with(b"PK\x05\x06"));
     // 65,535 stands for more in archives beyond 4 GiB, and is beyond the limit either way.
@@ -150,7 +150,8 @@ impl std::error::Error for Overrun {}
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or_else(|| std::io::Error::other(Overrun::Part))?;
+        self.left =
+            self.left.checked_sub(count as u64).ok_or_else(|| std::io::Error::other(Overrun::Part))?;
         self.since += count;
         if self.since > ROW_LIMIT {
             return Err(std::io::Error::other(Overrun::Piece));

@@ -43,20 +43,15 @@ impl<'b> Table<'b> {
             columns.iter().map(|column| cell(column).unwrap_or_default()).collect::<ByteRecord>()
         };
         let headed = names_columns(head.iter().map(record));
-        let mut table = Self {
-            cells,
-            names: BTreeMap::new(),
-            hidden_rows: 0,
-            errors: 0,
-            first_error: None,
-            head,
-        };
+        let mut table =
+            Self { cells, names: BTreeMap::new(), hidden_rows: 0, errors: 0, first_error: None, head };
         match table.head.front() {
             Some(first) if headed => {
                 for (column, value) in &first.cells {
                     let name = text(value).trim().to_owned();
                     let name = if name.is_empty() { unnamed(*column) } else { name };
-                    name_column(&mut table.names, *column, name).map_err(|problem| problem.row(first.number))?;
+                    name_column(&mut table.names, *column, name)
+                        .map_err(|problem| problem.row(first.number))?;
                 }
                 table.head.pop_front();
             }
@@ -77,7 +72,8 @@ impl<'b> Table<'b> {
         }
         for column in columns(&row) {
             if !self.names.contains_key(&column) {
-                name_column(&mut self.names, column, unnamed(column)).map_err(|problem| problem.row(row.number))?;
+                name_column(&mut self.names, column, unnamed(column))
+                    .map_err(|problem| problem.row(row.number))?;
             }
         }
         let mut values = row.cells.into_iter().peekable();

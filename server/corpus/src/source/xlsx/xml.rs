@@ -62,8 +62,8 @@ impl<'p> Xml<'p> {
                 self.depth = self.depth.saturating_sub(1);
                 Token::Close(tag)
             }
-            Event::Text(text) => Token::Text(text.xml10_content().into_owned().into()),
-            Event::CData(text) => Token::Text(text.xml10_content().into_owned().into()),
+            Event::Text(text) => Token::Text(text.xml10_content()),
+            Event::CData(text) => Token::Text(text.xml10_content()),
             Event::GeneralRef(name) => {
                 let char = match &*name {
                     "amp" => '&',
@@ -99,7 +99,8 @@ pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<Strin
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(broken)?;
         if attribute.key.local_name().as_ref() == name {
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| problem_of(&error))?;
+            let value =
+                attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| problem_of(&error))?;
             return Ok(Some(value.into_owned()));
         }
     }
@@ -119,7 +120,9 @@ pub(super) fn unescaped(text: String) -> String {
     let mut units: Vec<u16> = Vec::new();
     let (mut made, mut rest) = (String::with_capacity(text.len()), text.as_str());
     let flush = |units: &mut Vec<u16>, made: &mut String| {
-        made.extend(char::decode_utf16(units.drain(..)).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)));
+        made.extend(
+            char::decode_utf16(units.drain(..)).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)),
+        );
     };
     while let Some(at) = rest.find("_x") {
         if at > 0 {
