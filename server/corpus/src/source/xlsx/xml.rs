@@ -2,7 +2,6 @@
 //! no nesting without end.
 
 use std::borrow::Cow;
-use std::io::BufRead;
 
 use contract::problem::Problem;
 use quick_xml::Reader;
