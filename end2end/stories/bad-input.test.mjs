@@ -16,7 +16,7 @@ const good = JSON.stringify({ prompt: "a", response: "b" });
 const files = [
   ["a line with a column twice names its number", "twice.jsonl", `${good}\n${good}\n{"prompt": "c", "prompt": "d"}\n${good}\n`, /\b3\b/],
   ["a file without rows", "empty.jsonl", "", /empty|no row|nothing/i],
-  ["a kind of file that is not read", "table.xlsx", "PK\u0003\u0004", /json|csv|txt/i],
+  ["a kind of file that is not read", "table.ods", "PK\u0003\u0004", /json|csv|txt/i],
 ];
 for (const [name, file, text, said] of files) {
   test(name, async () => {

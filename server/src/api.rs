@@ -9,6 +9,7 @@ use contract::carry::{HandOver, Parcel};
 use contract::chat::ChatTarget;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
+use contract::reading::Sheet;
 use contract::run::{RunSummary, RunView};
 use contract::{Problem, RunId};
 use serde::Deserialize;
@@ -43,6 +44,12 @@ pub struct Upload {
     /// Encoding of a dataset's file, where a person chose one.
     #[serde(default)]
     encoding: Option<String>,
+    /// Sheet of a workbook; without one, the first that holds rows.
+    #[serde(default)]
+    sheet: Option<String>,
+    /// Whether a question is the answer where several sheets hold rows and none is named.
+    #[serde(default)]
+    ask: bool,
 }
 
 /// `POST /api/v1/uploads`: the raw body is the file.
@@ -57,7 +64,13 @@ pub async fn upload(
                 Problem::new(Code::UploadBadMapping, "The columns of this file cannot be read.")
                     .field("mapping")
             })?;
+            let sheet = match query.sheet.filter(|name| !name.is_empty()) {
+                Some(name) => Sheet::Named(name),
+                None if query.ask => Sheet::Ask,
+                None => Sheet::First,
+            };
             let declared = uploads::Declared {
+                sheet,
                 title: query.title,
                 mapping,
                 sha1: query.sha1,

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::checkpoint::Mark;
+use contract::dataset::FileKind;
 use contract::event::{Event, Kind};
+use contract::registry::Finding;
 use contract::run::RunView;
 use contract::wire::ServerFrame;
 use futures::{SinkExt, StreamExt};
@@ -425,6 +427,51 @@ async fn a_file_in_a_chosen_encoding_is_kept_as_utf8() {
     assert_eq!(view.bytes, "prompt,response\n水,火\n".len() as u64);
     let converted = contract::registry::Finding::Converted { encoding: "ISO-2022-JP".to_owned() };
     assert_eq!(view.findings, [converted]);
+    let left = std::fs::read_dir(state.config.folder("uploads")).expect("lists").count();
+    assert_eq!(left, 0, "neither the file as it came nor half of another");
+}
+
+#[tokio::test]
+async fn a_sheet_of_a_workbook_is_kept_as_json_lines() {
+    const BOOK: &[u8] = include_bytes!("../corpus/tests/xlsx/files/openpyxl.xlsx");
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    let send = async |query: &str| {
+        let path = format!("/api/v1/uploads?kind=dataset&name=Fragen.xlsx&encoding={query}");
+        let request = axum::http::Request::builder().method("POST").uri(path).header("host", "localhost");
+        let request = request.body(axum::body::Body::from(BOOK)).expect("a request");
+        let response = server::build(&state).oneshot(request).await.expect("an answer");
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (status, text) = send("&sheet=&ask=true").await;
+    assert!(
+        status == 422 && text.contains("dataset.sheet_unsure") && text.contains("How many cups?"),
+        "{text}"
+    );
+    let (status, text) = send("&sheet=Moon").await;
+    assert!(status == 422 && text.contains("dataset.no_such_sheet"), "{text}");
+    assert!(state.store.datasets().await.expect("reads").is_empty());
+    for (query, sheet, other, rows) in
+        [("", "Fragen", "Other", 5), ("&sheet=Other&ask=true", "Other", "Fragen", 1)]
+    {
+        let (status, text) = send(query).await;
+        assert_eq!(status, 200, "{text}");
+        let view: contract::dataset::DatasetView = serde_json::from_str(&text).expect("a dataset");
+        let found = &view.inspection;
+        assert_eq!((found.kind, found.rows, view.file_name.as_str()), (FileKind::Jsonl, rows, "Fragen.xlsx"));
+        let (sheet, others) = (sheet.to_owned(), vec![other.to_owned()]);
+        assert!(
+            view.findings.contains(&Finding::Sheet { sheet, others, hidden: false }),
+            "{:?}",
+            view.findings
+        );
+        let file = state.config.folder("datasets").join(view.id.as_str()).join("data.jsonl");
+        assert_eq!(std::fs::metadata(file).expect("is kept").len(), view.bytes);
+    }
+    let (_, register) = ask(&state, "GET", "/api/v1/dataset_info.json", &[], "").await;
+    assert!(register.contains("Fragen.xlsx.jsonl"), "{register}");
     let left = std::fs::read_dir(state.config.folder("uploads")).expect("lists").count();
     assert_eq!(left, 0, "neither the file as it came nor half of another");
 }

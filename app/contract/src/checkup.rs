@@ -9,8 +9,17 @@ use crate::params::Hyper;
 use crate::problem::Problem;
 use crate::stage::Stage;
 
+/// Which rows a run holds out for measuring (S-160): a share of them, drawn by the run's seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Holdout {
+    /// Share of rows, 0 to 1.
+    pub dev_ratio: f64,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
 /// What a checkup depends on; two equal requests have one answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckupRequest {
     /// Dataset (a version of it).
     pub dataset: DatasetId,
@@ -36,6 +45,9 @@ pub struct CheckupRequest {
     /// Whether some rows of a large dataset are enough, as they are for what a run takes.
     #[serde(default)]
     pub sample: bool,
+    /// Which rows the run holds out, where they are to be looked for among the others.
+    #[serde(default)]
+    pub holdout: Option<Holdout>,
 }
 
 impl CheckupRequest {
@@ -61,6 +73,7 @@ impl CheckupRequest {
             // The dataset's own system text goes before that of the run, as in training.
             system: prefix.filter(|text| !text.is_empty()).unwrap_or_else(|| system.to_owned()),
             sample: true,
+            holdout: None,
         };
         Some(datasets.iter().zip(prefixes).map(one).collect())
     }

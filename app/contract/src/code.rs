@@ -162,6 +162,8 @@ codes! {
     DatasetNoSuchColumn = "dataset.no_such_column",
     /// A row past the end.
     DatasetNoSuchRow = "dataset.no_such_row",
+    /// No sheet of that name in a workbook. `name`, `sheets`.
+    DatasetNoSuchSheet = "dataset.no_such_sheet",
     /// No row can teach; the problem's reason says why the first cannot.
     DatasetNoUsableRows = "dataset.no_usable_rows",
     /// Parquet from a stream.
@@ -184,10 +186,18 @@ codes! {
     DatasetRaggedRow = "dataset.ragged_row",
     /// A row longer than 32 MiB.
     DatasetRowTooLong = "dataset.row_too_long",
+    /// A workbook with rows on several sheets; the problem carries how each begins. `sheets`, `readings`.
+    DatasetSheetUnsure = "dataset.sheet_unsure",
     /// A name that tells no known kind.
     DatasetUnknownKind = "dataset.unknown_kind",
     /// A file the system does not give. `why`.
     DatasetUnreadable = "dataset.unreadable",
+    /// A file that is no Excel workbook, or one that contradicts itself. `why`.
+    DatasetXlsxBroken = "dataset.xlsx_broken",
+    /// A workbook under a password.
+    DatasetXlsxLocked = "dataset.xlsx_locked",
+    /// A workbook that becomes too large once it is unpacked. `why`.
+    DatasetXlsxTooMuch = "dataset.xlsx_too_much",
     /// A line break in a row of plain text.
     EditLineBreak = "edit.line_break",
     /// A cell that is no JSON. `why`.

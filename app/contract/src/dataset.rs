@@ -24,6 +24,8 @@ pub enum FileKind {
     Txt,
     /// Apache Parquet: columns, compressed.
     Parquet,
+    /// An Excel workbook. One sheet of it becomes JSON Lines as it is uploaded; no dataset is of this kind.
+    Xlsx,
 }
 
 impl FileKind {
@@ -35,6 +37,7 @@ impl FileKind {
             "csv" | "tsv" | "tab" => Some(Self::Csv),
             "txt" => Some(Self::Txt),
             "parquet" => Some(Self::Parquet),
+            "xlsx" | "xlsm" => Some(Self::Xlsx),
             _ => None,
         }
     }
@@ -47,6 +50,7 @@ impl FileKind {
             Self::Csv => "csv",
             Self::Txt => "txt",
             Self::Parquet => "parquet",
+            Self::Xlsx => "xlsx",
         }
     }
 }
@@ -450,6 +454,10 @@ mod tests {
             ("a.jsonl", Some(FileKind::Jsonl)),
             ("a.txt", Some(FileKind::Txt)),
             ("a.parquet", Some(FileKind::Parquet)),
+            ("a.XLSX", Some(FileKind::Xlsx)),
+            ("a.xlsm", Some(FileKind::Xlsx)),
+            ("a.xls", None),
+            ("a.ods", None),
             ("a.py", None),
             ("csv", None),
         ];

@@ -117,6 +117,29 @@ impl Histogram {
     }
 }
 
+/// Rows that a run holds out for measuring.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// How many.
+    pub rows: u64,
+    /// Of these, rows that stand among the training rows as well, word for word: what they measure was learnt by heart.
+    /// In pre-training a row is held out with the block it begins in.
+    pub learned: RowSet,
+}
+
+/// Training examples below which a model learns them by heart rather than what they have in common: the usual share of
+/// one in twenty holds out a single one, whose loss says next to nothing.
+pub const FEW: u64 = 20;
+
+/// Why a run would have too little to learn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooFew {
+    /// Fewer than [`FEW`] examples.
+    Examples,
+    /// Fewer than a single step takes, so that every round is one step, smaller than was asked for.
+    Step,
+}
+
 /// The whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HealthReport {
@@ -163,6 +186,9 @@ pub struct HealthReport {
     pub examples: u64,
     /// Sizes of the examples after cutting.
     pub sizes: Sizes,
+    /// Rows held out; `None` where none are, or they were not looked for: in a part of the rows, in very many, in texts
+    /// packed as the original did.
+    pub held_out: Option<HeldOut>,
     /// 1: every row was read; else one of so many, and every number here is that of these rows alone.
     pub every: u64,
 }
@@ -192,14 +218,32 @@ impl HealthReport {
             dropped_tokens: 0,
             examples: 0,
             sizes: Sizes::default(),
+            held_out: None,
             every,
+        }
+    }
+
+    /// Examples that a run learns from when it holds out a share of them (S-160).
+    fn trained(&self, dev_ratio: f64) -> u64 {
+        let held = held_out(self.examples, dev_ratio);
+        self.examples - held.min(self.examples.saturating_sub(1))
+    }
+
+    /// Whether a run whose steps take `at_once` examples would have too little to learn from; a report of nothing says
+    /// so by itself.
+    pub fn too_few(&self, dev_ratio: f64, at_once: u64) -> Option<TooFew> {
+        let all = self.examples * self.every.max(1);
+        match all {
+            0 => None,
+            1..FEW => Some(TooFew::Examples),
+            _ if self.every <= 1 && self.trained(dev_ratio) < at_once => Some(TooFew::Step),
+            _ => None,
         }
     }
 
     /// Optimizer steps of `epochs` rounds (S-160), as the trainer counts them.
     pub fn steps(&self, dev_ratio: f64, batch: u64, accumulation: u64, epochs: f64) -> u64 {
-        let held = held_out(self.examples, dev_ratio);
-        let train = self.examples - held.min(self.examples.saturating_sub(1));
+        let train = self.trained(dev_ratio);
         let round = train.div_ceil(batch.max(1)).div_ceil(accumulation.max(1));
         (round as f64 * epochs).ceil() as u64
     }
@@ -230,6 +274,25 @@ mod tests {
         assert_eq!((lengths.within(8), lengths.within(512), lengths.within(55_109)), (2, 5, 6));
         assert_eq!(lengths.quantile(0.5), 108);
         assert_eq!(lengths.quantile(1.0), 100_000);
+    }
+
+    #[test]
+    fn too_few_rows_are_fewer_than_twenty_or_than_a_step_takes() {
+        let report = |examples| HealthReport { examples, ..HealthReport::new(Stage::Sft, 1) };
+        for (examples, at_once, wanted) in [
+            (0, 8, None),
+            (1, 1, Some(TooFew::Examples)),
+            (19, 64, Some(TooFew::Examples)),
+            (20, 19, None),
+            (20, 20, Some(TooFew::Step)),
+            (64, 64, Some(TooFew::Step)),
+            (68, 64, None),
+        ] {
+            assert_eq!(report(examples).too_few(0.05, at_once), wanted, "{examples} rows, {at_once} at once");
+        }
+        assert_eq!(report(64).too_few(0.0, 64), None);
+        let some = HealthReport { every: 5, ..report(4) };
+        assert_eq!(some.too_few(0.05, 64), None, "one of five rows was read");
     }
 
     #[test]

@@ -24,12 +24,12 @@ pub struct Place {
     pub byte: Option<u64>,
 }
 
-/// How a file reads in one of the encodings that it could be in.
+/// How a file reads in one of the encodings that it could be in, or how one of its sheets does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// Encoding, as an upload names it.
-    pub encoding: String,
-    /// Columns, in this encoding.
+    /// Encoding or sheet, as an upload names it.
+    pub name: String,
+    /// Columns, read so.
     pub columns: Vec<String>,
     /// First rows, one text a column; long ones are cut.
     pub rows: Vec<Vec<String>>,
@@ -37,7 +37,7 @@ pub struct Reading {
 
 impl Reading {
     fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "encoding": self.encoding, "columns": self.columns, "rows": self.rows })
+        serde_json::json!({ "name": self.name, "columns": self.columns, "rows": self.rows })
     }
 }
 
@@ -79,14 +79,14 @@ impl Problem {
         self
     }
 
-    /// Adds how a file reads in each encoding that it could be in, best first.
+    /// Adds how a file reads in each way that it could, best first.
     #[must_use]
     pub fn with_readings(self, readings: &[Reading]) -> Self {
         let json: serde_json::Value = readings.iter().map(Reading::json).collect();
         self.with(READINGS, json)
     }
 
-    /// How the file reads in each encoding that it could be in, best first; none where nothing is to be chosen.
+    /// How the file reads in each way that it could, best first; none where nothing is to be chosen.
     pub fn readings(&self) -> Vec<Reading> {
         let json = self.params.get(READINGS);
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn readings_travel_with_a_problem() {
-        let reading = |encoding: &str| Reading {
-            encoding: encoding.to_owned(),
+        let reading = |name: &str| Reading {
+            name: name.to_owned(),
             columns: vec!["질문".to_owned()],
             rows: vec![vec!["\"네?\"\n".to_owned()]],
         };

@@ -106,8 +106,26 @@ pub struct Inspect {
     pub mapping: Option<Mapping>,
     /// SHA-1 it should have, hex.
     pub sha1: Option<String>,
-    /// Encoding that a person chose, and the path of the file to write in UTF-8.
-    pub convert: Option<(String, String)>,
+    /// Encoding that a person chose; `None`: as its bytes say.
+    pub encoding: Option<String>,
+    /// Which sheet of a workbook is read.
+    pub sheet: Sheet,
+    /// Path of the file to write where the one that came in is not what later readers read: in UTF-8, or as the rows of a
+    /// sheet.
+    pub target: String,
+}
+
+/// Which sheet of a workbook is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sheet {
+    /// The first that holds rows; one that is not hidden, if there is.
+    #[default]
+    First,
+    /// The same, unless several that are not hidden hold rows: then a person is asked.
+    Ask,
+    /// The one of this name.
+    Named(String),
 }
 
 /// Answers [`Inspect`].

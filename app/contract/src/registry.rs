@@ -81,4 +81,25 @@ pub enum Finding {
         /// The encoding.
         encoding: String,
     },
+    /// The rows are those of one sheet of a workbook.
+    Sheet {
+        /// The sheet.
+        sheet: String,
+        /// The other sheets, in the order of their tabs.
+        others: Vec<String>,
+        /// Whether the program that made the workbook does not show the sheet.
+        hidden: bool,
+    },
+    /// Rows of the sheet that the program does not show; they are rows like the others.
+    HiddenRows {
+        /// How many.
+        rows: u64,
+    },
+    /// Cells of errors such as `#N/A`; they hold nothing.
+    ErrorCells {
+        /// How many.
+        cells: u64,
+        /// Number in the sheet of the first row with one.
+        row: u64,
+    },
 }

@@ -10,7 +10,7 @@ use contract::checkpoint::{CheckpointView, Mark, mark};
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::*;
 use contract::event::{DatasetRows, Event, Kind};
-use contract::health::{HealthReport, LeftOut, RowSet};
+use contract::health::{HealthReport, HeldOut, LeftOut, RowSet};
 use contract::hub::*;
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
 use contract::params::Hyper;
@@ -290,6 +290,8 @@ impl DatasetsPort for Fake {
             reason: RowReason::EmptyAnswer { column: "<script>alert(3)</script>".to_owned() },
             rows,
         });
+        let learned = RowSet { count: 2, first: vec![9, 18] };
+        report.held_out = Some(HeldOut { rows: 21, learned });
         answer(Checkup::Done { report: Box::new(report) })
     }
 

@@ -6,8 +6,9 @@ super::table!(Data {
     empty: "No dataset yet. Upload a file, or take one of the samples to see how it goes.", "还没有数据集。上传一个文件,或者先用样例看看。";
     upload: "Upload a file", "上传文件";
     drop: "Drop a file here, or choose one", "把文件拖到这里,或选择文件";
-    kinds: "JSON, JSON Lines, CSV, TSV, Parquet or plain text, in UTF-8 or the usual encoding of its language.", "JSON、JSON Lines、CSV、TSV、Parquet 或纯文本,UTF-8 或各语言常用的编码。";
+    kinds: "JSON, JSON Lines, CSV, TSV, Excel (.xlsx), Parquet or plain text, in UTF-8 or the usual encoding of its language.", "JSON、JSON Lines、CSV、TSV、Excel (.xlsx)、Parquet 或纯文本,UTF-8 或各语言常用的编码。";
     choose_encoding: "In which encoding does it read right?", "哪一种编码读得通?";
+    choose_sheet: "Which sheet holds the rows to learn from?", "用哪一张工作表的数据来学习?";
     choose_file: "Choose a file", "选择文件";
     uploading: "Uploading {0}", "正在上传 {0}";
     reading: "Uploaded. Reading every row", "已上传,正在读取每一行";
@@ -93,6 +94,11 @@ super::table!(Data {
     columns_omitted: "columns left empty: {0}", "未设置的列:{0}";
     unused_key: "not used: {0}", "未使用:{0}";
     read_as: "read as {0}", "按 {0} 读取";
+    sheet_read: "sheet “{0}” as JSON Lines", "工作表“{0}”,存为 JSON Lines";
+    sheet_hidden: "hidden sheet “{0}” as JSON Lines", "隐藏的工作表“{0}”,存为 JSON Lines";
+    sheets_left: "; not read: {0}", ";未读取:{0}";
+    hidden_rows: "hidden rows, read like the others: {0}", "隐藏的行(照常读取):{0}";
+    error_cells: "cells with errors, left empty: {0}, first in row {1} of the sheet", "出错的单元格(留空):{0} 个,最早在工作表第 {1} 行";
     facts: "The file", "文件";
     file: "File", "文件名";
     encoding: "Encoding", "编码";

@@ -33,6 +33,9 @@ super::table!(Health {
     empty_answers: "with an empty answer", "回答为空";
     duplicates: "stand in the data before, word for word", "与前面的行完全重复";
     duplicates_partial: "stand in the data before, word for word (at least; the set is too large to remember every row)", "与前面的行完全重复(至少;数据太大,无法记住每一行)";
+    too_few: "are few to learn from: below {0}, a model learns them by heart rather than what they have in common, and what is held out measures next to nothing", "数据太少:不足 {0} 条时,模型多半只会死记硬背,留出的部分也量不出什么";
+    too_few_for_step: "are fewer than one step takes ({0} at once): a round is a single step, smaller than asked for", "不够一步所需(一次 {0} 行):每轮只有一步,而且不满";
+    held_out_learned: "of the {0} held out for measuring stand among the training rows as well, word for word: the eval loss measures what was learnt by heart. Take the duplicates out", "留作评估的 {0} 行中,有这些也原样出现在训练行里:评估损失量到的只是背下来的内容。请去掉重复的行";
     equal_pairs: "pairs with twice the same answer: they teach nothing", "两个回答相同的对:学不到东西";
     asks_otherwise: "The model's chat template opens an answer that is asked for otherwise than the answers it prints: the model will be asked otherwise than it was trained. A built-in template asks as it trains.", "模型的对话模板在提问时写出的回答开头与它写出回答时的不同:提问方式会与训练时不一致。内置模板没有这个问题。";
     control_words: "hold words of control tokens, such as <|im_end|>: they are read as plain text unless the run says otherwise", "含有控制词元的字样(如 <|im_end|>):除非训练另行设置,否则作为普通文字";

@@ -1,9 +1,13 @@
 //! What a dataset will give a run, before it is launched: one streaming pass with bounded memory.
 
+mod held_out;
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use contract::Code;
+use contract::checkup::Holdout;
+use contract::dataset::Behaviour;
 use contract::health::{HealthReport, LeftOut, RowSet};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
@@ -12,6 +16,7 @@ use contract::stage::Stage;
 use crate::encode::{Encoded, Encoder, LaidToken, PtPacker, Taken, loses_question};
 use crate::job::{Job, Watch};
 use crate::mix::{Mixed, Part};
+use held_out::Places;
 
 /// Rows remembered to find duplicates, 16 bytes each.
 const REMEMBERED: usize = 4 << 20;
@@ -39,6 +44,8 @@ struct TextMeasure {
 struct Line {
     /// Rows it follows the first by.
     after: u64,
+    /// Tokens of the stretch before it, as its lines come to one by one; 0 where places do not matter.
+    tokens: usize,
     hash: u64,
     control_words: bool,
 }
@@ -66,37 +73,44 @@ struct Measure {
 /// # Errors
 /// What reading finds broken, naming the row; a tokenizer that fails; `data.cancelled`.
 pub fn health(job: &Job, every: u64, watch: Watch<'_>) -> Result<HealthReport, Problem> {
-    health_within(job, None, every, watch)
+    health_within(job, None, None, every, watch)
 }
 
-/// As [`health`], for a model with positions for so many tokens, where that is known.
+/// As [`health`], for a model with positions for so many tokens, where that is known, and for a run that holds these
+/// rows out.
 ///
 /// # Errors
 /// As [`health`].
 pub fn health_within(
     job: &Job,
     positions: Option<u64>,
+    holdout: Option<Holdout>,
     every: u64,
     watch: Watch<'_>,
 ) -> Result<HealthReport, Problem> {
     let every = every.max(1);
     let mut tally = Tally::new(job, positions, every);
+    // What the original dropped between texts has no place.
+    let whole = job.encoder.stage != Stage::Pt || job.encoder.behaviour == Behaviour::Corrected;
+    tally.places = holdout.filter(|_| every == 1 && whole).map(Places::new);
+    let places = tally.places.is_some();
     job.each(
         every,
-        |mixed, part| (mixed.rows, measure(&job.encoder, mixed, part)),
+        |mixed, part| (mixed.rows, measure(&job.encoder, mixed, part, places)),
         |number, _, (rows, measured)| tally.add(number, rows, measured),
         watch,
     )?;
     Ok(tally.finish())
 }
 
-fn measure(encoder: &Encoder, mixed: &Mixed, part: &Part) -> Measured {
+/// With `places`, it matters where in a text each of its lines begins.
+fn measure(encoder: &Encoder, mixed: &Mixed, part: &Part, places: bool) -> Measured {
     let taken = match Taken::from_row(&mixed.row, &part.mapping, encoder.stage, encoder.behaviour) {
         Ok(taken) => taken.with_prefix(part.prefix.as_deref()),
         Err(reason) => return Measured::Out { reason },
     };
     let measured = match &taken {
-        Taken::Text(text) => text_measured(encoder, text, mixed).map(Measured::Text),
+        Taken::Text(text) => text_measured(encoder, text, mixed, places).map(Measured::Text),
         taken => measured(encoder, taken).map(Measured::In),
     };
     match measured {
@@ -113,16 +127,26 @@ pub fn is_refusal(problem: &Problem) -> bool {
     [Code::TemplateRefused, Code::TemplateFailed, Code::TemplateAnswerLost].contains(&problem.code)
 }
 
-fn text_measured(encoder: &Encoder, text: &str, mixed: &Mixed) -> Result<TextMeasure, Problem> {
+fn text_measured(encoder: &Encoder, text: &str, mixed: &Mixed, places: bool) -> Result<TextMeasure, Problem> {
     let ids = if mixed.begins { encoder.text_ids(text, false)? } else { encoder.text_going_on(text)? };
-    let lines = || (0..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty());
-    let words = |text: &str| encoder.holds_words(text);
-    let lines = match mixed.rows {
-        1 => vec![Line { after: 0, hash: hashed(&text), control_words: words(text) }],
-        _ => lines()
-            .map(|(after, line)| Line { after, hash: hashed(&line), control_words: words(line) })
-            .collect(),
+    let line = |after, tokens, line: &str| Line {
+        after,
+        tokens,
+        hash: hashed(&line),
+        control_words: encoder.holds_words(line),
     };
+    if mixed.rows == 1 {
+        return Ok(TextMeasure { ids, begins: mixed.begins, lines: vec![line(0, 0, text)] });
+    }
+    let (mut lines, mut tokens) = (Vec::new(), 0);
+    for (after, one) in (0..).zip(text.split('\n')) {
+        if !one.trim().is_empty() {
+            lines.push(line(after, tokens, one));
+        }
+        if places {
+            tokens += encoder.text_going_on(&format!("{one}\n"))?.len();
+        }
+    }
     Ok(TextMeasure { ids, begins: mixed.begins, lines })
 }
 
@@ -205,6 +229,8 @@ struct Tally<'j> {
     texts_before: usize,
     /// Whether answers, or texts, end with nothing.
     endless: bool,
+    /// Where rows are, if those held out are looked for.
+    places: Option<Places>,
 }
 
 /// Whether nothing is written behind answers or texts at which a model could stop.
@@ -225,7 +251,7 @@ impl<'j> Tally<'j> {
         let mut report = HealthReport { positions, ..HealthReport::new(encoder.stage, every) };
         report.asks_otherwise = encoder.stage != Stage::Pt && encoder.template.asks_otherwise();
         let endless = endless(encoder);
-        Self { report, seen: HashSet::new(), packer, texts_before: 0, endless }
+        Self { report, seen: HashSet::new(), packer, texts_before: 0, endless, places: None }
     }
 
     /// Counts as many rows from `number` on as were measured together; gives their tokens.
@@ -247,14 +273,21 @@ impl<'j> Tally<'j> {
             }
             Measured::Text(text) => {
                 self.report.used += rows;
+                if text.begins {
+                    self.end_text();
+                }
+                let start = self.packer.total_tokens();
                 for line in text.lines {
-                    self.remember(number + line.after * every, line.hash);
+                    let row = number + line.after * every;
+                    self.remember(row, line.hash);
+                    if let Some(places) = &mut self.places {
+                        places.add(row, line.hash, self.packer.block_of(start + line.tokens));
+                    }
                     if line.control_words {
-                        self.report.control_words.add(number + line.after * every);
+                        self.report.control_words.add(row);
                     }
                 }
                 if text.begins {
-                    self.end_text();
                     self.packer.push_ids(&text.ids);
                 } else {
                     self.packer.go_on(&text.ids);
@@ -271,6 +304,9 @@ impl<'j> Tally<'j> {
     }
 
     fn count(&mut self, number: u64, measure: &Measure) {
+        if let Some(places) = &mut self.places {
+            places.add(number, measure.hash, self.report.examples);
+        }
         let report = &mut self.report;
         report.used += 1;
         report.examples += 1;
@@ -362,6 +398,7 @@ impl<'j> Tally<'j> {
         let rest = std::mem::replace(&mut self.packer, PtPacker::new(tokenizer, 1)).finish();
         self.count_blocks(&rest.blocks, rows);
         self.report.dropped_tokens = rest.dropped_tokens as u64;
+        self.report.held_out = self.places.and_then(|places| places.found(self.report.examples));
         self.report.left_out.sort_by_key(|left_out| std::cmp::Reverse(left_out.rows.count));
         self.report
     }

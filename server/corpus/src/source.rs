@@ -11,6 +11,8 @@ mod parquet;
 mod row;
 mod spared;
 mod text;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod xlsx;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -121,8 +123,10 @@ pub fn open(path: &Path, kind: FileKind) -> Result<Rows, Problem> {
 /// As those of [`open`]; what is no text in the encoding comes from the iterator, with row and byte.
 pub fn open_in(path: &Path, kind: FileKind, chosen: Option<Encoding>) -> Result<Rows, Problem> {
     let file = open_file(path)?;
-    if kind == FileKind::Parquet {
-        return parquet_rows(file);
+    match kind {
+        FileKind::Parquet => return parquet_rows(file),
+        FileKind::Xlsx => return Err(a_workbook()),
+        FileKind::Json | FileKind::Jsonl | FileKind::Csv | FileKind::Txt => {}
     }
     let mut rows = read_in(BufReader::with_capacity(1 << 16, file), kind, chosen)?;
     rows.path = Some(path.to_owned());
@@ -157,6 +161,11 @@ fn not_a_stream() -> Problem {
         .hint("Upload it as a file, or write JSON Lines.")
 }
 
+fn a_workbook() -> Problem {
+    Problem::new(Code::DatasetUnknownKind, "An Excel workbook is read once, when it is uploaded.")
+        .hint("Upload it as a dataset, or export the sheet as CSV.")
+}
+
 /// Reads rows from any byte stream, as [`open`] does from a file.
 ///
 /// # Errors
@@ -171,8 +180,10 @@ fn read_in(
     kind: FileKind,
     chosen: Option<Encoding>,
 ) -> Result<Rows, Problem> {
-    if kind == FileKind::Parquet {
-        return Err(not_a_stream());
+    match kind {
+        FileKind::Parquet => return Err(not_a_stream()),
+        FileKind::Xlsx => return Err(a_workbook()),
+        FileKind::Json | FileKind::Jsonl | FileKind::Csv | FileKind::Txt => {}
     }
     let head = encoding::looked_at(&mut input)?;
     let candidates = match encoding::marked(&head).or(chosen) {
@@ -186,7 +197,7 @@ fn read_in(
         FileKind::Json => Box::new(spared::Spared::new(json::JsonRows::new(input, skipped))),
         FileKind::Jsonl => Box::new(spared::Spared::new(jsonl::JsonlRows::new(input, skipped))),
         FileKind::Csv => Box::new(csv::CsvRows::new(input, skipped)?),
-        FileKind::Txt | FileKind::Parquet => Box::new(text::TextRows::new(input, skipped)),
+        FileKind::Txt | FileKind::Parquet | FileKind::Xlsx => Box::new(text::TextRows::new(input, skipped)),
     };
     Ok(Rows { inner: Some(inner), seen: 0, kind, encoding, path: None })
 }
@@ -204,7 +215,7 @@ fn unsure(head: &[u8], kind: FileKind, candidates: &[Encoding]) -> Problem {
         };
         let columns = rows.first().map(|row| row.cells.iter().map(|(name, _)| name.clone()).collect());
         Reading {
-            encoding: encoding.name().to_owned(),
+            name: encoding.name().to_owned(),
             columns: columns.unwrap_or_default(),
             rows: rows.iter().map(|row| row.cells.iter().map(|(_, value)| text(value)).collect()).collect(),
         }
@@ -226,7 +237,8 @@ pub fn utf8_of(
     kind: FileKind,
     name: &str,
 ) -> Result<(Box<dyn BufRead + Send>, Encoding), Problem> {
-    let Some(chosen) = Encoding::named(name).filter(|_| kind != FileKind::Parquet) else {
+    let Some(chosen) = Encoding::named(name).filter(|_| !matches!(kind, FileKind::Parquet | FileKind::Xlsx))
+    else {
         return Err(Problem::new(
             Code::DatasetEncodingUnknown,
             format!("“{name}” is no encoding of this file."),

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use contract::checkup::Holdout;
 use contract::dataset::{Behaviour, DataFormat, FileKind, Mapping, Mixing};
+use contract::health::HeldOut;
 use contract::sizes::Sizes;
 use contract::stage::Stage;
 use contract::{Code, RowReason};
@@ -19,6 +21,7 @@ use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::prepared::Prepared;
 use corpus::preview::{preview, preview_line};
+use corpus::sampler::split;
 use corpus::source::folder::list;
 use corpus::tokenizer::train::train;
 use corpus::{Encoder, ModelTokenizer, Template, open};
@@ -515,7 +518,7 @@ fn rows_beyond_the_positions_of_a_model_are_found_after_cutting() {
     let folder = tempfile::tempdir().unwrap();
     let path = rows(folder.path(), 20);
     let beyond = |job: &Job, positions| {
-        let report = health_within(job, positions, 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        let report = health_within(job, positions, None, 1, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(report.positions, positions);
         (report.beyond_positions.first, report.lengths.longest, report.sizes.longest[0])
     };
@@ -570,5 +573,111 @@ fn pairs_that_differ_only_in_what_is_cut_are_a_finding_of_their_own() {
         whole.encoder.max_target_length = 400;
         let report = health(&whole, 1, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(report.equal_when_cut.count, 0);
+    }
+}
+
+/// Forty-eight rows, of which every other pair says the same; as a file of this kind.
+fn twice(folder: &Path, name: &str) -> (std::path::PathBuf, Mapping) {
+    let numbers = || (0..48).map(|row: usize| if row % 4 < 2 { row / 4 } else { 100 + row });
+    let (text, mapping) = match name.rsplit('.').next().unwrap() {
+        "jsonl" => (
+            numbers()
+                .map(|n| format!("{{\"q\":\"Question {n}?\",\"a\":\"Answer {n}.\"}}\n"))
+                .collect::<String>(),
+            alpaca(),
+        ),
+        "csv" => (
+            "q,a\n".to_owned()
+                + &numbers().map(|n| format!("Question {n}?,Answer {n}.\n")).collect::<String>(),
+            alpaca(),
+        ),
+        "json" => {
+            let pair = |n| serde_json::json!({"prompt": format!("q {n}"), "chosen": format!("good {n}"), "rejected": "bad"});
+            let rows: serde_json::Value = numbers().map(pair).collect();
+            (rows.to_string(), Mapping::empty(DataFormat::Pairs))
+        }
+        _ => {
+            let text = numbers().map(|n| format!("Kettle {n} is descaled with vinegar.\n")).collect();
+            (text, Mapping { prompt: Some("text".into()), ..Mapping::empty(DataFormat::Text) })
+        }
+    };
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    (path, mapping)
+}
+
+const HOLDOUT: Holdout = Holdout { dev_ratio: 0.25, seed: 11 };
+
+fn held_out(job: &Job, holdout: Holdout, every: u64) -> Option<HeldOut> {
+    health_within(job, None, Some(holdout), every, &mut |_| ControlFlow::Continue(())).unwrap().held_out
+}
+
+#[test]
+fn rows_held_out_that_are_learnt_as_well_are_found_as_the_run_splits() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, stage) in
+        [("a.jsonl", Stage::Sft), ("a.csv", Stage::Sft), ("a.json", Stage::Dpo), ("a.json", Stage::Rm)]
+    {
+        let (path, mapping) = twice(folder.path(), name);
+        let job = job(&path, mapping, stage);
+        let store =
+            Prepared::start(&folder.path().join("store"), &format!("{name}{stage:?}"), job.clone()).unwrap();
+        let examples = u32::try_from(store.wait().unwrap().examples).unwrap();
+        let (train, eval) = split(examples, HOLDOUT.dev_ratio, HOLDOUT.seed);
+        let example = |at: &u32| store.get(u64::from(*at)).unwrap().unwrap();
+        let learned: Vec<_> = train.iter().map(example).collect();
+        let both: Vec<u64> =
+            eval.iter().filter(|at| learned.contains(&example(at))).map(|at| u64::from(*at) + 1).collect();
+        let found = held_out(&job, HOLDOUT, 1).unwrap();
+        assert!(!both.is_empty() && both.len() < eval.len(), "{both:?}");
+        assert_eq!((found.rows, found.learned.count), (12, both.len() as u64), "{name}");
+        assert_eq!(found.learned.first, both, "{name}");
+        assert_eq!(held_out(&job, Holdout { dev_ratio: 0.0, ..HOLDOUT }, 1), None);
+        assert_eq!(held_out(&job, HOLDOUT, 2), None, "of some rows nobody knows");
+    }
+}
+
+#[test]
+fn in_pre_training_a_row_is_held_out_with_the_block_it_begins_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["lines.txt", "rows.csv"] {
+        let (path, mapping) = twice(folder.path(), name);
+        let mapping = if name == "rows.csv" {
+            Mapping { format: DataFormat::Text, prompt: Some("q".into()), ..mapping }
+        } else {
+            mapping
+        };
+        let mut job = job(&path, mapping.clone(), Stage::Pt);
+        job.encoder.max_source_length = 24;
+        let report = health_within(&job, None, Some(HOLDOUT), 1, &mut |_| ControlFlow::Continue(())).unwrap();
+        let texts: Vec<String> = corpus::open(&path, FileKind::of_name(name).unwrap())
+            .unwrap()
+            .map(|row| row.unwrap().cells[0].1.as_str().unwrap().to_owned())
+            .collect();
+        // Where each begins, from everything before it.
+        let mut packer = PtPacker::new(&job.encoder.tokenizer, 24);
+        let starts: Vec<usize> = (0..texts.len())
+            .map(|row| {
+                if name == "lines.txt" {
+                    let before: String = texts[..row].iter().map(|line| format!("{line}\n")).collect();
+                    return job.encoder.text_ids(&before, false).unwrap().len();
+                }
+                packer.end_text();
+                let start = packer.total_tokens();
+                packer.push_ids(&job.encoder.text_ids(&texts[row], false).unwrap());
+                start
+            })
+            .collect();
+        let (_, eval) = split(u32::try_from(report.examples).unwrap(), HOLDOUT.dev_ratio, HOLDOUT.seed);
+        let is_held = |row: usize| eval.contains(&u32::try_from(starts[row] / 24).unwrap());
+        let held: Vec<usize> = (0..texts.len()).filter(|row| is_held(*row)).collect();
+        let both: Vec<u64> = held
+            .iter()
+            .filter(|row| (0..texts.len()).any(|other| !is_held(other) && texts[other] == texts[**row]))
+            .map(|row| *row as u64 + 1)
+            .collect();
+        let found = report.held_out.unwrap();
+        assert!(!both.is_empty(), "{name}");
+        assert_eq!((found.rows, found.learned.first), (held.len() as u64, both), "{name}");
     }
 }

@@ -240,7 +240,8 @@ impl Writer {
     }
 }
 
-fn digest(path: &Path) -> std::io::Result<Written> {
+/// Size and digest of a file.
+pub(crate) fn digest(path: &Path) -> std::io::Result<Written> {
     let mut sha = Sha256::new();
     let bytes = std::io::copy(&mut File::open(path)?, &mut sha)?;
     Ok(Written { bytes, sha256: format!("{:x}", sha.finalize()) })

@@ -22,7 +22,7 @@ const BETWEEN: Duration = Duration::from_millis(100);
 /// # Errors
 /// What reading, the tokenizer or the template finds broken.
 pub(crate) fn check(asked: CheckHealth, tell: &mut dyn FnMut(Progress)) -> Result<HealthReport, Problem> {
-    let (positions, every) = (asked.positions, asked.every);
+    let (positions, every, holdout) = (asked.positions, asked.every, asked.request.holdout);
     let mut told: Option<Instant> = None;
     let mut watch = |progress: Progress| {
         if told.is_none_or(|at| at.elapsed() >= BETWEEN) {
@@ -31,7 +31,7 @@ pub(crate) fn check(asked: CheckHealth, tell: &mut dyn FnMut(Progress)) -> Resul
         }
         ControlFlow::Continue(())
     };
-    corpus::health::health_within(&job(asked)?, Some(positions), every, &mut watch)
+    corpus::health::health_within(&job(asked)?, Some(positions), holdout, every, &mut watch)
 }
 
 /// One dataset, whole.

@@ -1,53 +1,58 @@
-//! What a file holds, and in which encoding.
+//! What a file holds, in which encoding, and on which sheet.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use contract::dataset::FileKind;
 use contract::problem::Problem;
-use contract::reading::{Inspect, Inspected, Written};
+use contract::reading::{Inspect, Inspected, Sheet};
 use contract::registry::Finding;
 use corpus::source::folder::{Files, check_sha1};
-use sha2::{Digest, Sha256};
+use corpus::source::xlsx;
 
-use crate::edit::unwritten;
+use crate::edit::{digest, unwritten};
 
-/// Reads the whole file; where a person chose its encoding, it is written anew first.
+/// Reads the whole file. A workbook, or a file whose encoding a person chose, is written anew first, so that whatever
+/// reads it later reads what the person saw.
 ///
 /// # Errors
 /// What reading finds broken.
 pub(crate) fn inspect(asked: Inspect) -> Result<Inspected, Problem> {
-    let mut file = PathBuf::from(asked.file);
+    let file = PathBuf::from(&asked.file);
     let files = Files { paths: vec![file.clone()], kind: asked.kind };
     let mut findings: Vec<Finding> =
         check_sha1(&files, asked.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?.into_iter().collect();
-    let mut written = None;
-    if let Some((encoding, target)) = asked.convert {
-        let (made, finding) = in_utf8(&file, asked.kind, &encoding, Path::new(&target))?;
-        file = PathBuf::from(target);
-        findings.push(finding);
-        written = Some(made);
-    }
-    let inspection = corpus::inspect::inspect(&file, asked.kind, asked.mapping)?;
+    let target = Path::new(&asked.target);
+    let anew = match &asked.encoding {
+        _ if asked.kind == FileKind::Xlsx => {
+            findings.extend(xlsx::convert(&file, sheet(&asked.sheet), target)?.findings());
+            Some(FileKind::Jsonl)
+        }
+        Some(encoding) => {
+            findings.push(in_utf8(&file, asked.kind, encoding, target)?);
+            Some(asked.kind)
+        }
+        None => None,
+    };
+    let (path, kind) = anew.map_or((file.as_path(), asked.kind), |kind| (target, kind));
+    let inspection = corpus::inspect::inspect(path, kind, asked.mapping)?;
+    let written = anew.map(|_| digest(target)).transpose().map_err(unwritten)?;
     Ok(Inspected { inspection, findings, written })
 }
 
-/// Writes a file anew in UTF-8, so that whatever reads it later reads what the person who chose the encoding saw.
-fn in_utf8(file: &Path, kind: FileKind, name: &str, target: &Path) -> Result<(Written, Finding), Problem> {
+fn sheet(asked: &Sheet) -> xlsx::Sheet<'_> {
+    match asked {
+        Sheet::First => xlsx::Sheet::First,
+        Sheet::Ask => xlsx::Sheet::Ask,
+        Sheet::Named(name) => xlsx::Sheet::Named(name),
+    }
+}
+
+/// Writes a file anew in UTF-8.
+fn in_utf8(file: &Path, kind: FileKind, name: &str, target: &Path) -> Result<Finding, Problem> {
     let (mut text, encoding) = corpus::source::utf8_of(file, kind, name)?;
     let mut out = File::create(target).map_err(unwritten)?;
-    let (mut sha, mut block, mut bytes) = (Sha256::new(), vec![0; 1 << 16], 0);
-    loop {
-        let count = text.read(&mut block).map_err(unwritten)?;
-        if count == 0 {
-            break;
-        }
-        sha.update(&block[..count]);
-        bytes += count as u64;
-        out.write_all(&block[..count]).map_err(unwritten)?;
-    }
-    out.sync_all().map_err(unwritten)?;
-    let finding = Finding::Converted { encoding: encoding.name().to_owned() };
-    Ok((Written { bytes, sha256: format!("{:x}", sha.finalize()) }, finding))
+    std::io::copy(&mut text, &mut out).and_then(|_| out.flush()).and_then(|()| out.sync_all()).map_err(unwritten)?;
+    Ok(Finding::Converted { encoding: encoding.name().to_owned() })
 }

@@ -28,7 +28,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Reports kept on disk at most.
 const KEPT: usize = 200;
 /// Version of the report on disk; rises when its shape or meaning changes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// Rows read where some are enough: their sizes tell a mean within a few hundredths.
 const SAMPLE: u64 = 2_000;
 
@@ -107,6 +107,7 @@ fn place(
         request.behaviour,
         request.control_tokens_in_text,
         request.system,
+        request.holdout,
         every(dataset, request)
     ]);
     let key = format!("{:x}", Sha256::digest(key.to_string()));

@@ -8,7 +8,7 @@ use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
-use contract::reading::{Inspect, Stored};
+use contract::reading::{Inspect, Sheet, Stored};
 use contract::{DatasetId, Problem};
 
 use super::{checkup, edit, label, preview, remove_folder, rows};
@@ -49,7 +49,9 @@ impl Datasets {
             kind: row.view.inspection.kind,
             mapping: Some(mapping),
             sha1: None,
-            convert: None,
+            encoding: None,
+            sheet: Sheet::First,
+            target: String::new(),
         };
         let found = self.0.readers.ask(Lane::of_bytes(row.view.bytes), asked).await?.inspection;
         self.0.store.set_inspection(id, &found).await?;

@@ -35,13 +35,15 @@ pub async fn write(state: &AppState) -> Result<String, Fault> {
     let mut datasets: Vec<ToRegister> = Vec::new();
     for row in state.store.datasets().await? {
         let file = datasets::file(state, &row).to_string_lossy().into_owned();
-        let sha1 = row.view.findings.iter().find_map(|finding| match finding {
+        // Of a workbook, what is here is one sheet as JSON Lines.
+        let sheet = row.view.findings.iter().any(|finding| matches!(finding, Finding::Sheet { .. }));
+        let sha1 = row.view.findings.iter().filter(|_| !sheet).find_map(|finding| match finding {
             Finding::Sha1Matches { sha1 } | Finding::Sha1Differs { found: sha1, .. } => Some(sha1.clone()),
             _ => None,
         });
         let name = unique(&row.view.name, |name| datasets.iter().any(|dataset| dataset.name == name));
-        let (file_name, mapping) = (row.view.file_name, row.view.inspection.mapping);
-        datasets.push(ToRegister { name, file, file_name, sha1, mapping });
+        let file_name = if sheet { format!("{}.jsonl", row.view.file_name) } else { row.view.file_name };
+        datasets.push(ToRegister { name, file, file_name, sha1, mapping: row.view.inspection.mapping });
     }
     Ok(state.readers.ask(Lane::Long, WriteRegister { datasets }).await?)
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::files;
-use contract::reading::{Inspect, Inspected, Written};
+use contract::reading::{Inspect, Inspected, Sheet, Written};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem};
 use futures::StreamExt;
@@ -121,10 +121,21 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
             Code::DatasetUnknownKind,
             format!("Burnish cannot read “{clean}” as a dataset."),
         )
-        .hint("Upload a .jsonl, .json, .csv, .tsv, .parquet or .txt file.")
+        .hint(advice(&clean))
         .into());
     };
     Ok((clean, kind))
+}
+
+/// What to do with a file that cannot be read, by its name.
+fn advice(name: &str) -> &'static str {
+    let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "xls" | "xlsb" | "xlt" | "xltx" | "xltm" | "ods" | "fods" | "ots" | "numbers" | "et" => {
+            "Open it in a spreadsheet program and save it as .xlsx, or export the sheet as CSV."
+        }
+        _ => "Upload a .jsonl, .json, .csv, .tsv, .xlsx, .parquet or .txt file.",
+    }
 }
 
 /// Takes a dataset in: streamed, inspected, stored.
@@ -153,6 +164,8 @@ pub struct Declared {
     pub sha1: Option<String>,
     /// Encoding that a person chose for it; `None`: as its bytes say.
     pub encoding: Option<String>,
+    /// Which sheet of a workbook is read.
+    pub sheet: Sheet,
 }
 
 /// Takes a file of the hub in under a label of its own.
@@ -189,7 +202,9 @@ async fn keep(
         kind,
         mapping: declared.mapping,
         sha1: declared.sha1,
-        convert: declared.encoding.map(|encoding| (encoding, path(&target))),
+        encoding: declared.encoding,
+        sheet: declared.sheet,
+        target: path(&target),
     };
     let read = state.readers.ask(Lane::of_bytes(file.bytes), asked).await;
     let Inspected { inspection, findings, written } = read.map_err(|problem| problem.file(file_name))?;
@@ -368,5 +383,12 @@ mod tests {
     fn a_dataset_keeps_the_last_part_of_its_name() {
         assert_eq!(file_name("../../etc/a b.JSONL").expect("a kind").0, "a b.JSONL");
         assert!(file_name("notes.docx").is_err());
+        assert_eq!(file_name("Fragen.XLSM").expect("a kind").1, FileKind::Xlsx);
+        for (name, says) in [("old.xls", "save it as .xlsx"), ("a.ODS", "save it as .xlsx"), ("xls", ".csv")]
+        {
+            let problems = file_name(name).expect_err("no kind").into_problems();
+            assert_eq!(problems[0].code, Code::DatasetUnknownKind, "{name}");
+            assert!(problems[0].hint.as_ref().is_some_and(|hint| hint.contains(says)), "{name}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 
 use crate::browser::{encode, files_of, upload};
 use crate::components::notice::ProblemList;
+use crate::words::amounts::num;
 use crate::words::{fill, problem_text, words};
 
 /// The register's file name.
@@ -154,7 +155,7 @@ pub(crate) fn Register(landed: RwSignal<u32>) -> impl IntoView {
             <div class="row">
                 <label class="btn file-button">
                     <span>{w.register_choose}</span>
-                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.tsv,.tab,.parquet,.txt" on:change=move |event| state.begin(files_of(&event), said)/>
+                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.tsv,.tab,.xlsx,.xlsm,.parquet,.txt" on:change=move |event| state.begin(files_of(&event), said)/>
                 </label>
                 <a class="btn" href="/api/v1/dataset_info.json" download=REGISTER rel="external">{w.register_export}</a>
             </div>
@@ -192,6 +193,13 @@ fn Entry(entry: Registered, fate: Fate) -> impl IntoView {
     view! { <li class="version"><strong class="break">{entry.name}</strong>{said}<Badges findings=entry.findings/></li> }.into_any()
 }
 
+/// Names in a sentence, the first few of many.
+fn shown(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ") + more
+}
+
 /// What is worth knowing about a dataset, as small marks; none of it stops anything.
 #[component]
 pub(crate) fn Badges(findings: Vec<Finding>) -> impl IntoView {
@@ -212,6 +220,16 @@ pub(crate) fn Badges(findings: Vec<Finding>) -> impl IntoView {
                 Finding::ScriptRefused { name } => ("chip warn", fill(w.register_script, &[name])),
                 Finding::Unused { key } => ("chip", fill(w.unused_key, &[key])),
                 Finding::Converted { encoding } => ("chip", fill(w.read_as, &[encoding])),
+                Finding::Sheet { sheet, others, hidden } => {
+                    let class = if *hidden { "chip warn" } else { "chip" };
+                    let one = if *hidden { w.sheet_hidden } else { w.sheet_read };
+                    let rest = if others.is_empty() { "" } else { w.sheets_left };
+                    (class, fill(one, &[sheet]) + &fill(rest, &[&shown(others)]))
+                }
+                Finding::HiddenRows { rows } => ("chip", fill(w.hidden_rows, &[&num(*rows)])),
+                Finding::ErrorCells { cells, row } => {
+                    ("chip warn", fill(w.error_cells, &[&num(*cells), &num(*row)]))
+                }
             };
             view! { <span class=class>{text}</span>" " }
         })

@@ -7,7 +7,7 @@ use contract::Problem;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
-use super::readings::Readings;
+use super::readings::{Chosen, Readings};
 use crate::browser::{encode, files_in, files_of, upload};
 use crate::components::notice::ProblemList;
 use crate::words::{fill, words};
@@ -68,27 +68,28 @@ pub(crate) fn Upload() -> impl IntoView {
     let progress = Progress::new();
     let over = RwSignal::new(false);
     let open = opener();
-    // The file that was sent last goes again when its encoding is chosen.
+    // The file that was sent last goes again when its encoding or its sheet is chosen.
     let last: Rc<RefCell<Option<web_sys::File>>> = Rc::default();
     let again = Rc::clone(&last);
-    let post = move |file: &web_sys::File, encoding: &str| {
+    let post = move |file: &web_sys::File, chosen: &Chosen| {
         let url = format!(
-            "/api/v1/uploads?kind=dataset&name={}&encoding={}",
+            "/api/v1/uploads?kind=dataset&name={}&encoding={}&sheet={}&ask=true",
             encode(&file.name()),
-            encode(encoding)
+            encode(&chosen.encoding),
+            encode(&chosen.sheet)
         );
         progress.start(&url, file.name(), Some(file), open.clone());
     };
     let post_again = post.clone();
-    let choose = move |encoding: String| {
+    let choose = move |chosen: Chosen| {
         let file = again.borrow().clone();
         if let Some(file) = file {
-            post_again(&file, &encoding);
+            post_again(&file, &chosen);
         }
     };
     let send = move |files: Vec<web_sys::File>| {
         let Some(file) = files.into_iter().next() else { return };
-        post(&file, "");
+        post(&file, &Chosen::default());
         *last.borrow_mut() = Some(file);
     };
     let drop_send = send.clone();
@@ -108,7 +109,7 @@ pub(crate) fn Upload() -> impl IntoView {
             <p>{w.drop}</p>
             <label class="btn primary file-button">
                 <span>{w.choose_file}</span>
-                <input type="file" name="file" accept=".json,.jsonl,.csv,.tsv,.tab,.parquet,.txt" on:change=move |event| send(files_of(&event))/>
+                <input type="file" name="file" accept=".json,.jsonl,.csv,.tsv,.tab,.xlsx,.xlsm,.parquet,.txt" on:change=move |event| send(files_of(&event))/>
             </label>
             <p class="small">{w.kinds}</p>
             <Stages progress/>

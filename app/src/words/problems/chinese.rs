@@ -82,6 +82,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetMixedKinds => "文件夹里的文件类型不一致：有 .{one}，也有 .{other}。",
         Code::DatasetNoSuchColumn => "文件里没有这一列；现有的列：{columns}",
         Code::DatasetNoSuchRow => "数据集里没有这一行。",
+        Code::DatasetNoSuchSheet => "工作簿里没有名为「{name}」的工作表；其中有：{sheets}。",
         Code::DatasetNoUsableRows => "没有一行可以用来学习；请选择哪些列是提问和回答。",
         Code::DatasetNotAStream => "Parquet 文件不能以流的方式读取，请先存成文件。",
         Code::DatasetNotAnObject => "每一行都应是带列名的 JSON 对象。",
@@ -97,10 +98,18 @@ pub(super) const fn sentence(code: Code) -> &'static str {
             "这一行的列数与表头不同：有 {cells} 格，表头有 {columns} 列；分隔符是「{separator}」。"
         }
         Code::DatasetRowTooLong => "这一行超过 32 MiB。",
+        Code::DatasetSheetUnsure => {
+            "工作簿有几张工作表含有数据行：{sheets}。请选择用来学习的一张；要用另一张，请再上传一次。"
+        }
         Code::DatasetUnknownKind => {
-            "不支持这种文件；文件名应以 .txt、.csv、.tsv、.tab、.json、.jsonl 或 .parquet 结尾。"
+            "不支持这种文件；请上传 .txt、.csv、.tsv、.tab、.json、.jsonl、.xlsx 或 .parquet 文件；.xls、.ods 等表格请先另存为 .xlsx。"
         }
         Code::DatasetUnreadable => "文件读不出来：{why}",
+        Code::DatasetXlsxBroken => {
+            "不是有效的 Excel 工作簿：{why}。请用表格软件打开后另存为 .xlsx，或把工作表导出为 CSV。"
+        }
+        Code::DatasetXlsxLocked => "工作簿有密码保护；请在 Excel 中去掉密码，保存后再上传。",
+        Code::DatasetXlsxTooMuch => "工作簿解压后太大：{why}。请只保留要用的工作表，或把它导出为 CSV。",
         Code::EditLineBreak => "纯文本的一行里不能有换行。",
         Code::EditNotJson => "填写的内容不是有效的 JSON：{why}",
         Code::EditNothing => "没有改动，所以没有生成新版本。",

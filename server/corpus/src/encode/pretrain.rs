@@ -75,6 +75,12 @@ impl<'t> PtPacker<'t> {
         self.tokenizer
     }
 
+    /// The block that holds a token of all texts, counted from 0, where no begin token stands before blocks.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn block_of(&self, token: usize) -> u64 {
+        (token / self.block) as u64
+    }
+
     /// Takes the next text.
     ///
     /// # Errors

@@ -16,10 +16,12 @@ use serde_json::Value;
 
 use super::{Capped, Row, io_problem, too_long, utf8};
 use dialect::{Dialect, shown};
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) use header::{RECORDS, names_columns};
 use quotes::{OpenQuote, Quotes};
 
 /// Bytes looked at before the separator is decided on, at most.
-const HEAD: usize = 1 << 18;
+pub(super) const HEAD: usize = 1 << 18;
 
 /// Reads the records of a head.
 fn records(head: &[u8], separator: u8) -> Reader<Quotes<Cursor<&[u8]>>> {

@@ -129,9 +129,10 @@ fn head(input: &mut impl BufRead) -> Result<Vec<u8>, Problem> {
 
 /// Files that only pretend to be text.
 fn refuse_binary(head: &[u8]) -> Result<(), Problem> {
-    let kinds: [(&[u8], &str); 8] = [
+    let kinds: [(&[u8], &str); 9] = [
         (&[0x1F, 0x8B], "a gzip archive"),
         (b"PK\x03\x04", "a ZIP archive or an Excel workbook"),
+        (b"\xD0\xCF\x11\xE0", "an Excel or Word document of before 2007"),
         (&[0x28, 0xB5, 0x2F, 0xFD], "a Zstandard archive"),
         (b"BZh", "a bzip2 archive"),
         (b"PAR1", "a Parquet file"),
@@ -142,7 +143,7 @@ fn refuse_binary(head: &[u8]) -> Result<(), Problem> {
     match kinds.iter().find(|(magic, _)| head.starts_with(magic)) {
         Some((_, what)) => Err(Problem::new(Code::DatasetNotText, format!("The file is {what}, not text."))
             .byte(0)
-            .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .tsv, .parquet or .txt file inside.")),
+            .hint("Unpack or export it, and upload the .jsonl, .json, .csv, .tsv, .xlsx, .parquet or .txt file inside.")),
         None => Ok(()),
     }
 }

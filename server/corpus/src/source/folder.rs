@@ -70,7 +70,7 @@ fn kind_of(path: &Path) -> Result<FileKind, Problem> {
     FileKind::of_name(&name_of(path)).ok_or_else(|| {
         Problem::new(
             Code::DatasetUnknownKind,
-            "The file's name must end in .txt, .csv, .tsv, .tab, .json, .jsonl or .parquet.",
+            "The file's name must end in .txt, .csv, .tsv, .tab, .json, .jsonl, .xlsx or .parquet.",
         )
         .file(name_of(path))
         .hint("Rename or convert it.")

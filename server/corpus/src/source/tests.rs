@@ -81,7 +81,7 @@ fn a_row_over_the_limit_is_refused_without_holding_it() {
             FileKind::Json => b"[{\"a\":\"",
             FileKind::Jsonl => b"{\"a\":\"",
             FileKind::Csv => b"a,b\n\"",
-            FileKind::Txt | FileKind::Parquet => b"",
+            FileKind::Txt | FileKind::Parquet | FileKind::Xlsx => b"",
         };
         let body = std::io::repeat(b'x').take(ROW_LIMIT as u64 * 8);
         let input = BufReader::new(std::io::Cursor::new(head.to_vec()).chain(body));

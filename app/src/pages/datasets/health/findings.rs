@@ -1,17 +1,18 @@
 //! What is wrong with rows, each finding with links to its rows; and what a round comes to.
 
-use contract::health::{HealthReport, RowSet};
+use contract::health::{FEW, HealthReport, RowSet, TooFew};
 use contract::params::Hyper;
-use contract::{DatasetId, Stage, Tuning};
+use contract::{DatasetId, Stage};
 use leptos::prelude::*;
 
+use super::setup::usual;
 use crate::words::amounts::{num, rows};
 use crate::words::{fill, reason_text, words};
 
 /// Row numbers shown of a finding.
 const SHOWN: usize = 12;
 
-/// One finding: how bad, which rows, what.
+/// One finding: how bad, which rows (none are named where it is all of them), what.
 struct Finding {
     class: &'static str,
     rows: RowSet,
@@ -29,6 +30,17 @@ fn findings(report: &HealthReport) -> Vec<Finding> {
     for out in &report.left_out {
         add("bad", &out.rows, fill(w.left_out, &[&reason_text(words().lang, &out.reason)]));
     }
+    let all_rows = RowSet { count: report.used, first: Vec::new() };
+    let usual = usual(report.stage);
+    let at_once = usual.as_ref().map_or(1, at_once);
+    match report.too_few(usual.map_or(0.0, |hyper| hyper.dev_ratio), at_once) {
+        Some(TooFew::Examples) => add("warn", &all_rows, fill(w.too_few, &[&num(FEW)])),
+        Some(TooFew::Step) => add("warn", &all_rows, fill(w.too_few_for_step, &[&num(at_once)])),
+        None => {}
+    }
+    if let Some(held) = &report.held_out {
+        add("warn", &held.learned, fill(w.held_out_learned, &[&num(held.rows)]));
+    }
     let cut = &report.truncated;
     add("bad", &cut.nothing_left, w.nothing_left.to_owned());
     add("bad", &cut.no_question_left, w.no_question_left.to_owned());
@@ -44,6 +56,11 @@ fn findings(report: &HealthReport) -> Vec<Finding> {
     let twice = if report.duplicates_partial { w.duplicates_partial } else { w.duplicates };
     add("warn", &report.duplicates, twice.to_owned());
     all
+}
+
+/// Rows that a step takes.
+fn at_once(hyper: &Hyper) -> u64 {
+    (hyper.per_device_train_batch_size * hyper.gradient_accumulation_steps) as u64
 }
 
 /// The list.
@@ -74,6 +91,7 @@ fn Line(finding: Finding, id: DatasetId, row: RwSignal<u64>) -> impl IntoView {
     let class = format!("chip {}", finding.class);
     let count = rows(w.lang, finding.rows.count);
     let more = finding.rows.count.saturating_sub(SHOWN as u64);
+    let named = !finding.rows.first.is_empty();
     let links = finding
         .rows
         .first
@@ -88,7 +106,7 @@ fn Line(finding: Finding, id: DatasetId, row: RwSignal<u64>) -> impl IntoView {
     view! {
         <li>
             <span class=class>{count}</span>" "{finding.text}
-            <div class="small">{w.health.rows_word}": "{links}{more}</div>
+            {named.then(|| view! { <div class="small">{w.health.rows_word}": "{links}{more}</div> })}
         </li>
     }
     .into_any()
@@ -98,14 +116,13 @@ fn Line(finding: Finding, id: DatasetId, row: RwSignal<u64>) -> impl IntoView {
 #[component]
 pub(super) fn Totals(report: HealthReport, id: DatasetId, model: String) -> impl IntoView {
     let w = words();
-    let hyper = Hyper::read(&Default::default(), report.stage, Tuning::Lora).ok();
-    let steps = hyper.map(|hyper| {
+    let steps = usual(report.stage).map(|hyper| {
         let (batch, accumulation) =
             (hyper.per_device_train_batch_size as u64, hyper.gradient_accumulation_steps as u64);
         let steps = report.steps(hyper.dev_ratio, batch, accumulation, hyper.num_train_epochs);
         let text = fill(
             w.health.steps_text,
-            &[&num(steps), &hyper.num_train_epochs.to_string(), &num(batch * accumulation)],
+            &[&num(steps), &hyper.num_train_epochs.to_string(), &num(at_once(&hyper))],
         );
         view! { <dt>{w.health.steps}</dt><dd>{text}</dd> }
     });

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use contract::checkup::CheckupRequest;
+use contract::checkup::{CheckupRequest, Holdout};
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
-use contract::{DatasetId, ModelId, Stage};
+use contract::params::Hyper;
+use contract::{DatasetId, ModelId, Stage, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -33,6 +34,11 @@ pub(super) struct Setup {
     target: RwSignal<String>,
     /// What is asked of the server; `None` while a limit is no number.
     pub(super) asked: RwSignal<Option<CheckupRequest>>,
+}
+
+/// What a run of the stage is set to unless a person says otherwise.
+pub(super) fn usual(stage: Stage) -> Option<Hyper> {
+    Hyper::read(&Default::default(), stage, Tuning::Lora).ok()
 }
 
 /// A limit as typed.
@@ -82,6 +88,8 @@ impl Setup {
             control_tokens_in_text: false,
             system: String::new(),
             sample: false,
+            holdout: usual(self.stage.get())
+                .map(|hyper| Holdout { dev_ratio: hyper.dev_ratio, seed: hyper.seed }),
         })
     }
 

@@ -7,28 +7,29 @@ use csv::ByteRecord;
 use super::records;
 
 /// Records looked at.
-const RECORDS: usize = 500;
+pub(in crate::source) const RECORDS: usize = 500;
 
 /// Longest name of a column, bytes; what is longer is a text.
 const LONGEST: usize = 200;
 
-/// Whether the first record of the head is a header: its cells are short, on one line, and do not come again as values
-/// of their own columns, as labels and words do.
+/// Whether the first record of the head is a header.
 pub(super) fn is_there(head: &[u8], separator: u8) -> bool {
     let mut reader = records(head, separator);
-    let mut first = ByteRecord::new();
-    if !matches!(reader.read_byte_record(&mut first), Ok(true)) {
-        return true;
-    }
+    names_columns(std::iter::from_fn(|| {
+        let mut record = ByteRecord::new();
+        matches!(reader.read_byte_record(&mut record), Ok(true)).then_some(record)
+    }))
+}
+
+/// Whether the first of some records names the columns of the others: its cells are short, on one line, and do not come
+/// again as values of their own columns, as labels and words do. At most [`RECORDS`] others are looked at.
+pub(in crate::source) fn names_columns(mut records: impl Iterator<Item = ByteRecord>) -> bool {
+    let Some(first) = records.next() else { return true };
     if first.iter().any(|cell| cell.len() > LONGEST || cell.contains(&b'\n')) {
         return false;
     }
-    let mut record = ByteRecord::new();
     let mut again: HashMap<usize, usize> = HashMap::new();
-    for _ in 0..RECORDS {
-        if !matches!(reader.read_byte_record(&mut record), Ok(true)) {
-            break;
-        }
+    for record in records.take(RECORDS) {
         // Tables that were put together repeat the whole header.
         if record == first {
             continue;

@@ -1,0 +1,9 @@
+//! Excel workbooks become JSON Lines that say exactly what their sheets say.
+
+#[path = "xlsx/workbook.rs"]
+mod workbook;
+
+#[path = "xlsx/hostile.rs"]
+mod hostile;
+#[path = "xlsx/read.rs"]
+mod read;
