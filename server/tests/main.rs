@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/markup.rs"]
+mod markup;
 #[path = "support/site.rs"]
 mod site;
 

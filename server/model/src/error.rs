@@ -113,11 +113,16 @@ impl ModelError {
         self
     }
 
-    /// A file that could not be read or written.
+    /// A file that could not be read or written; named by the last part of its path.
     pub fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        let message = format!("{}: {error}.", path.display());
+        let message = format!("{}: {error}.", name_of(path));
         Self::new(Code::WeightsIo, message).with("why", error)
     }
+}
+
+/// What an error calls a file or a folder: people who read it need not know where a server keeps it.
+pub(crate) fn name_of(path: &std::path::Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Result of everything in this package.

@@ -6,7 +6,7 @@ use contract::dataset::{Behaviour, DataFormat, DatasetView};
 use contract::model::ModelView;
 use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
-use contract::{Problem, RunId, RunState, Stage};
+use contract::{Problem, RunId, RunState, Stage, label};
 use corpus::encode::Taken;
 
 use super::{chain, datasets, room};
@@ -117,7 +117,7 @@ async fn queued(
     let now = state.clock.now_ms();
     let view = &dataset.view;
     let name = match checked.name.as_str() {
-        "" => format!("{} on {}", model.name, view.name).chars().take(contract::check::MAX_NAME).collect(),
+        "" => label::cleaned(&format!("{} on {}", model.name, view.name), label::MAX_NAME),
         name => name.to_owned(),
     };
     let names: Vec<_> = std::iter::once(dataset).chain(more).map(|row| row.view.name.as_str()).collect();

@@ -7,9 +7,9 @@ use app::ports::{Answer, ModelsPort, Problems};
 use contract::Code;
 use contract::model::{ModelFacts, ModelView, NewModel, ScratchSize};
 use contract::worker::EXIT_PROBLEM;
-use contract::{ModelId, Problem};
+use contract::{ModelId, Problem, label};
 
-use super::{datasets, label, remove_folder};
+use super::{datasets, remove_folder};
 use crate::error::Fault;
 use crate::executor;
 use crate::state::AppState;
@@ -93,9 +93,12 @@ async fn make(state: &AppState, id: &ModelId, job: &Job) {
         if let Job::Import { license: Some(license), .. } = job {
             facts.license.get_or_insert_with(|| license.clone());
         }
+        // The words of whoever made the file.
+        facts.license = facts.license.map(|license| label::cleaned(&license, label::MAX_NAME));
         std::fs::rename(&half, state.model_folder(id)).map_err(|why| {
+            tracing::error!("{} could not be given its name: {why}", half.display());
             Problem::new(Code::DiskIo, format!("The model's folder could not be given its name: {why}."))
-                .with("path", state.model_folder(id).display())
+                .with("path", id)
                 .with("why", &why)
         })?;
         Ok(facts)
@@ -124,11 +127,12 @@ async fn work(state: &AppState, job: &Job, target: &Path) -> Result<ModelFacts, 
             .arg(file)
             .args(["--mapping", mapping]),
     };
-    let output = command.process_group(0).kill_on_drop(true).output().await.map_err(|why| {
-        let worker = state.config.worker.display();
-        Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
-            .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
-    })?;
+    let output = command
+        .process_group(0)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|why| executor::missing(&state.config, &why))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = executor::last_line(&text);
     if output.status.success() {
@@ -185,7 +189,7 @@ impl Models {
                 (name, Job::Create { size, file: datasets::file(state, &row), mapping })
             }
         };
-        begin(state, label(&name)?, false, job).await
+        begin(state, label::required(&name)?, false, job).await
     }
 
     async fn remove(&self, id: &ModelId) -> Result<(), Fault> {

@@ -7,13 +7,13 @@ use axum::body::Body;
 use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::registry::Finding;
-use contract::{DatasetId, Problem};
+use contract::{DatasetId, Problem, label};
 use corpus::source::folder::{Files, check_sha1};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::{label, remove_folder};
+use super::remove_folder;
 use crate::config::Config;
 use crate::error::Fault;
 use crate::state::AppState;
@@ -26,6 +26,9 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("kettle-story", "kettle-story.txt", "The story of Kettle & Co"),
     ("everyday-en-zh", "everyday-en-zh.jsonl", "Everyday English and Chinese"),
 ];
+
+/// Longest file name that is kept, characters.
+const MAX_FILE_NAME: usize = 200;
 
 /// A file that is removed unless it is kept.
 pub struct Temporary {
@@ -107,8 +110,8 @@ pub fn too_large(limit: u64) -> Problem {
 
 /// Reads a dataset's file name: its last part, and a kind Burnish can read.
 fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    let clean: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean = label::cleaned(name, MAX_FILE_NAME);
     let Some(kind) = FileKind::of_name(&clean) else {
         return Err(Problem::new(
             Code::DatasetUnknownKind,
@@ -131,7 +134,8 @@ pub async fn dataset(
     let file = receive(state, body).await?;
     let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let title = declared.title.clone().unwrap_or_else(|| stem.to_owned());
-    let title = label(&title).unwrap_or_else(|_| name.clone());
+    let title = Some(label::cleaned(&title, label::MAX_NAME)).filter(|title| !title.is_empty());
+    let title = title.unwrap_or_else(|| label::cleaned(&name, label::MAX_NAME));
     keep(state, file, &name, &title, kind, declared).await
 }
 
@@ -183,7 +187,7 @@ async fn keep(
     let (file, inspection, findings) = found.await?.map_err(|mut fault| {
         if let Fault::Problems(problems) = &mut fault {
             for problem in problems {
-                problem.place.get_or_insert_default().file = Some(file_name.to_owned());
+                *problem = problem.clone().file(file_name);
             }
         }
         fault
@@ -292,12 +296,10 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
     };
     let file_name = (*file_name).to_owned();
     let source = state.config.site_root.join("samples").join(&file_name);
-    let bytes = tokio::fs::read(&source).await.map_err(|_| {
-        Problem::new(
-            Code::SampleMissing,
-            format!("The starter dataset {} is not installed.", source.display()),
-        )
-        .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
+    let bytes = tokio::fs::read(&source).await.map_err(|why| {
+        tracing::warn!("{} cannot be read: {why}", source.display());
+        Problem::new(Code::SampleMissing, format!("The starter dataset {file_name} is not installed."))
+            .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
     })?;
     if let Some(row) = state.store.dataset_by_sha256(&format!("{:x}", Sha256::digest(&bytes))).await? {
         return Ok(row.view);

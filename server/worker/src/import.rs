@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use contract::Code;
 use contract::model::ModelFacts;
-use contract::problem::Problem;
+use contract::problem::{Problem, name_of};
 
 use crate::facts;
 use crate::problems::of_file;
@@ -20,8 +20,8 @@ use crate::problems::of_file;
 /// One clear problem; then nothing is left at `target`.
 pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
     let found = std::fs::metadata(source).map_err(|why| {
-        Problem::new(Code::ModelSourceMissing, format!("{} cannot be opened: {why}.", source.display()))
-            .with("path", source.display())
+        Problem::new(Code::ModelSourceMissing, format!("{} cannot be opened: {why}.", name_of(source)))
+            .with("path", name_of(source))
             .with("why", why)
             .hint("Give the full path of a model folder or a .gguf file on the server's disk.")
     })?;
@@ -46,8 +46,8 @@ pub fn import(source: &Path, target: &Path) -> Result<ModelFacts, Problem> {
 /// Those of `fill`, or when `target` exists or the disk refuses.
 pub fn in_new_folder<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, Problem>) -> Result<T, Problem> {
     if target.exists() {
-        return Err(Problem::new(Code::ModelExists, format!("{} exists already.", target.display()))
-            .with("name", target.file_name().unwrap_or_default().to_string_lossy()));
+        return Err(Problem::new(Code::ModelExists, format!("{} exists already.", name_of(target)))
+            .with("name", name_of(target)));
     }
     let half = half_name(target);
     // Left over from a process that was killed.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::gguf::BlockFormat;
 use super::{Blocks, Bytes, TensorSource};
 use crate::error::Code;
-use crate::error::{ModelError, Result};
+use crate::error::{ModelError, Result, name_of};
 
 /// Longest header accepted, bytes.
 const MAX_HEADER: u64 = 100 << 20;
@@ -91,32 +91,29 @@ impl Weights {
         for entry in entries.flatten() {
             refuse_pickle(&entry.file_name().to_string_lossy(), &[])?;
         }
-        Err(ModelError::new(
-            Code::WeightsMissing,
-            format!("{}: no model.safetensors here.", folder.display()),
-        )
-        .hint("The folder must hold model.safetensors, or its shards with model.safetensors.index.json."))
+        Err(ModelError::new(Code::WeightsMissing, format!("{}: no model.safetensors here.", name_of(folder)))
+            .hint("The folder must hold model.safetensors, or its shards with model.safetensors.index.json."))
     }
 
     fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
         let text = std::fs::read(index).map_err(|error| ModelError::io(index, &error))?;
         let value: Value =
-            serde_json::from_slice(&text).map_err(|e| broken(format!("{}: {e}.", index.display())))?;
+            serde_json::from_slice(&text).map_err(|e| broken(format!("{}: {e}.", name_of(index))))?;
         let map = value.get("weight_map").and_then(Value::as_object);
-        let map = map.ok_or_else(|| broken(format!("{}: \"weight_map\" is missing.", index.display())))?;
+        let map = map.ok_or_else(|| broken(format!("{}: \"weight_map\" is missing.", name_of(index))))?;
         let mut files: Vec<&str> = map.values().filter_map(Value::as_str).collect();
         files.sort_unstable();
         files.dedup();
         let mut all = Self::default();
         for name in files {
             if name.contains(['/', '\\']) || name.starts_with('.') {
-                return Err(broken(format!("{}: \"{name}\" is not a plain file name.", index.display())));
+                return Err(broken(format!("{}: \"{name}\" is not a plain file name.", name_of(index))));
             }
             all.add(Bytes::File(folder.join(name)), name)?;
         }
         match map.keys().find(|name| !all.entries.contains_key(*name) && !all.unreadable.contains_key(*name))
         {
-            Some(lost) => Err(broken(format!("{}: no shard holds \"{lost}\".", index.display()))),
+            Some(lost) => Err(broken(format!("{}: no shard holds \"{lost}\".", name_of(index)))),
             None => Ok(all),
         }
     }
