@@ -11,12 +11,11 @@ pub(crate) fn PageTitle(
     #[prop(into)]
     text: String,
 ) -> impl IntoView {
-    let text = text;
+    let text = if cfg!(feature = "ssr") { escaped(&text) } else { text };
     view! { <Title text/> }.into_any()
 }
 
 /// Text that a browser reads back as it was; within `<title>` only these two mean anything else.
-#[cfg(test)]
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
