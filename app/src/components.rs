@@ -9,6 +9,7 @@ pub(crate) mod log_view;
 pub(crate) mod meter;
 pub(crate) mod nav;
 pub(crate) mod notice;
+pub(crate) mod page_title;
 pub(crate) mod part;
 pub(crate) mod run_table;
 pub(crate) mod safe_textarea;

@@ -12,8 +12,8 @@ pub(crate) mod start;
 pub(crate) mod templates;
 
 use leptos::prelude::*;
-use leptos_meta::Title;
 
+use crate::components::page_title::PageTitle;
 use crate::words::words;
 
 /// The head of a page: title of the window, heading, one sentence.
@@ -24,7 +24,7 @@ pub(crate) fn Head(
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
     view! {
-        <Title text=format!("{title} · {}", words().studio.product)/>
+        <PageTitle text=format!("{title} · {}", words().studio.product)/>
         <div class="head">
             <div><h1>{title}</h1><p>{text}</p></div>
             {children.map(|children| view! { <div class="row">{children()}</div> })}

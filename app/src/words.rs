@@ -155,10 +155,23 @@ pub(crate) fn words() -> &'static Words {
 
 /// Puts values where a sentence says `{0}`, `{1}`.
 pub(crate) fn fill(sentence: &str, values: &[&str]) -> String {
-    values
-        .iter()
-        .enumerate()
-        .fold(sentence.to_owned(), |text, (index, value)| text.replace(&format!("{{{index}}}"), value))
+    let (mut text, mut rest) = (String::new(), sentence);
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let place =
+            after.split_once('}').and_then(|(at, more)| Some((values.get(at.parse::<usize>().ok()?)?, more)));
+        rest = match place {
+            Some((value, more)) => {
+                text.push_str(value);
+                more
+            }
+            None => {
+                text.push('{');
+                after
+            }
+        };
+    }
+    text + rest
 }
 
 /// How a checkpoint stands by its eval loss, in a few words.
@@ -199,6 +212,12 @@ mod tests {
             help::Help::PAIRS,
         ]
         .concat()
+    }
+
+    #[test]
+    fn what_is_put_into_a_sentence_is_no_sentence_itself() {
+        assert_eq!(fill("{1} of {0}, {2} {query}", &["{1}{0}", "{0"]), "{0 of {1}{0}, {2} {query}");
+        assert_eq!(fill("{", &["x"]), "{");
     }
 
     #[test]

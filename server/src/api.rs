@@ -4,6 +4,10 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::{
+    CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+};
+use axum::response::IntoResponse;
 use contract::Code;
 use contract::carry::{HandOver, Parcel};
 use contract::chat::ChatTarget;
@@ -17,6 +21,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use crate::error::Fault;
+use crate::middleware::NO_PAGE_POLICY;
 use crate::services::{carry, datasets::Datasets, registry, runs::Runs, takeaway, uploads};
 use crate::state::AppState;
 
@@ -107,11 +112,21 @@ pub async fn read_registry(
 }
 
 /// `GET /api/v1/dataset_info.json`: every dataset here, for other toolkits.
-pub async fn write_registry(
-    State(state): State<AppState>,
-) -> Result<impl axum::response::IntoResponse, Fault> {
+pub async fn write_registry(State(state): State<AppState>) -> Result<impl IntoResponse, Fault> {
     let text = registry::write(&state).await?;
-    Ok(([(axum::http::header::CONTENT_TYPE, "application/json")], text))
+    Ok((to_keep("dataset_info.json"), [(CONTENT_TYPE, "application/json")], text))
+}
+
+/// Headers of what people supplied: browsers keep it as a file under this name and never show it as a page of this
+/// server. Programs, and the page's own `fetch`, read it as before.
+fn to_keep(name: &str) -> [(HeaderName, String); 2] {
+    // Part of a header, and of the name of a file on someone's disk.
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name: String = name.rsplit('/').next().unwrap_or_default().chars().filter(|c| safe(*c)).collect();
+    [
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (CONTENT_SECURITY_POLICY, NO_PAGE_POLICY.to_owned()),
+    ]
 }
 
 /// `GET /api/v1/datasets`.
@@ -155,9 +170,9 @@ pub async fn parcel_file(
     Query(target): Query<ChatTarget>,
     Query(ParcelName { name }): Query<ParcelName>,
     request: axum::extract::Request,
-) -> Result<impl axum::response::IntoResponse, Fault> {
+) -> Result<impl IntoResponse, Fault> {
     let path = carry::file(&state, &target, &name).await?;
-    Ok(ServeFile::new(path).oneshot(request).await)
+    Ok((to_keep(&name), ServeFile::new(path).oneshot(request).await))
 }
 
 /// `GET /api/v1/takeaway.zip?model=…&run=…&title=…`: a page with the model in it.
@@ -165,15 +180,10 @@ pub async fn take_away(
     State(state): State<AppState>,
     Query(target): Query<ChatTarget>,
     Query(texts): Query<HandOver>,
-) -> Result<impl axum::response::IntoResponse, Fault> {
-    use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+) -> Result<impl IntoResponse, Fault> {
     let (body, bytes) = takeaway::page(&state, target, texts).await?;
-    let headers = [
-        (CONTENT_TYPE, "application/zip".to_owned()),
-        (CONTENT_DISPOSITION, "attachment; filename=\"page.zip\"".to_owned()),
-        (CONTENT_LENGTH, bytes.to_string()),
-    ];
-    Ok((headers, body))
+    let kind = [(CONTENT_TYPE, "application/zip".to_owned()), (CONTENT_LENGTH, bytes.to_string())];
+    Ok((to_keep("page.zip"), kind, body))
 }
 
 /// `GET /healthz`: 200 while a run could be launched, else 503 with the parts that fail.

@@ -1,6 +1,8 @@
 //! What the server is told when it starts.
 
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +10,11 @@ use clap::Args;
 
 use crate::net::Limits;
 use crate::net::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
+
+/// Mode of folders of data: datasets, models and runs are nobody else's.
+const FOLDER_MODE: u32 = 0o700;
+/// Mode of the database.
+const FILE_MODE: u32 = 0o600;
 
 /// Options of `serve`, `doctor` and `migrate`.
 #[derive(Args, Clone, Debug)]
@@ -126,12 +133,28 @@ impl Config {
         self.data_dir.join(kind)
     }
 
-    /// Makes every folder of the data directory.
+    /// Makes every folder of the data directory and the file of the database, for this user alone; those that others
+    /// could read are closed to them.
     pub fn make_folders(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.data_dir)?;
+        close(&self.data_dir, FOLDER_MODE);
         for kind in ["datasets", "health", "models", "prepared", "runs", "uploads"] {
-            std::fs::create_dir_all(self.folder(kind))?;
+            let folder = self.folder(kind);
+            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&folder)?;
+            close(&folder, FOLDER_MODE);
         }
+        // SQLite gives its other files the mode of this one.
+        OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(self.database())?;
+        close(&self.database(), FILE_MODE);
         Ok(())
+    }
+}
+
+/// Takes a file or folder from everyone but its owner. Where that cannot be (a share of another system, another owner)
+/// the server works all the same, and says so.
+fn close(path: &Path, mode: u32) {
+    if let Err(why) = std::fs::set_permissions(path, Permissions::from_mode(mode)) {
+        tracing::warn!("{} stays open to other users of this machine: {why}", path.display());
     }
 }
 
@@ -139,4 +162,26 @@ fn default_data_dir() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/share");
     let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     base.unwrap_or_else(home).join("burnish")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_for_its_owner_alone_also_where_it_was_open_before() {
+        let place = tempfile::tempdir().expect("a folder");
+        let config = Config::for_testing(place.path(), Path::new("/x"));
+        std::fs::create_dir_all(config.folder("runs")).expect("made");
+        std::fs::write(config.database(), "").expect("written");
+        for (path, mode) in [(config.data_dir.clone(), 0o755), (config.database(), 0o644)] {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
+        }
+        for _ in 0..2 {
+            config.make_folders().expect("made");
+            let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+            assert_eq!((mode(&config.data_dir), mode(&config.database())), (0o700, 0o600));
+            assert_eq!((mode(&config.folder("runs")), mode(&config.folder("models"))), (0o700, 0o700));
+        }
+    }
 }

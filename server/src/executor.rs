@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
-use contract::RunId;
+use contract::{Code, Problem, RunId};
 use rundir::{AttemptDir, RunDir};
 use tokio::process::{Child, Command};
 
@@ -45,6 +45,13 @@ pub fn command(config: &Config) -> Command {
         }
     }
     command
+}
+
+/// The problem of a worker that does not start. Where it was looked for is in the log.
+pub fn missing(config: &Config, why: &std::io::Error) -> Problem {
+    tracing::error!("the worker {} could not be started: {why}", config.worker.display());
+    Problem::new(Code::WorkerMissing, format!("The worker could not be started: {why}."))
+        .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
 }
 
 /// The last line of a worker's output that says something; empty when none does.

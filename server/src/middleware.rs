@@ -45,8 +45,16 @@ const LONG: &[&str] = &[
     "/api/v1/takeaway.zip",
 ];
 
-/// Policy of everything that is not a page.
-const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// Policy of everything that is not a page: should a browser show it as one all the same, it runs nothing, loads nothing
+/// and belongs to no site.
+pub const NO_PAGE_POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
+
+/// What browsers offer pages beyond the page itself; none of it is used here, so no page may.
+const FEATURES: &str = "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(), \
+    display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), \
+    identity-credentials-get=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
+    picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), \
+    storage-access=(), usb=(), window-management=(), xr-spatial-tracking=()";
 
 /// Refuses names that are not this server's (DNS rebinding) and requests that other sites make.
 pub async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -179,7 +187,9 @@ fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
 const WORKER_POLICY: &str =
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; frame-ancestors 'none'";
 
-/// Adds the headers that hold for every answer. What says nothing of its own is not kept by browsers.
+/// Adds the headers that hold for every answer. What says nothing of its own is not kept by browsers. There is no
+/// Strict-Transport-Security: this server speaks plain HTTP, where browsers pass it over; whoever puts HTTPS before it
+/// sets that header there.
 pub async fn headers(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let worker = path == "/sw.js" || path.ends_with("/engine/worker.js");
@@ -190,6 +200,8 @@ pub async fn headers(State(state): State<AppState>, request: Request, next: Next
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("permissions-policy", HeaderValue::from_static(FEATURES));
     if let Ok(build) = HeaderValue::from_str(state.site.build()) {
         headers.insert(assets::HEADER, build);
     }

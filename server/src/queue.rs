@@ -155,8 +155,7 @@ async fn start(state: &AppState, run: &RunRow) -> Result<(), Fault> {
     if let Err(fault) = started {
         tracing::error!(run = %id, "{fault}");
         state.store.end_attempt(id, attempt.number(), state.clock.now_ms()).await?;
-        let worker = state.config.worker.display();
-        return Err(Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started."))
+        return Err(Problem::new(Code::WorkerMissing, "The worker could not be started.")
             .hint("Build or install burnish-worker, see burnish doctor, then resume the run.")
             .into());
     }

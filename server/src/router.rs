@@ -40,7 +40,9 @@ pub fn router(state: &AppState) -> Router {
         .route("/api/v1/weights/file", get(api::parcel_file))
         .route("/api/v1/takeaway.zip", get(api::take_away))
         .route("/api/v1/{*rest}", get(api::nothing).post(api::nothing));
-    let pages = leptos_pages(state).layer(layer::from_fn(middleware::statuses));
+    let pages = leptos_pages(state)
+        .layer(layer::from_fn(middleware::statuses))
+        .layer(layer::map_response(pages::without_nul));
     let whole = pages.merge(rest).layer(DefaultBodyLimit::max(BODY));
     let timed = whole.layer(layer::from_fn_with_state(state.clone(), middleware::patience));
     // fonts are packed already and weights nearly; the default leaves out images, streams and tiny answers

@@ -27,10 +27,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use app::ports::Ports;
-use contract::Code;
-use contract::Problem;
 
-use crate::error::Fault;
 use crate::state::AppState;
 
 /// The ports of the pages.
@@ -43,18 +40,6 @@ pub fn ports(state: &AppState) -> Ports {
         runs: Arc::new(runs::Runs(state.clone())),
         system: Arc::new(system::System(state.clone())),
     }
-}
-
-/// A label as it is kept: trimmed, one line, not empty, not too long.
-pub fn label(text: &str) -> Result<String, Fault> {
-    let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if name.is_empty() {
-        return Err(Problem::new(Code::FormBlank, "Give it a name.").field("name").into());
-    }
-    if let Some(problem) = contract::check::name_too_long(&name) {
-        return Err(problem.into());
-    }
-    Ok(name)
 }
 
 /// The last `bytes` of a text file; empty when it cannot be read.
@@ -83,13 +68,6 @@ pub fn remove_folder(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn labels_are_one_short_line() {
-        assert_eq!(label("  a \n b ").expect("a label"), "a b");
-        assert!(label(" \t").is_err());
-        assert!(label(&"x".repeat(121)).is_err());
-    }
 
     #[test]
     fn the_tail_of_a_log_is_its_end() {

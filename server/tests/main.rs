@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/markup.rs"]
+mod markup;
 #[path = "support/site.rs"]
 mod site;
 #[path = "support/worker.rs"]
@@ -511,7 +513,8 @@ async fn files_asked_for_beside_pages_leave_each_page_its_own_policy() {
         asked.into_iter().map(|(path, answer)| async move { (path, answer.await.expect("an answer")) });
     for (path, answer) in futures::future::join_all(answers).await {
         let policy = answer.headers()["content-security-policy"].to_str().expect("text");
-        let expected = if path == "/favicon.svg" { "default-src 'none'" } else { "default-src 'self'" };
+        let expected =
+            if path == "/favicon.svg" { "sandbox; default-src 'none'" } else { "default-src 'self'" };
         assert!(policy.starts_with(expected), "{path}: {policy}");
         assert_eq!(answer.status().as_u16(), if path == "/no-such-page" { 404 } else { 200 }, "{path}");
     }

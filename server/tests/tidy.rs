@@ -191,3 +191,52 @@ fn what_comes_and_goes_on_a_page_is_made_in_one_place() {
         );
     }
 }
+
+/// What reads a text as markup, as code or as style, and the files where it may stand because no text of people comes
+/// there, or only escaped.
+const UNESCAPED: [(&str, &[&str]); 17] = [
+    ("leptos_meta", &["app/src/lib.rs", "app/src/components/page_title.rs"]),
+    ("<textarea", &["app/src/components/safe_textarea.rs"]),
+    (
+        "<script",
+        &[
+            "app/src/lib.rs",
+            "app/src/components/stopped.rs",
+            "app/src/browser/cookies.rs",
+            "public/takeaway/index.html",
+        ],
+    ),
+    ("<noscript", &["app/src/lib.rs"]),
+    ("<style", &[]),
+    ("<iframe", &[]),
+    (" style=", &[]),
+    ("style:", &[]),
+    ("inner_html", &[]),
+    ("InertElement", &[]),
+    ("insert_adjacent_html", &[]),
+    ("srcdoc", &[]),
+    ("innerHTML", &[]),
+    ("outerHTML", &[]),
+    ("insertAdjacentHTML", &[]),
+    ("document.write", &[]),
+    ("javascript:", &[]),
+];
+
+#[test]
+fn text_of_people_reaches_a_page_as_text_only() {
+    let browsers = |path: &String| {
+        let tests = path.starts_with("app/src/rendered");
+        let side = path.starts_with("app/src/")
+            || path.starts_with("app/engine/src/")
+            || path.starts_with("public/");
+        side && !tests && [".rs", ".js", ".html"].iter().any(|end| path.ends_with(end))
+    };
+    for path in files().into_iter().filter(browsers) {
+        let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for (way, may) in UNESCAPED {
+                assert!(!line.contains(way) || may.contains(&path.as_str()), "{path}: {way} in {line}");
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
+use crate::label;
 use crate::problem::Problem;
 
 /// Most bytes a browser is offered: a tab has 4 GiB at best, and the weights lie in it beside what they compute.
@@ -143,6 +144,7 @@ impl HandOver {
         if self.title.trim().is_empty() {
             problems.push(Problem::new(Code::FormBlank, "Give the page a heading.").field("title"));
         }
+        problems.extend(label::unseen(&self.title).map(|problem| problem.field("title")));
         for (field, text, most) in [
             ("title", &self.title, MAX_TITLE),
             ("introduction", &self.introduction, MAX_TEXT),

@@ -3,6 +3,7 @@
 use crate::code::Code;
 use crate::dataset::{mixing_weights, source_prefixes};
 use crate::ids::{DatasetId, ModelId};
+use crate::label;
 use crate::params::{Hyper, holds_out};
 use crate::problem::Problem;
 use crate::spec::{CheckpointKey, Draft};
@@ -12,7 +13,7 @@ use crate::templates;
 /// A draft whose own words are valid. Whether dataset and model exist is for the server to say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
-    /// Label, never empty.
+    /// Label; empty where one is to be made.
     pub name: String,
     /// Dataset.
     pub dataset: DatasetId,
@@ -36,23 +37,13 @@ pub struct Checked {
     pub reward_model: Option<CheckpointKey>,
 }
 
-/// Longest label, characters.
-pub const MAX_NAME: usize = 120;
-
-/// The problem of a label that is longer than [`MAX_NAME`].
-pub fn name_too_long(name: &str) -> Option<Problem> {
-    (name.chars().count() > MAX_NAME).then(|| {
-        Problem::new(Code::FormTooLong, format!("The name is longer than {MAX_NAME} characters."))
-            .with("most", MAX_NAME)
-            .field("name")
-    })
-}
-
 /// Checks a draft.
 pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
-    let name = draft.name.trim();
     let mut problems = Vec::new();
-    problems.extend(name_too_long(name));
+    let name = label::optional(&draft.name).unwrap_or_else(|problem| {
+        problems.push(problem);
+        String::new()
+    });
     let mut need = |found: bool, key: &str, code: Code, message: &str| {
         if !found {
             problems.push(Problem::new(code, message).field(key));
@@ -114,7 +105,7 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
     match (dataset, model, stage, tuning, hyper) {
         (Some(dataset), Some(model), Some(stage), Some(tuning), Some(hyper)) if problems.is_empty() => {
             Ok(Checked {
-                name: name.to_owned(),
+                name,
                 dataset,
                 more_datasets: more_datasets.unwrap_or_default(),
                 model,

@@ -310,6 +310,8 @@ codes! {
     FormTooMany = "form.too_many",
     /// A choice that does not exist.
     FormUnknownChoice = "form.unknown_choice",
+    /// A character that nobody sees. `character`.
+    FormUnseen = "form.unseen",
     /// A warm-up as long as the run.
     FormWarmup = "form.warmup",
     /// Weights that are not one number above 0 each.

@@ -19,6 +19,7 @@ pub mod generation;
 pub mod health;
 pub mod hub;
 pub mod ids;
+pub mod label;
 pub mod measuring;
 pub mod metric;
 pub mod mixing;

@@ -1,6 +1,7 @@
 //! One clear error: what is wrong, where, and what to do.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,15 +38,44 @@ pub struct Reading {
 
 impl Reading {
     fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "name": self.name, "columns": self.columns, "rows": self.rows })
+        let short = |texts: &[String]| -> Vec<String> {
+            texts.iter().take(MAX_COLUMNS).map(|text| cut(text, MAX_SAID)).collect()
+        };
+        let rows: Vec<_> = self.rows.iter().map(|row| short(row)).collect();
+        serde_json::json!({ "name": self.name, "columns": short(&self.columns), "rows": rows })
     }
+}
+
+/// Longest text that a problem repeats of a file or a request (a name, a path, a value, another program's words),
+/// characters.
+pub const MAX_SAID: usize = 300;
+
+/// Longest sentence of a problem, and longest hint, characters.
+pub const MAX_SENTENCE: usize = 1000;
+
+/// Columns that a problem shows of a reading.
+const MAX_COLUMNS: usize = 100;
+
+/// A text of at most so many characters; what is left out of a longer one is marked by `…`.
+pub fn cut(text: impl Into<String>, most: usize) -> String {
+    let text = text.into();
+    match text.char_indices().nth(most) {
+        None => text,
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// What a problem calls a file or a folder: the last part of its path. Where a server keeps things is for its log.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Under which [`Problem::params`] holds readings, as JSON.
 const READINGS: &str = "readings";
 
 /// An error a person can act on. The code is stable and names the kind; the words may change. The words are English; a
-/// sentence in another language is made of the code and of [`Problem::params`].
+/// sentence in another language is made of the code and of [`Problem::params`]. However long what it speaks of is, a
+/// problem is short: see [`MAX_SAID`] and [`MAX_SENTENCE`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The kind.
@@ -69,21 +99,23 @@ pub struct Problem {
 impl Problem {
     /// A problem without a place.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, place: None, params: BTreeMap::new(), reason: None }
+        let message = cut(message, MAX_SENTENCE);
+        Self { code, message, hint: None, place: None, params: BTreeMap::new(), reason: None }
     }
 
     /// Gives a name or a number of the message by itself, so that another language can say it.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.params.insert(name.to_owned(), value.to_string());
+        self.params.insert(name.to_owned(), cut(value.to_string(), MAX_SAID));
         self
     }
 
     /// Adds how a file reads in each way that it could, best first.
     #[must_use]
-    pub fn with_readings(self, readings: &[Reading]) -> Self {
+    pub fn with_readings(mut self, readings: &[Reading]) -> Self {
         let json: serde_json::Value = readings.iter().map(Reading::json).collect();
-        self.with(READINGS, json)
+        self.params.insert(READINGS.to_owned(), json.to_string());
+        self
     }
 
     /// How the file reads in each way that it could, best first; none where nothing is to be chosen.
@@ -95,7 +127,7 @@ impl Problem {
     /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(cut(hint, MAX_SENTENCE));
         self
     }
 
@@ -109,7 +141,7 @@ impl Problem {
     /// Names the column, tensor or form key.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.place.get_or_insert_default().field = Some(field.into());
+        self.place.get_or_insert_default().field = Some(cut(field, MAX_SAID));
         self
     }
 
@@ -123,7 +155,7 @@ impl Problem {
     /// Names the file.
     #[must_use]
     pub fn file(mut self, file: impl Into<String>) -> Self {
-        self.place.get_or_insert_default().file = Some(file.into());
+        self.place.get_or_insert_default().file = Some(cut(file, MAX_SAID));
         self
     }
 
@@ -176,6 +208,28 @@ mod tests {
         let back: Problem = serde_json::from_str(&serde_json::to_string(&problem).unwrap()).unwrap();
         assert_eq!(back.readings(), readings);
         assert!(Problem::new(Code::DatasetEmpty, "No rows.").readings().is_empty());
+    }
+
+    #[test]
+    fn a_problem_is_short_however_long_what_it_speaks_of_is() {
+        let long = "字<".repeat(1 << 19);
+        let reading = Reading {
+            encoding: "EUC-KR".to_owned(),
+            columns: vec![long.clone(); 200],
+            rows: vec![vec![long.clone(); 200]],
+        };
+        let problem =
+            Problem::new(Code::NotFound, &long).with("path", &long).hint(&long).field(&long).file(&long);
+        assert_eq!((cut(&long, 3), cut("abc", 3)), ("字<…".to_owned(), "abc".to_owned()));
+        assert_eq!(
+            (problem.message.chars().count(), problem.params["path"].chars().count()),
+            (MAX_SENTENCE, MAX_SAID)
+        );
+        assert!(problem.params["path"].ends_with('…'));
+        assert!(problem.to_string().chars().count() < 2 * MAX_SENTENCE + 2 * MAX_SAID + 20);
+        let read = Problem::new(Code::DatasetEncodingUnsure, "Unclear.").with_readings(&[reading]).readings();
+        assert_eq!((read[0].columns.len(), read[0].rows[0].len()), (MAX_COLUMNS, MAX_COLUMNS));
+        assert_eq!(read[0].columns[0].chars().count(), MAX_SAID);
     }
 
     #[test]

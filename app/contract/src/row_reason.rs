@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
-use crate::problem::Problem;
+use crate::problem::{MAX_SAID, Problem, cut};
 
 /// Whose message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +157,41 @@ impl RowReason {
         let problem = Problem::new(Code::DatasetNoUsableRows, message)
             .hint("Choose which columns hold the question and the answer.");
         let problem = row.into_iter().fold(problem, Problem::row);
-        Problem { reason: Some(Box::new(self)), ..problem }
+        Problem { reason: Some(Box::new(self.short())), ..problem }
+    }
+
+    /// The reason with names no longer than a problem repeats them.
+    fn short(mut self) -> Self {
+        match &mut self {
+            Self::EmptyQuestion { column: name }
+            | Self::EmptyAnswer { column: name }
+            | Self::EmptyText { column: name }
+            | Self::IsList { column: name }
+            | Self::IsObject { column: name }
+            | Self::NotAList { column: name }
+            | Self::BrokenTurn { column: name, .. }
+            | Self::WrongRole { role: name, .. }
+            | Self::ToolColumn { column: name }
+            | Self::NoQuestion { column: name }
+            | Self::NoAnswer { column: name }
+            | Self::NotTwoTexts { column: name }
+            | Self::AnswerCount { column: name, .. } => *name = cut(name.as_str(), MAX_SAID),
+            Self::DifferentQuestions { better, worse } => {
+                (*better, *worse) = (cut(better.as_str(), MAX_SAID), cut(worse.as_str(), MAX_SAID));
+            }
+            // Problems are short already.
+            Self::Unreadable { .. } | Self::Refused { .. } => {}
+            Self::PlainText
+            | Self::BrokenMessage { .. }
+            | Self::EmptyMessage { .. }
+            | Self::ToolMessage { .. }
+            | Self::NothingLearned
+            | Self::NoWorseColumn
+            | Self::TooShort
+            | Self::NoRows
+            | Self::Others => {}
+        }
+        self
     }
 }
 
@@ -262,6 +296,11 @@ mod tests {
         let problem = reason.none_usable(Some(3));
         let back: Problem = serde_json::from_str(&serde_json::to_string(&problem).unwrap()).unwrap();
         assert_eq!((back.code, back.reason.is_some()), (Code::DatasetNoUsableRows, true));
+        let problem = RowReason::EmptyAnswer { column: "列".repeat(1 << 16) }.none_usable(None);
+        assert!(
+            serde_json::to_string(&problem).unwrap().len() < 6000,
+            "a name of any length is told in short"
+        );
     }
 
     #[test]

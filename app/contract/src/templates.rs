@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
+use crate::label;
 use crate::problem::Problem;
 
 /// The key that means "the model's own chat template".
@@ -158,19 +159,17 @@ impl UserTemplate {
     ///
     /// # Errors
     /// Every problem, each naming its part.
-    pub fn checked(self) -> Result<Self, Vec<Problem>> {
+    pub fn checked(mut self) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
+        match label::required(&self.name) {
+            Ok(name) => self.name = name,
+            Err(problem) => problems.push(problem),
+        }
         let mut need = |sound: bool, part: &str, problem: Problem, hint: &str| {
             if !sound {
                 problems.push(problem.field(part).hint(hint));
             }
         };
-        need(
-            !self.name.trim().is_empty(),
-            "name",
-            Problem::new(Code::FormBlank, "The template needs a name."),
-            "Give it one.",
-        );
         let count = |text: &str, what: &str| text.matches(what).count();
         need(
             count(&self.prompt, "{query}") == 1,

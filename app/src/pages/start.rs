@@ -3,10 +3,10 @@
 use contract::RunState;
 use contract::run::RunSummary;
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_navigate;
 
 use crate::components::notice::ProblemList;
+use crate::components::page_title::PageTitle;
 use crate::components::part::{loaded, settled};
 use crate::components::run_table::RunTable;
 use crate::ports::{read_system, start_tour};
@@ -21,7 +21,7 @@ pub(crate) fn Start() -> impl IntoView {
     let w = &words().studio;
     let runs = super::runs::list::polled_runs();
     view! {
-        <Title text=w.product/>
+        <PageTitle text=w.product/>
         <Hero/>
         <div class="grid two start-grid">
             <section class="card" aria-labelledby="start-runs">

@@ -151,7 +151,7 @@ mod tests {
         let limits = [
             (page.problems().remove(0), contract::carry::MAX_TITLE),
             (prefix.check(&"x".repeat(9999)).expect_err("too long"), longest),
-            (contract::check::name_too_long(&"x".repeat(999)).expect("too long"), contract::check::MAX_NAME),
+            (contract::label::too_long(&"x".repeat(999)).expect("too long"), contract::label::MAX_NAME),
         ];
         for (problem, most) in limits {
             assert_eq!(problem.code, Code::FormTooLong);

@@ -3,6 +3,7 @@
 
 use contract::Code;
 use contract::dataset::{DataFormat, Mapping};
+use contract::label;
 use contract::problem::Problem;
 use contract::registry::{Finding, Registered, Source};
 use serde_json::{Map, Value, json};
@@ -57,7 +58,7 @@ fn registered(name: &str, entry: &Value) -> Result<Registered, Problem> {
     let mapping = mapping(entry, &mut findings);
     let unused = entry.keys().filter(|key| !KNOWN.contains(&key.as_str()));
     findings.extend(unused.map(|key| Finding::Unused { key: key.clone() }));
-    Ok(Registered { name: name.to_owned(), source, mapping, findings })
+    Ok(Registered { name: label::cleaned(name, label::MAX_NAME), source, mapping, findings })
 }
 
 /// The first of hub, script and file (S-001); later keys are ignored.
@@ -247,6 +248,15 @@ mod tests {
         let pair = crate::Pair::from_row(&crate::Row::from_json(row).unwrap(), &entry.mapping).unwrap();
         assert_eq!(pair.chosen.turns, [("Q".to_owned(), "A".to_owned())]);
         assert_eq!(pair.rejected, "B");
+    }
+
+    #[test]
+    fn names_are_labels_without_what_nobody_sees() {
+        let name = format!("a\u{202e}\u{0}b {}", "x".repeat(500));
+        let text = json!({ name: {"file_name": "x.json"} }).to_string();
+        let entries = read(&text).unwrap();
+        assert!(entries[0].name.starts_with("ab x"), "{}", entries[0].name);
+        assert_eq!(entries[0].name.chars().count(), label::MAX_NAME);
     }
 
     #[test]

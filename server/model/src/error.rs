@@ -172,7 +172,8 @@ pub(crate) fn shown(name: &str) -> String {
     short
 }
 
-fn file_name(path: &Path) -> String {
+/// What an error calls a file or a folder: people who read it need not know where a server keeps it.
+pub(crate) fn file_name(path: &Path) -> String {
     shown(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use contract::Code;
-use contract::problem::Problem;
+use contract::problem::{Problem, name_of};
 
-/// An error that names the file.
+/// An error that names the file: with its whole path in words of its own, which are for logs, by its name alone as a
+/// [`Problem`], which people read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
@@ -53,11 +54,39 @@ impl From<Error> for Problem {
             Error::Io { .. } => Code::DiskIo,
             Error::Broken { .. } => Code::RunFolderBroken,
         };
-        let (path, why) = match &error {
-            Error::Io { path, source, .. } => (path, source.to_string()),
-            Error::Broken { path, why } => (path, why.clone()),
+        let (name, why, message) = match &error {
+            Error::Io { doing, path, source } => {
+                let name = name_of(path);
+                let message = format!("Could not {doing} {name}: {source}.");
+                (name, source.to_string(), message)
+            }
+            Error::Broken { path, why } => {
+                let name = name_of(path);
+                let message = format!("{name}: {why}.");
+                (name, why.clone(), message)
+            }
         };
-        let problem = Self::new(code, format!("{error}.")).with("path", path.display()).with("why", why);
+        let problem = Self::new(code, message).with("path", name).with("why", why);
         if full { problem.hint("Free some space on this disk, then resume the run.") } else { problem }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_the_file_and_not_where_the_server_keeps_it() {
+        let path = Path::new("/srv/burnish/runs/r1/spec.json");
+        let lost = Error::at(path, "read")(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let broken = Error::broken(path, "is damaged: EOF while parsing");
+        let full = Error::at(path, "write")(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        for (error, code) in [(lost, Code::DiskIo), (broken, Code::RunFolderBroken), (full, Code::DiskFull)] {
+            assert!(error.to_string().contains("/srv/burnish/runs"), "the log has the path: {error}");
+            let problem = Problem::from(error);
+            assert_eq!((problem.code, problem.params["path"].as_str()), (code, "spec.json"));
+            let told = serde_json::to_string(&problem).expect("serialises");
+            assert!(!told.contains('/') && told.contains("spec.json"), "{told}");
+        }
     }
 }

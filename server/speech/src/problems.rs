@@ -6,8 +6,8 @@ use model::{Code as ModelCode, ModelError};
 
 /// A model's error as a problem; code, hint and what it carries are kept.
 pub fn of_model(error: ModelError) -> Problem {
-    let mut problem = Problem::new(code(error.code), error.message);
-    problem.hint = error.hint;
+    let problem = Problem::new(code(error.code), error.message);
+    let problem = error.hint.into_iter().fold(problem, Problem::hint);
     error.params.into_iter().fold(problem, |problem, (name, value)| problem.with(name, value))
 }
 

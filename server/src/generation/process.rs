@@ -68,11 +68,7 @@ impl Speaker {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|why| {
-                let worker = config.worker.display();
-                Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
-                    .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
-            })?;
+            .map_err(|why| executor::missing(config, &why))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {

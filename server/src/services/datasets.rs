@@ -9,9 +9,9 @@ use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
 use contract::reading::{Inspect, Sheet, Stored};
-use contract::{DatasetId, Problem};
+use contract::{DatasetId, Problem, label};
 
-use super::{checkup, edit, label, preview, remove_folder, rows};
+use super::{checkup, edit, preview, remove_folder, rows};
 use crate::error::Fault;
 use crate::readers::Lane;
 use crate::state::AppState;
@@ -59,7 +59,7 @@ impl Datasets {
     }
 
     async fn call_it(&self, id: &DatasetId, name: &str) -> Result<(), Fault> {
-        let name = label(name)?;
+        let name = label::required(name)?;
         if self.0.store.rename_dataset(id, &name).await? {
             return Ok(());
         }

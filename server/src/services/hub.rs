@@ -8,10 +8,11 @@ use axum::body::Body;
 use contract::Code;
 use contract::Problem;
 use contract::hub::{HubFile, HubHits, HubKind, HubRepo, NewTransfer, TransferState, TransferView};
+use contract::label;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{label, models, uploads};
+use super::{models, uploads};
 use crate::error::Fault;
 use crate::hub::cache;
 use crate::proc;
@@ -90,7 +91,7 @@ impl HubService {
         if new.name.trim().is_empty() {
             new.name = own_name(&repo, &files);
         }
-        new.name = label(&new.name)?;
+        new.name = label::required(&new.name)?;
         (new.repo, new.revision) = (repo.repo.clone(), repo.revision.clone());
         let view = TransferView {
             id: state.ids.next(),

@@ -7,7 +7,7 @@ use contract::model::ModelView;
 use contract::reading::FirstQuestion;
 use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
-use contract::{Problem, RunId, RunState, Stage};
+use contract::{Problem, RunId, RunState, Stage, label};
 
 use super::{chain, datasets, room};
 use crate::error::Fault;
@@ -118,7 +118,7 @@ async fn queued(
     let now = state.clock.now_ms();
     let view = &dataset.view;
     let name = match checked.name.as_str() {
-        "" => format!("{} on {}", model.name, view.name).chars().take(contract::check::MAX_NAME).collect(),
+        "" => label::cleaned(&format!("{} on {}", model.name, view.name), label::MAX_NAME),
         name => name.to_owned(),
     };
     let names: Vec<_> = std::iter::once(dataset).chain(more).map(|row| row.view.name.as_str()).collect();

@@ -10,12 +10,12 @@ use contract::Code;
 use contract::adapter::Imported;
 use contract::model::{ModelView, NewModel, ScratchSize};
 use contract::worker::{EXIT_PROBLEM, half_made};
-use contract::{ModelId, Problem, RunId};
+use contract::{ModelId, Problem, RunId, label};
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::{adapters, datasets, label, remove_folder};
+use super::{adapters, datasets, remove_folder};
 use crate::error::Fault;
 use crate::executor;
 use crate::state::AppState;
@@ -134,9 +134,14 @@ async fn in_turn(
         if let (Imported::Model(facts), Job::Import { license: Some(license), .. }) = (&mut imported, job) {
             facts.license.get_or_insert_with(|| license.clone());
         }
+        if let Imported::Model(facts) = &mut imported {
+            // The words of whoever made the file.
+            facts.license = facts.license.take().map(|license| label::cleaned(&license, label::MAX_NAME));
+        }
         std::fs::rename(half, state.model_folder(id)).map_err(|why| {
+            tracing::error!("{} could not be given its name: {why}", half.display());
             Problem::new(Code::DiskIo, format!("The model's folder could not be given its name: {why}."))
-                .with("path", state.model_folder(id).display())
+                .with("path", id)
                 .with("why", &why)
         })?;
         Ok(imported)
@@ -173,11 +178,8 @@ pub(super) async fn ask_worker<T: DeserializeOwned>(
 ) -> Result<Option<T>, Problem> {
     let mut command = executor::command(&state.config);
     what(&mut command);
-    let output = importing::output(&mut command, stop).await.map_err(|why| {
-        let worker = state.config.worker.display();
-        Problem::new(Code::WorkerMissing, format!("The worker {worker} could not be started: {why}."))
-            .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
-    })?;
+    let output = importing::output(&mut command, stop).await;
+    let output = output.map_err(|why| executor::missing(&state.config, &why))?;
     let Some(output) = output else { return Ok(None) };
     let text = String::from_utf8_lossy(&output.stdout);
     let line = executor::last_line(&text);
@@ -228,7 +230,7 @@ impl Models {
                 (name, Job::Create { size, file: datasets::file(state, &row), mapping })
             }
         };
-        begin(state, label(&name)?, false, job).await
+        begin(state, label::required(&name)?, false, job).await
     }
 
     async fn remove(&self, id: &ModelId) -> Result<(), Fault> {

@@ -6,7 +6,6 @@ use contract::Problem;
 use contract::saved::SavedTemplate;
 use contract::templates::UserTemplate;
 
-use super::label;
 use crate::error::Fault;
 use crate::state::AppState;
 
@@ -18,8 +17,7 @@ pub struct Templates(pub AppState);
 
 impl Templates {
     async fn keep(&self, template: UserTemplate) -> Result<(), Fault> {
-        let mut template = template.checked().map_err(Fault::Problems)?;
-        template.name = label(&template.name)?;
+        let template = template.checked().map_err(Fault::Problems)?;
         let known = self.0.store.templates().await?;
         if known.len() >= MOST && known.iter().all(|one| one.template.name != template.name) {
             return Err(Problem::new(Code::TemplateTooMany, format!("There are {MOST} templates already."))

@@ -9,12 +9,12 @@ use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::files;
 use contract::reading::{Inspect, Inspected, Sheet, Written};
 use contract::registry::Finding;
-use contract::{DatasetId, Problem};
+use contract::{DatasetId, Problem, label};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::{label, remove_folder};
+use super::remove_folder;
 use crate::config::Config;
 use crate::error::Fault;
 use crate::readers::Lane;
@@ -28,6 +28,9 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("kettle-story", "kettle-story.txt", "The story of Kettle & Co"),
     ("everyday-en-zh", "everyday-en-zh.jsonl", "Everyday English and Chinese"),
 ];
+
+/// Longest file name that is kept, characters.
+const MAX_FILE_NAME: usize = 200;
 
 /// A file that is removed unless it is kept.
 pub struct Temporary {
@@ -114,8 +117,8 @@ pub fn too_large(limit: u64) -> Problem {
 
 /// Reads a dataset's file name: its last part, and a kind Burnish can read.
 fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    let clean: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean = label::cleaned(name, MAX_FILE_NAME);
     let Some(kind) = FileKind::of_name(&clean) else {
         return Err(Problem::new(
             Code::DatasetUnknownKind,
@@ -149,7 +152,8 @@ pub async fn dataset(
     let file = receive(state, body).await?;
     let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let title = declared.title.clone().unwrap_or_else(|| stem.to_owned());
-    let title = label(&title).unwrap_or_else(|_| name.clone());
+    let title = Some(label::cleaned(&title, label::MAX_NAME)).filter(|title| !title.is_empty());
+    let title = title.unwrap_or_else(|| label::cleaned(&name, label::MAX_NAME));
     keep(state, file, &name, &title, kind, declared).await
 }
 
@@ -294,12 +298,10 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
     };
     let file_name = (*file_name).to_owned();
     let source = state.config.site_root.join("samples").join(&file_name);
-    let bytes = tokio::fs::read(&source).await.map_err(|_| {
-        Problem::new(
-            Code::SampleMissing,
-            format!("The starter dataset {} is not installed.", source.display()),
-        )
-        .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
+    let bytes = tokio::fs::read(&source).await.map_err(|why| {
+        tracing::warn!("{} cannot be read: {why}", source.display());
+        Problem::new(Code::SampleMissing, format!("The starter dataset {file_name} is not installed."))
+            .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
     })?;
     if let Some(row) = state.store.dataset_by_sha256(&format!("{:x}", Sha256::digest(&bytes))).await? {
         return Ok(row.view);

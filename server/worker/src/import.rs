@@ -11,7 +11,7 @@ use std::path::Path;
 use contract::Code;
 use contract::adapter::Imported;
 use contract::files::{self, Unread};
-use contract::problem::Problem;
+use contract::problem::{Problem, name_of};
 use contract::worker::half_made;
 
 use crate::problems::{of_file, of_unread};
@@ -73,10 +73,6 @@ fn look(source: &Path) -> Result<bool, Problem> {
         }
         Err(why) => Err(of_unread(source, &why)),
     }
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Lets `fill` write into a half-made folder beside `target`, then gives it its name; on failure it is removed.

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use contract::Code;
 use contract::files::Unread;
-use contract::problem::Problem;
+use contract::problem::{Problem, name_of};
 pub use speech::of_model;
 
-/// A file that could not be read or written.
+/// A file that could not be read or written. The whole path is for the log.
 pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {
+    eprintln!("could not {doing} {}: {error}", path.display());
     let full = is_full(error);
     let code = if full { Code::DiskFull } else { Code::DiskIo };
-    let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", path.display()))
-        .with("path", path.display())
+    let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", name_of(path)))
+        .with("path", name_of(path))
         .with("why", error);
     if full { problem.hint("Free some space on this disk and try again.") } else { problem }
 }

@@ -12,13 +12,13 @@ use contract::dataset::DatasetView;
 use contract::health::{HealthReport, Progress};
 use contract::model::ModelView;
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
 use self::findings::{Findings, Totals};
 use self::lengths::Lengths;
 use self::setup::{Setup, SetupForm};
 use crate::components::notice::Broken;
+use crate::components::page_title::PageTitle;
 use crate::components::part::{loaded, settled};
 use crate::forms::preview::RowPreview;
 use crate::ports::{Problems, check_health, get_dataset, list_models};
@@ -60,7 +60,7 @@ fn head(dataset: &DatasetView, heading: AnyView, text: &'static str) -> AnyView 
     let name = dataset.name.clone();
     let back = format!("/datasets/{}", dataset.id);
     view! {
-        <Title text=title/>
+        <PageTitle text=title/>
         <div class="head">
             <div>
                 <p class="crumb"><a href="/datasets">{w.data.title}</a>" / "<a href=back>{name}</a>" / "{w.health.crumb}</p>

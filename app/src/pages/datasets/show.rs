@@ -3,7 +3,6 @@
 use contract::DatasetId;
 use contract::dataset::DatasetView;
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
 use super::mapping::MappingForm;
@@ -12,6 +11,7 @@ use super::rows::Rows;
 use super::versions::Versions;
 use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
+use crate::components::page_title::PageTitle;
 use crate::components::part::settled;
 use crate::ports::{delete_dataset, get_dataset};
 use crate::words::amounts::{num, rows, size};
@@ -51,7 +51,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
     let usable = dataset.inspection.usable > 0;
     let inspection = dataset.inspection.clone();
     view! {
-        <Title text=format!("{} · {}", dataset.name, w.studio.product)/>
+        <PageTitle text=format!("{} · {}", dataset.name, w.studio.product)/>
         <div class="head">
             <div>
                 <p class="crumb"><a href="/datasets">{w.data.title}</a>" / "{dataset.name.clone()}</p>

@@ -6,12 +6,12 @@ use contract::checkpoint::chosen;
 use contract::run::RunView;
 use contract::{Problem, RunId};
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
 use super::show::method;
 use crate::browser::{checked_of, encode, value_of};
 use crate::components::field::{Field, described_by};
+use crate::components::page_title::PageTitle;
 use crate::components::part::settled;
 use crate::components::safe_textarea::SafeTextarea;
 use crate::ports::{Problems, get_run, handed_over_size, list_voices};
@@ -112,7 +112,7 @@ fn Found(begun: Begun) -> impl IntoView {
     };
     let back = format!("/runs/{}", run.summary.id);
     view! {
-        <Title text=format!("{} · {}", w.runs.hand_over, w.studio.product)/>
+        <PageTitle text=format!("{} · {}", w.runs.hand_over, w.studio.product)/>
         <div class="head"><div>
             <p class="crumb"><a href="/runs">{w.runs.title}</a>" / "<a href=back>{run.summary.name.clone()}</a></p>
             <h1>{w.runs.hand_over}</h1><p>{w.runs.hand_over_text}</p>

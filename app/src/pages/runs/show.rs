@@ -4,7 +4,6 @@ use contract::checkpoint::chosen;
 use contract::run::RunView;
 use contract::{RunId, RunState};
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
 use super::brought::Brought;
@@ -15,6 +14,7 @@ use super::tour::Tour;
 use crate::components::chart::LossChart;
 use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
+use crate::components::page_title::PageTitle;
 use crate::components::part::{Part, part, settled};
 use crate::feed::Feed;
 use crate::live::{Watched, follow};
@@ -136,7 +136,7 @@ fn Found(run: RunView) -> impl IntoView {
         })
     };
     view! {
-        <Title text=format!("{} · {}", run.summary.name, w.studio.product)/>
+        <PageTitle text=format!("{} · {}", run.summary.name, w.studio.product)/>
         <div class="head">
             <div>
                 <p class="crumb"><a href="/runs">{w.runs.title}</a>" / "{run.summary.name.clone()}</p>

@@ -169,6 +169,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::FormTooLong => "{label}最多 {most} 个字符。",
         Code::FormTooMany => "{label}太多：最多 {most} 个。",
         Code::FormUnknownChoice => "请选择{label}。",
+        Code::FormUnseen => "{label}里有看不见的字符（{character}），请删去：它可能是复制文字时带进来的。",
         Code::FormWarmup => "预热必须短于整个运行。",
         Code::FormWeights => "权重应是大于 0 的数，每个数据集一个，用逗号分开。",
         Code::GpuCheckDiffers => "显卡算出的结果与处理器不同：",
