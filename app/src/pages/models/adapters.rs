@@ -66,6 +66,7 @@ fn Waiting(
 ) -> impl IntoView {
     let w = words();
     let heading = format!("adapter-{}", model.id);
+    let labelled = heading.clone();
     let id = model.id.clone();
     let delete = Action::new(move |_: &()| delete_model(id.clone()));
     Effect::new(move |_| {
@@ -84,7 +85,7 @@ fn Waiting(
         view! { <PutOn id=model.id.clone() base=facts.base.clone() named=facts.clone() bases/> }
     });
     view! {
-        <section class="card pad add-card" aria-labelledby=heading.clone()>
+        <section class="card pad add-card" aria-labelledby=labelled>
             <h3 id=heading>{model.name.clone()}" "<span class="chip">{w.models.adapter}</span></h3>
             <div class="small"><p>{whose(&facts)}</p><p class="break">{facts_line(&facts)}</p></div>
             {refused}
