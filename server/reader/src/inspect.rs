@@ -53,6 +53,9 @@ fn sheet(asked: &Sheet) -> xlsx::Sheet<'_> {
 fn in_utf8(file: &Path, kind: FileKind, name: &str, target: &Path) -> Result<Finding, Problem> {
     let (mut text, encoding) = corpus::source::utf8_of(file, kind, name)?;
     let mut out = File::create(target).map_err(unwritten)?;
-    std::io::copy(&mut text, &mut out).and_then(|_| out.flush()).and_then(|()| out.sync_all()).map_err(unwritten)?;
+    std::io::copy(&mut text, &mut out)
+        .and_then(|_| out.flush())
+        .and_then(|()| out.sync_all())
+        .map_err(unwritten)?;
     Ok(Finding::Converted { encoding: encoding.name().to_owned() })
 }

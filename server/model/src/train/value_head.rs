@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::arch::Param;
 use crate::error::Code;
-use crate::error::{ModelError, Result, name_of};
+use crate::error::{ModelError, Result, file_name};
 use crate::kernels::{Kernels, Mat, product, product_transposed};
 use crate::rng::{Rng, splitmix};
 use crate::train::Grads;
@@ -62,7 +62,7 @@ impl<B: Kernels> ValueHead<B> {
         let find = |name: &str| {
             let wanted = |found: &String| found.starts_with(prefix) && found.ends_with(name);
             weights.names().into_iter().find(wanted).ok_or_else(|| {
-                ModelError::new(Code::ValueHeadMissing, format!("{} holds no \"{name}\".", name_of(path)))
+                ModelError::new(Code::ValueHeadMissing, format!("{} holds no \"{name}\".", file_name(path)))
                     .with("name", name)
                     .hint("Choose a checkpoint of a reward model run.")
             })

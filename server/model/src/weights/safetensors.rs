@@ -238,7 +238,7 @@ impl Weights {
 
     /// Names of tensors whose number format is unknown here.
     pub fn unreadable(&self) -> impl Iterator<Item = &str> {
-        self.unreadable.keys().map(String::as_str)
+        self.entries.iter().filter(|(_, entry)| entry.format.is_err()).map(|(name, _)| name.as_str())
     }
 
     /// Whether both tensors are there in this shape and hold other numbers.
