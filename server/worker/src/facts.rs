@@ -44,7 +44,7 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
     let config = read_config(folder)?;
     let weights = weights::open_folder(folder).map_err(of_model)?;
     let parameters = check_shapes(&config, weights.as_ref())?;
-    let tokenizer = ModelTokenizer::load(folder)?;
+    let tokenizer = tokenizer(folder)?;
     // Added tokens beyond the embedding (padding, pictures) do no harm as long as no text needs them.
     check_tokens(tokenizer.own_vocab_size(), config.vocab_size)?;
     Ok(ModelFacts {
@@ -61,6 +61,11 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
         source: source.to_owned(),
         shape: Some(shape(&config, folder)?),
     })
+}
+
+/// The folder's tokenizer. What must work before a model is ready is tried here.
+fn tokenizer(folder: &Path) -> Result<ModelTokenizer, Problem> {
+    ModelTokenizer::load(folder)
 }
 
 /// Fails where a tokenizer has more tokens than the embedding has rows.

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -126,5 +127,38 @@ fn stretching_that_gives_no_number_is_refused() {
         value["rope_scaling"] =
             json!({ "type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [4.0, 8.0] });
         assert_eq!(read(&value).unwrap_err().code, Code::ConfigValue, "{original}");
+    }
+}
+
+#[test]
+fn r12_every_truncation_is_an_error() {
+    for kind in SUPPORTED {
+        let whole = base(kind).to_string();
+        for len in 0..whole.len() {
+            let error = ModelConfig::from_json(&whole.as_bytes()[..len]).unwrap_err();
+            assert_eq!(error.code, Code::ConfigBroken, "{kind}: {len} bytes");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #[test]
+    fn r12_mutations_never_panic(
+        kind in 0..SUPPORTED.len(),
+        at in 0usize..10_000,
+        byte: u8,
+        second in 0usize..10_000,
+        digit in b'0'..=b'9',
+    ) {
+        let mut bytes = base(SUPPORTED[kind]).to_string().into_bytes();
+        let len = bytes.len();
+        bytes[at % len] = byte;
+        bytes[second % len] = digit;
+        if let Ok(config) = ModelConfig::from_json(&bytes) {
+            prop_assert!(config.tensors().len() < 32 * config.num_hidden_layers + 32);
+            prop_assert_eq!(config.rope_frequencies().len(), config.head_dim / 2);
+            prop_assert!(ModelConfig::from_json(config.to_json().to_string().as_bytes()).is_ok());
+        }
     }
 }

@@ -453,6 +453,10 @@ mod tests {
             Code::WeightsBroken
         );
         assert_eq!(refused(r#"{"metadata":{}}"#), Code::WeightsBroken);
+        let whole = r#"{"metadata":{"total_size":1},"weight_map":{"a":"m.safetensors","b":"n.safetensors"}}"#;
+        for len in 0..whole.len() {
+            assert_eq!(refused(&whole[..len]), Code::WeightsBroken, "{len} bytes");
+        }
         assert_eq!(refused(r#"{"weight_map":{"a":"m.safetensors"}}"#), Code::WeightsIo);
         std::fs::create_dir(folder.path().join("m.safetensors")).unwrap();
         assert_eq!(refused(r#"{"weight_map":{"a":"m.safetensors"}}"#), Code::FileNotRegular);
