@@ -35,7 +35,9 @@ pub async fn failing(state: &AppState) -> Vec<&'static str> {
     let (reads, writes) = (answers(state.store.ping()), answers(state.store.ping_write()));
     let (reads, writes, thread) = tokio::join!(reads, writes, finds_a_thread(&mut look.thread));
     let mut failing = state.loops.late();
-    failing.extend([("database", reads && writes), ("threads", thread)].iter().filter(|part| !part.1).map(|part| part.0));
+    failing.extend(
+        [("database", reads && writes), ("threads", thread)].iter().filter(|part| !part.1).map(|part| part.0),
+    );
     look.last = Some((Instant::now(), failing.clone()));
     failing
 }

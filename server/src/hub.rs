@@ -80,9 +80,9 @@ impl Hub {
             let host = self.settings.host();
             if let Some(places::Elsewhere(to)) = places::refused(&why) {
                 let message = format!("{host} sends to {to}, where Burnish does not go.");
-                return Problem::new(Code::HubElsewhere, message)
-                    .with("host", to)
-                    .hint("If that is a mirror of your own, name it in HF_ENDPOINT and start Burnish again.");
+                return Problem::new(Code::HubElsewhere, message).with("host", to).hint(
+                    "If that is a mirror of your own, name it in HF_ENDPOINT and start Burnish again.",
+                );
             }
             Problem::new(Code::HubUnreachable, format!("{host} cannot be reached: {}.", reason(&why)))
                 .with("host", &host)

@@ -92,7 +92,7 @@ impl Ingest {
             let events = tail.read_new()?;
             Ok::<_, rundir::Error>((tail, events))
         };
-        let (read, events) = state.lanes.within(format!("events {run} {attempt}"), PATIENCE, read).await??;
+        let (read, events) = state.lanes.at_once(format!("events {run} {attempt}"), PATIENCE, read).await??;
         let count = keep(state, run, attempt, events).await?;
         // only after the commit: a failed write is read again
         *tail = Some(read);

@@ -1,11 +1,13 @@
 //! Work with files that may hang (a disk over the network, a pipe), one at a time for each name: a name whose work hangs
 //! holds one thread and no more, and nobody waits for it for long.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{Code, Problem};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::error::Fault;
 
@@ -13,46 +15,64 @@ use crate::error::Fault;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Names whose work goes on.
-#[derive(Clone, Debug, Default)]
-pub struct Lanes(Arc<Mutex<HashSet<String>>>);
-
-/// Takes a name out when its work ends, however long that takes.
-struct Taken(Lanes, String);
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-    }
-}
+#[derive(Debug, Default)]
+pub struct Lanes(Mutex<HashMap<String, Arc<Semaphore>>>);
 
 impl Lanes {
-    /// Does `work` on a thread of its own and waits for it, but not for ever.
+    fn lane(&self, name: String) -> Arc<Semaphore> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|_, lane| lane.available_permits() == 0 || Arc::strong_count(lane) > 1);
+        lanes.entry(name).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+
+    /// Does `work` on a thread that may block and waits for it, but not for ever.
     ///
     /// # Errors
-    /// `disk.slow` when it takes too long, or when earlier work of this name still hangs.
-    pub async fn within<T: Send + 'static>(
+    /// `disk.slow` when it takes too long, or when earlier work of this name goes on.
+    pub async fn at_once<T: Send + 'static>(
         &self,
         name: String,
         patience: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        if !self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
-            return Err(slow());
-        }
-        let taken = Taken(self.clone(), name);
-        let done = tokio::task::spawn_blocking(move || {
-            let _taken = taken;
-            work()
-        });
-        match tokio::time::timeout(patience, done).await {
-            Ok(done) => Ok(done?),
-            Err(_) => Err(slow()),
-        }
+        let permit = self.lane(name).try_acquire_owned().map_err(|_| slow())?;
+        within(permit, Instant::now() + patience, work).await
+    }
+
+    /// As [`Self::at_once`], but waits for earlier work of this name.
+    ///
+    /// # Errors
+    /// `disk.slow` when both together take too long.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        name: String,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let until = Instant::now() + PATIENCE;
+        let permit = tokio::time::timeout_at(until, self.lane(name).acquire_owned()).await;
+        within(permit.map_err(|_| slow())?.map_err(|_| slow())?, until, work).await
     }
 
     /// Whether work of this name goes on.
     pub fn is_busy(&self, name: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(name).is_some_and(|lane| lane.available_permits() == 0)
+    }
+}
+
+/// The permit goes with the work, however long that takes.
+async fn within<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    until: Instant,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    match tokio::time::timeout_at(until, done).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(slow()),
     }
 }
 
@@ -74,17 +94,18 @@ mod tests {
     #[tokio::test]
     async fn work_that_hangs_holds_one_thread_and_others_go_on() {
         let lanes = Lanes::default();
+        let name = || "a".to_owned();
         let (go, hang) = std::sync::mpsc::channel::<()>();
         let short = Duration::from_millis(20);
-        let one = lanes.within("a".to_owned(), short, move || hang.recv()).await;
+        let one = lanes.at_once(name(), short, move || hang.recv()).await;
         assert!(one.is_err_and(|fault| is_slow(&fault)));
-        let same = lanes.within("a".to_owned(), PATIENCE, || 1).await;
+        let same = lanes.at_once(name(), PATIENCE, || 1).await;
         assert!(same.is_err_and(|fault| is_slow(&fault)), "not begun while the first hangs");
-        assert_eq!(lanes.within("b".to_owned(), PATIENCE, || 2).await.expect("done"), 2);
+        assert_eq!(lanes.at_once("b".to_owned(), PATIENCE, || 2).await.expect("done"), 2);
+        let turn = lanes.in_turn(name(), || 3);
         go.send(()).expect("it waits");
-        while lanes.is_busy("a") {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(lanes.within("a".to_owned(), PATIENCE, || 3).await.expect("done"), 3);
+        assert_eq!(turn.await.expect("done"), 3);
+        assert_eq!(lanes.at_once(name(), PATIENCE, || 4).await.expect("done"), 4);
+        assert_eq!(lanes.0.lock().expect("free").len(), 1, "others are forgotten");
     }
 }

@@ -66,7 +66,11 @@ pub async fn guard(State(state): State<AppState>, request: Request, next: Next) 
     }
     let path = request.uri().path();
     if path.starts_with("/api/") && !state.net.calls.take(Client::of(request.extensions()).0) {
-        return refusal(path, Problem::new(Code::ClientTooMany, "Too many requests come from this address.").hint("Try again in a moment."));
+        return refusal(
+            path,
+            Problem::new(Code::ClientTooMany, "Too many requests come from this address.")
+                .hint("Try again in a moment."),
+        );
     }
     if headers.get(assets::HEADER).is_some_and(|build| build.as_bytes() != state.site.build().as_bytes()) {
         return refuse_other_build(request.uri().path());
@@ -98,7 +102,8 @@ fn refuse_other_build(path: &str) -> Response {
 pub async fn patience(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let long = LONG.iter().any(|one| path == *one || one.ends_with('/') && path.starts_with(one));
-    let limit = if long { LONG_HANDLER.max(state.config.limits.handler) } else { state.config.limits.handler };
+    let limit =
+        if long { LONG_HANDLER.max(state.config.limits.handler) } else { state.config.limits.handler };
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => refusal(&path, in_time(Code::ServerSlow, "This took too long and was given up", limit)),
@@ -148,7 +153,8 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
 
 /// Whether a person goes to an address, by a link for example. Frames, pictures and scripts are no visits.
 fn is_visit(headers: &HeaderMap) -> bool {
-    let says = |key: &str, wanted: &str| headers.get(key).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
+    let says =
+        |key: &str, wanted: &str| headers.get(key).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
     says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
 }
 
@@ -269,9 +275,14 @@ mod tests {
         for site in ["cross-site", "same-site", "?"] {
             assert!(is_from_elsewhere(&asks(site, "no-cors", "image")), "{site}");
         }
-        assert!(!is_from_elsewhere(&asks("same-origin", "cors", "empty")) && !is_from_elsewhere(&HeaderMap::new()));
+        assert!(
+            !is_from_elsewhere(&asks("same-origin", "cors", "empty"))
+                && !is_from_elsewhere(&HeaderMap::new())
+        );
         assert!(is_visit(&asks("cross-site", "navigate", "document")));
-        for (mode, dest) in [("navigate", "iframe"), ("navigate", "object"), ("no-cors", "image"), ("cors", "empty")] {
+        for (mode, dest) in
+            [("navigate", "iframe"), ("navigate", "object"), ("no-cors", "image"), ("cors", "empty")]
+        {
             assert!(!is_visit(&asks("cross-site", mode, dest)), "{mode} {dest}");
         }
         assert!(is_page("/runs") && !is_page("/api/v1/takeaway.zip") && !is_page("/healthz"));

@@ -63,7 +63,9 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
             Ok(true) => {}
             Ok(false) => busy += 1,
             // its process is gone, or never was: it takes no place from others and is looked at again
-            Err(fault) if lanes::is_slow(&fault) => tracing::warn!(run = %attempt.run, "attempt {}: {fault}", attempt.number),
+            Err(fault) if lanes::is_slow(&fault) => {
+                tracing::warn!(run = %attempt.run, "attempt {}: {fault}", attempt.number)
+            }
             Err(fault) => {
                 busy += 1;
                 tracing::error!(run = %attempt.run, "attempt {}: {fault}", attempt.number);
@@ -98,7 +100,7 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
     }
     let folder = state.run_folder(run);
     let name = format!("folder {run}");
-    if state.lanes.within(name, lanes::PATIENCE, move || folder.exists()).await? {
+    if state.lanes.at_once(name, lanes::PATIENCE, move || folder.exists()).await? {
         match state.ingest.drain(state, run, number).await {
             // what cannot be read now may be read later
             Err(fault) if lanes::is_slow(&fault) => return Err(fault),
@@ -127,7 +129,7 @@ async fn adopt(state: &AppState, attempt: &Active) -> Result<Option<(u32, u64)>,
         if dir.is_alive()? { dir.worker() } else { Ok(None) }
     };
     let name = format!("folder {}", attempt.run);
-    let found = state.lanes.within(name, lanes::PATIENCE, look).await??;
+    let found = state.lanes.at_once(name, lanes::PATIENCE, look).await??;
     let Some(info) = found.filter(|info| !info.is_of_another_boot()) else { return Ok(None) };
     let Some(start) = proc::start_ticks(info.pid) else { return Ok(None) };
     state.store.set_process(&attempt.run, attempt.number, info.pid, start).await?;
@@ -144,7 +146,7 @@ async fn start(state: &AppState, run: &RunRow) -> Result<(), Fault> {
         Ok::<_, rundir::Error>((folder, attempt))
     };
     let name = format!("folder {id}");
-    let (folder, attempt) = state.lanes.within(name, lanes::PATIENCE, prepare).await??;
+    let (folder, attempt) = state.lanes.at_once(name, lanes::PATIENCE, prepare).await??;
     if !state.store.begin_attempt(id, attempt.number(), state.clock.now_ms()).await? {
         return Ok(());
     }

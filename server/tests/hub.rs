@@ -353,7 +353,8 @@ async fn f21_a_blob_that_two_want_is_fetched_once() {
     let two = AppState::open(config).await.expect("opens");
     // every try breaks off a few times, so that both are at it together
     moods.cuts.store(3, Ordering::Relaxed);
-    let (first, second) = tokio::join!(ends(&one, wanted(HubKind::Model, FOLDER)), ends(&two, wanted(HubKind::Model, FOLDER)));
+    let (first, second) =
+        tokio::join!(ends(&one, wanted(HubKind::Model, FOLDER)), ends(&two, wanted(HubKind::Model, FOLDER)));
     for done in [&first, &second] {
         assert_eq!(done.state, TransferState::Done, "{:?}", done.problem);
     }

@@ -60,7 +60,13 @@ async fn healthz(address: SocketAddr) -> String {
     says(address, "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await
 }
 
-async fn ask(state: &AppState, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+async fn ask(
+    state: &AppState,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     let mut request = axum::http::Request::builder().method(method).uri(path).header("host", "localhost");
     for (key, value) in headers {
         request = request.header(*key, *value);
@@ -92,7 +98,9 @@ async fn f17_a_connection_without_a_request_is_closed() {
     };
     let mut all = Vec::new();
     let read = async { drop(reads.read_to_end(&mut all).await) };
-    let ended = async { tokio::select! { () = drip => {}, () = read => {} } };
+    let ended = async {
+        tokio::select! { () = drip => {}, () = read => {} }
+    };
     tokio::time::timeout(LONG, ended).await.expect("one byte at a time does not count either");
     // a connection that was kept after an answer
     let kept = says(address, "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
@@ -117,9 +125,12 @@ async fn f17_silent_connections_do_not_keep_out_one_that_asks() {
 async fn s28_a_header_above_16_kib_is_refused() {
     let place = tempfile::tempdir().expect("a folder");
     let (_, address) = listening(place.path(), Limits::default()).await;
-    for (bytes, status) in [(15 << 10, "HTTP/1.1 200"), (17 << 10, "HTTP/1.1 431"), (100 << 10, "HTTP/1.1 431")] {
+    for (bytes, status) in
+        [(15 << 10, "HTTP/1.1 200"), (17 << 10, "HTTP/1.1 431"), (100 << 10, "HTTP/1.1 431")]
+    {
         let filler = "x".repeat(bytes);
-        let request = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-a: {filler}\r\n\r\n");
+        let request =
+            format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-a: {filler}\r\n\r\n");
         let mut stream = TcpStream::connect(address).await.expect("connects");
         // the server may stop reading before the end
         let _ = stream.write_all(request.as_bytes()).await;
@@ -150,7 +161,8 @@ async fn s20_an_address_that_calls_too_often_is_told_so() {
 async fn s4_other_sites_may_send_visitors_and_load_nothing() {
     let place = tempfile::tempdir().expect("a folder");
     let state = AppState::open(config(place.path(), Limits::default())).await.expect("opens");
-    let from = |site, mode, dest| [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+    let from =
+        |site, mode, dest| [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
     for site in ["cross-site", "same-site"] {
         for path in [
             "/api/v1/dataset_info.json",

@@ -153,8 +153,7 @@ impl Answer {
             let problem = Problem::new(Code::ChatLost, "The answer was read too slowly.");
             return Some(ChatDelta::Error { problem: problem.hint("Ask again.") });
         };
-        self.done =
-            !matches!(delta, ChatDelta::Loading | ChatDelta::Ready { .. } | ChatDelta::Text { .. });
+        self.done = !matches!(delta, ChatDelta::Loading | ChatDelta::Ready { .. } | ChatDelta::Text { .. });
         Some(delta)
     }
 

@@ -66,10 +66,10 @@ mod tests {
     #[tokio::test]
     async fn a_blob_is_fetched_by_one_at_a_time_in_this_server_and_beside_it() {
         let place = tempfile::tempdir().expect("a folder");
+        let path = place.path();
         let take = |locks: Locks, blob: &'static str| async move {
-            locks.take(place.path(), HubKind::Model, "ada/tea", blob).await.expect("a lock")
+            locks.take(path, HubKind::Model, "ada/tea", blob).await.expect("a lock")
         };
-        let take = &take;
         let (ours, others) = (Locks::default(), Locks::default());
         let held = take(ours.clone(), "a").await;
         assert!(take(ours.clone(), "a").now_or_never().is_none(), "in this server");

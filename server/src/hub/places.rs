@@ -53,7 +53,7 @@ impl Place {
             _ if six.is_loopback() => Self::Own,
             0xfe80..0xfec0 => Self::Link,
             0xfc00..0xfe00 | 0xfec0..0xff00 => Self::Private,
-            0xff00.. | 0 => Self::Nowhere,
+            0xff00.. | 0 | 0x64 => Self::Nowhere,
             _ => Self::Open,
         }
     }
@@ -66,7 +66,8 @@ impl Place {
 /// The IPv4 address that an IPv6 address stands for: translated (64:ff9b::/96), tunnelled (2002::/16) or in the last bits.
 fn carried(six: Ipv6Addr) -> Option<Ipv4Addr> {
     let (segments, bits) = (six.segments(), six.to_bits());
-    let four = |shift: u32| Ipv4Addr::from_bits(u32::try_from((bits >> shift) & 0xffff_ffff).unwrap_or_default());
+    let four =
+        |shift: u32| Ipv4Addr::from_bits(u32::try_from((bits >> shift) & 0xffff_ffff).unwrap_or_default());
     match segments {
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(four(0)),
         [0x2002, ..] => Some(four(80)),
@@ -122,7 +123,11 @@ impl Places {
     }
 
     /// The addresses of a name that may be asked.
-    fn sift(&self, name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Elsewhere> {
+    fn sift(
+        &self,
+        name: &str,
+        found: impl Iterator<Item = SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, Elsewhere> {
         let found: Vec<_> = found.collect();
         if self.proxies.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
             return Ok(found);
@@ -130,7 +135,11 @@ impl Places {
         if name.eq_ignore_ascii_case(&self.host) {
             // what clouds tell their machines is no hub, whatever a name says
             let usable = |place| !matches!(place, Place::Link | Place::Nowhere);
-            found.iter().map(|one| Place::of(one.ip())).filter(|place| usable(*place)).for_each(|place| self.allow(place));
+            found
+                .iter()
+                .map(|one| Place::of(one.ip()))
+                .filter(|place| usable(*place))
+                .for_each(|place| self.allow(place));
         }
         let kept: Vec<_> = found.into_iter().filter(|one| self.allows(one.ip())).collect();
         if kept.is_empty() { Err(Elsewhere(name.to_owned())) } else { Ok(kept) }
@@ -155,7 +164,7 @@ fn literal(url: &Url) -> Option<IpAddr> {
 }
 
 /// What a failed request was refused for, if it was.
-pub fn refused(why: &(dyn std::error::Error + 'static)) -> Option<&Elsewhere> {
+pub fn refused<'a>(why: &'a (dyn std::error::Error + 'static)) -> Option<&'a Elsewhere> {
     let mut cause = Some(why);
     while let Some(one) = cause {
         if let Some(found) = one.downcast_ref() {
@@ -209,10 +218,21 @@ mod tests {
         for url in INNER {
             assert!(!goes(&places, url), "{url}");
         }
-        for url in ["https://user@cdn.example/x", "https://huggingface.co:x@10.0.0.1/", "http://cdn.example/x", "file:///etc/passwd", "ftp://cdn.example/x"] {
+        for url in [
+            "https://user@cdn.example/x",
+            "https://huggingface.co:x@10.0.0.1/",
+            "http://cdn.example/x",
+            "file:///etc/passwd",
+            "ftp://cdn.example/x",
+        ] {
             assert!(!goes(&places, url), "{url}");
         }
-        for url in ["https://cdn.example/x", "https://172.32.0.1/x", "https://[2606:4700::1]/x", "https://8.8.8.8:8443/x"] {
+        for url in [
+            "https://cdn.example/x",
+            "https://172.32.0.1/x",
+            "https://[2606:4700::1]/x",
+            "https://8.8.8.8:8443/x",
+        ] {
             assert!(goes(&places, url), "{url}");
         }
     }
@@ -232,12 +252,16 @@ mod tests {
     fn s12_a_name_that_leads_inside_is_refused_unless_the_hub_itself_lies_there() {
         let at = |text: &str| SocketAddr::new(text.parse().expect("an address"), 0);
         let open = places("https://huggingface.co");
-        let mixed = open.sift("cdn.example", [at("10.0.0.1"), at("8.8.8.8")].into_iter()).expect("one is left");
+        let mixed =
+            open.sift("cdn.example", [at("10.0.0.1"), at("8.8.8.8")].into_iter()).expect("one is left");
         assert_eq!(mixed, [at("8.8.8.8")]);
         assert!(open.sift("rebound.example", [at("::ffff:127.0.0.1")].into_iter()).is_err());
         assert!(open.sift("huggingface.co", [at("169.254.169.254")].into_iter()).is_err());
         let inner = places("https://hub.corp");
-        assert!(inner.sift("store.corp", [at("10.0.0.6")].into_iter()).is_err(), "nobody knows yet where the hub lies");
+        assert!(
+            inner.sift("store.corp", [at("10.0.0.6")].into_iter()).is_err(),
+            "nobody knows yet where the hub lies"
+        );
         assert_eq!(inner.sift("HUB.corp", [at("10.0.0.5")].into_iter()).expect("the hub").len(), 1);
         assert_eq!(inner.sift("store.corp", [at("10.0.0.6")].into_iter()).expect("beside it").len(), 1);
         assert!(inner.sift("store.corp", [at("127.0.0.1")].into_iter()).is_err());

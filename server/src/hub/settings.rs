@@ -69,7 +69,12 @@ impl Settings {
             token: token.filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic())),
             offline: var("HF_HUB_OFFLINE").is_some_and(yes),
             cache: cache.map_or_else(|| base.join("hub"), PathBuf::from),
-            proxies: PROXIES.iter().flat_map(|key| [var(key), var(&key.to_ascii_lowercase())]).flatten().filter_map(proxy).collect(),
+            proxies: PROXIES
+                .iter()
+                .flat_map(|key| [var(key), var(&key.to_ascii_lowercase())])
+                .flatten()
+                .filter_map(proxy)
+                .collect(),
             unsized_most: UNSIZED_MOST,
             patience: Duration::from_secs(60),
             pause: Duration::from_millis(200),

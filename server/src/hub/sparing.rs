@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn odd_values_are_read_over() {
         let gated = |text: &str| serde_json::from_str::<Gated>(text).expect(text).0;
-        assert!(!gated("false") && !gated("null") && gated("true") && gated("\"auto\"") && gated("[1,{\"a\":2}]"));
+        assert!(
+            !gated("false") && !gated("null") && gated("true") && gated("\"auto\"") && gated("[1,{\"a\":2}]")
+        );
         let license = |text: &str| serde_json::from_str::<License>(text).expect(text).0;
         assert_eq!(license("\"mit\"").as_deref(), Some("mit"));
         for odd in ["null", "7", "-1.5", "[\"mit\"]", "{\"a\":[]}", "true"] {

@@ -33,7 +33,11 @@ const WAITING: usize = 8;
 const LONGEST: usize = 64 << 10;
 
 /// Upgrades to the live websocket.
-pub async fn upgrade(State(state): State<AppState>, extensions: Extensions, upgrade: WebSocketUpgrade) -> Response {
+pub async fn upgrade(
+    State(state): State<AppState>,
+    extensions: Extensions,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     line::open(state, &extensions, upgrade, LONGEST, serve)
 }
 

@@ -29,7 +29,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// Bytes of a connection that are held at most in either direction.
 const BUFFER: usize = 64 << 10;
 /// What a newcomer hears when everybody is being answered.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves until `shutdown`, then until the last request is answered.
 pub async fn serve(listener: TcpListener, app: Router, limits: &Limits, shutdown: CancellationToken) {
@@ -93,7 +94,9 @@ impl Connection {
             // an upgraded connection outlives this one's task
             request.extensions_mut().insert(busy.clone());
             let app = self.app.clone();
-            async move { app.oneshot(request).await.map(|answer| answer.map(|body| Answered { body, _busy: busy })) }
+            async move {
+                app.oneshot(request).await.map(|answer| answer.map(|body| Answered { body, _busy: busy }))
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -168,7 +171,11 @@ impl Read {
 }
 
 impl AsyncRead for Read {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

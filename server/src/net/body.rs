@@ -91,7 +91,8 @@ impl Stalled {
 /// does not count.
 pub fn moving(body: Body, limit: Duration) -> (Body, Stalled) {
     let stalled = Stalled::default();
-    let moving = Moving { body, limit, waited: Duration::ZERO, came: 0, waits: None, stalled: stalled.clone() };
+    let moving =
+        Moving { body, limit, waited: Duration::ZERO, came: 0, waits: None, stalled: stalled.clone() };
     (Body::new(moving), stalled)
 }
 
@@ -125,9 +126,8 @@ impl HttpBody for Moving {
             return Poll::Ready(frame);
         }
         let left = this.limit.saturating_sub(this.waited);
-        let (_, sleep) = this
-            .waits
-            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+        let (_, sleep) =
+            this.waits.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
         match sleep.as_mut().poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
@@ -158,28 +158,29 @@ mod tests {
         }))
     }
 
-    async fn comes(body: Body) -> (Option<usize>, bool) {
-        let (body, stalled) = moving(body, Duration::from_secs(30));
+    async fn comes(body: Body, limit: Duration) -> (Option<usize>, bool) {
+        let (body, stalled) = moving(body, limit);
         let got = axum::body::to_bytes(body, usize::MAX).await.ok().map(|bytes| bytes.len());
         (got, stalled.is())
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_stands_still_or_drips_ends_and_a_slow_one_does_not() {
-        let seconds = Duration::from_secs;
-        assert_eq!(comes(drip(1024, seconds(29), 5)).await, (Some(5120), false));
-        assert_eq!(comes(drip(4, seconds(10), 2)).await, (Some(8), false), "a short one that ends");
-        assert_eq!(comes(drip(1024, seconds(31), 2)).await, (None, true));
-        assert_eq!(comes(drip(1, seconds(1), 100)).await, (None, true), "one byte a second");
+        let (short, patient) = (Duration::from_millis(5), Duration::from_secs(5));
+        assert_eq!(comes(drip(PROGRESS, short, 5), patient).await, (Some(5 * PROGRESS), false));
+        assert_eq!(comes(drip(4, short, 2), patient).await, (Some(8), false), "a short one that ends");
+        assert_eq!(comes(drip(PROGRESS, patient, 2), short).await, (None, true));
+        let impatient = Duration::from_millis(200);
+        assert_eq!(comes(drip(1, short, PROGRESS), impatient).await, (None, true), "a byte at a time");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn time_in_which_nobody_reads_does_not_count() {
-        let (body, stalled) = moving(drip(600, Duration::from_secs(1), 4), Duration::from_secs(5));
+        let (body, stalled) = moving(drip(600, Duration::from_millis(5), 4), Duration::from_secs(1));
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks.next().await {
             assert_eq!(chunk.expect("a chunk").len(), 600);
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
         assert!(!stalled.is());
     }

@@ -48,11 +48,7 @@ pub struct Busy(Arc<Place>);
 impl Crowd {
     /// Nobody.
     pub fn new(limits: &Limits) -> Self {
-        Self {
-            most: limits.connections,
-            most_each: limits.connections_per_address,
-            places: Mutex::default(),
-        }
+        Self { most: limits.connections, most_each: limits.connections_per_address, places: Mutex::default() }
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

@@ -25,7 +25,8 @@ impl Bucket {
 
     /// Takes one, if one is left.
     pub fn take(&mut self, now: Instant) -> bool {
-        self.left = (self.left + now.saturating_duration_since(self.at).as_secs_f64() * self.a_second).min(self.most);
+        self.left =
+            (self.left + now.saturating_duration_since(self.at).as_secs_f64() * self.a_second).min(self.most);
         self.at = now;
         let some = self.left >= 1.0;
         if some {

@@ -29,8 +29,9 @@ pub async fn find(state: &AppState, id: &RunId) -> Result<RunRow, Fault> {
 
 /// The checkpoints that are there, newest first, with the eval loss of the step they hold and how they stand by it.
 pub async fn checkpoints(state: &AppState, id: &RunId) -> Result<Vec<CheckpointView>, Fault> {
-    let Ok(folder) = RunDir::open(&state.run_folder(id)) else { return Ok(Vec::new()) };
-    let found = tokio::task::spawn_blocking(move || folder.checkpoints()).await??;
+    let path = state.run_folder(id);
+    let list = move || RunDir::open(&path).map_or_else(|_| Ok(Vec::new()), |folder| folder.checkpoints());
+    let found = state.lanes.in_turn(format!("checkpoints {id}"), list).await??;
     let told = state.store.checkpoint_events(id).await?;
     let kinds = || told.iter().rev().filter_map(|event| event.what.known());
     let loss_at = |wanted: u64| {
@@ -140,9 +141,12 @@ impl Runs {
 
     async fn last_log(&self, id: &RunId) -> Result<String, Fault> {
         let row = find(&self.0, id).await?;
-        let Ok(folder) = RunDir::open(&self.0.run_folder(id)) else { return Ok(String::new()) };
-        let path = folder.attempt(row.attempt).stderr_path();
-        let text = tokio::task::spawn_blocking(move || tail_of(&path, LOG_BYTES)).await?;
+        let (path, attempt) = (self.0.run_folder(id), row.attempt);
+        let read = move || {
+            let folder = RunDir::open(&path).ok()?;
+            Some(tail_of(&folder.attempt(attempt).stderr_path(), LOG_BYTES))
+        };
+        let text = self.0.lanes.in_turn(format!("log {id}"), read).await?.unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         Ok(lines[lines.len().saturating_sub(200)..].join("\n"))
     }

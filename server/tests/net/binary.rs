@@ -25,7 +25,10 @@ impl Program {
             .args(["serve", "--addr", "127.0.0.1:0"])
             .env("BURNISH_DATA", place.join("data"))
             .env("BURNISH_SITE", site)
-            .env("BURNISH_WORKER", PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh"))
+            .env(
+                "BURNISH_WORKER",
+                PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh"),
+            )
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")
             .env_remove("BURNISH_STARTER")
@@ -35,7 +38,8 @@ impl Program {
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("http://")));
         let line = line.expect("says where it is").expect("text");
-        let address = line.split("http://").nth(1).expect("an address").split(',').next().expect("an address");
+        let address =
+            line.split("http://").nth(1).expect("an address").split(',').next().expect("an address");
         let address = address.parse().expect("an address");
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
@@ -64,7 +68,8 @@ async fn n1_sigterm_ends_the_program_while_a_file_hangs() {
     let mut hangs = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(program.address).await.expect("connects");
-        let request = "POST /api/v1/samples/kettle-and-co HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+        let request =
+            "POST /api/v1/samples/kettle-and-co HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
         stream.write_all(request.as_bytes()).await.expect("sent");
         hangs.push(stream);
     }
@@ -83,7 +88,11 @@ async fn r20_sigterm_ends_the_program_with_silent_clients_and_half_an_upload() {
     let public = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../public");
     let mut program = Program::start(place.path(), &public);
     let mut open = Vec::new();
-    for said in ["", "GET /heal", "POST /api/v1/uploads?name=x.jsonl HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{"] {
+    for said in [
+        "",
+        "GET /heal",
+        "POST /api/v1/uploads?name=x.jsonl HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{",
+    ] {
         let mut stream = TcpStream::connect(program.address).await.expect("connects");
         stream.write_all(said.as_bytes()).await.expect("sent");
         open.push(stream);

@@ -3,7 +3,9 @@
 use super::*;
 
 fn head(path: &str, more: &str, bytes: usize) -> String {
-    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}content-length: {bytes}\r\n\r\n")
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}content-length: {bytes}\r\n\r\n"
+    )
 }
 
 #[tokio::test]
@@ -12,13 +14,18 @@ async fn f17_an_upload_without_progress_ends_in_408() {
     let place = tempfile::tempdir().expect("a folder");
     let limits = Limits { stalled: Duration::from_millis(300), ..Limits::default() };
     let (state, address) = listening(place.path(), limits).await;
-    for path in ["/api/v1/uploads?name=x.jsonl", "/api/v1/datasets?name=x.jsonl", "/api/v1/uploads?kind=model&upload=u1&name=a.gguf"] {
+    for path in [
+        "/api/v1/uploads?name=x.jsonl",
+        "/api/v1/datasets?name=x.jsonl",
+        "/api/v1/uploads?kind=model&upload=u1&name=a.gguf",
+    ] {
         let mut stream = TcpStream::connect(address).await.expect("connects");
         stream.write_all(format!("{}{{\"a\"", head(path, "", 1000)).as_bytes()).await.expect("sent");
         let mut answer = String::new();
         while !answer.contains("upload.stalled") {
             let mut part = [0; 4096];
-            let count = tokio::time::timeout(LONG, stream.read(&mut part)).await.expect("in time").expect("read");
+            let count =
+                tokio::time::timeout(LONG, stream.read(&mut part)).await.expect("in time").expect("read");
             assert!(count > 0, "{answer}");
             answer.push_str(&String::from_utf8_lossy(&part[..count]));
         }
@@ -47,7 +54,10 @@ async fn n17_a_refusal_reaches_a_client_that_is_still_sending() {
         // a client that reads only when it has sent all
         stream.write_all(&body).await.expect(path);
         let answer = rest(&mut stream).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(code), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(code),
+            "{path}: {answer}"
+        );
     }
 }
 

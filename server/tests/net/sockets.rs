@@ -58,7 +58,9 @@ async fn s5_sockets_are_counted_and_other_sites_open_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     socket(address, "/ws").await.expect("there is a place again");
-    for (key, value) in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+    for (key, value) in
+        [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")]
+    {
         let request = format!(
             "GET /ws HTTP/1.1\r\nhost: {address}\r\n{key}: {value}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -107,7 +109,8 @@ async fn f24_questions_that_wait_for_a_model_are_counted() {
     let state = AppState::open(config).await.expect("opens");
     let weights = server::generation::Weights { model: place.path().to_owned(), chain: Vec::new() };
     let speaker = state.pool.speaker(&weights).expect("starts");
-    let message = |role: &str, content: String| contract::chat::ChatMessage { role: role.to_owned(), content };
+    let message =
+        |role: &str, content: String| contract::chat::ChatMessage { role: role.to_owned(), content };
     let asks = || {
         let messages = vec![message("user", "x".repeat(1 << 20))];
         speaker.ask("default".to_owned(), messages, Default::default())
