@@ -53,7 +53,7 @@ impl Place {
             _ if six.is_loopback() => Self::Own,
             0xfe80..0xfec0 => Self::Link,
             0xfc00..0xfe00 | 0xfec0..0xff00 => Self::Private,
-            0xff00.. | 0 => Self::Nowhere,
+            0xff00.. | 0 | 0x64 => Self::Nowhere,
             _ => Self::Open,
         }
     }
@@ -164,7 +164,7 @@ fn literal(url: &Url) -> Option<IpAddr> {
 }
 
 /// What a failed request was refused for, if it was.
-pub fn refused<'e>(why: &'e (dyn std::error::Error + 'static)) -> Option<&'e Elsewhere> {
+pub fn refused<'a>(why: &'a (dyn std::error::Error + 'static)) -> Option<&'a Elsewhere> {
     let mut cause = Some(why);
     while let Some(one) = cause {
         if let Some(found) = one.downcast_ref() {

@@ -39,8 +39,8 @@ async fn f26_health_fails_with_the_loop_that_does_not_turn_and_the_database_that
 
 #[test]
 fn f6_health_fails_when_no_thread_is_left() {
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.enable_all().max_blocking_threads(1).build().expect("a runtime");
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).build().expect("a runtime");
     let place = tempfile::tempdir().expect("a folder");
     let (go, hang) = std::sync::mpsc::channel::<()>();
     runtime.block_on(async {
