@@ -70,7 +70,9 @@ pub(super) fn unpack(zip: &Path, target: &Path) -> Result<(), Problem> {
             File::create_new(&path).map_err(|why| of_file(&path, "create", &why))?;
             continue;
         }
-        write(archive.by_index(at).map_err(broken)?, &path)?;
+        let found = archive.by_index(at).map_err(broken)?;
+        let claimed = found.size();
+        write(found, claimed, &path)?;
     }
     Ok(())
 }
@@ -153,15 +155,17 @@ fn is_known(name: &str) -> bool {
     known.any(|one| *one == name) || is_weights(name)
 }
 
-/// Writes one entry, and no byte more than it claims.
-fn write(mut found: impl Read, path: &Path) -> Result<(), Problem> {
+/// Writes one entry, which must hold as many bytes as it claims.
+fn write(found: impl Read, claimed: u64, path: &Path) -> Result<(), Problem> {
     let mut out = File::create_new(path).map_err(|why| of_file(path, "create", &why))?;
-    let mut block = vec![0; 1 << 18];
+    let (mut found, mut block, mut written) = (found.take(claimed + 1), vec![0; 1 << 18], 0);
     loop {
         let read = found.read(&mut block).map_err(broken)?;
-        let Some(piece) = block.get(..read).filter(|piece| !piece.is_empty()) else { return Ok(()) };
+        let Some(piece) = block.get(..read).filter(|piece| !piece.is_empty()) else { break };
         out.write_all(piece).map_err(|why| of_file(path, "write", &why))?;
+        written += piece.len() as u64;
     }
+    if written == claimed { Ok(()) } else { Err(broken("an entry holds more or less than it claims")) }
 }
 
 fn broken(why: impl std::fmt::Display) -> Problem {
