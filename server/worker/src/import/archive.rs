@@ -30,7 +30,7 @@ const OTHERS: [&str; 4] = ["config.json", "model.safetensors.index.json", "READM
 /// Length of the record that ends a zip, bytes, and of the longest remark after it.
 const END: (u64, u64) = (22, 0xffff);
 
-/// The zip that is to be imported: the source itself, or the only one of a folder that holds no model.
+/// The zip that is to be imported: the source itself, or the only one of a folder that holds nothing else to import.
 pub(super) fn find(source: &Path) -> Option<PathBuf> {
     let is_zip = |path: &Path| {
         path.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"))
@@ -39,11 +39,15 @@ pub(super) fn find(source: &Path) -> Option<PathBuf> {
     if !source.is_dir() {
         return is_zip(source).then(|| source.to_owned());
     }
-    if ["config.json", "adapter_config.json"].iter().any(|name| source.join(name).exists()) {
+    let paths: Vec<_> = std::fs::read_dir(source).ok()?.flatten().map(|entry| entry.path()).collect();
+    let is_model = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        is_weights(&name) || name.ends_with("config.json")
+    };
+    if paths.iter().any(is_model) {
         return None;
     }
-    let mut zips =
-        std::fs::read_dir(source).ok()?.flatten().map(|entry| entry.path()).filter(|path| is_zip(path));
+    let mut zips = paths.into_iter().filter(|path| is_zip(path));
     zips.next().filter(|_| zips.next().is_none())
 }
 

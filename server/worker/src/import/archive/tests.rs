@@ -162,6 +162,10 @@ fn a_zip_is_looked_for_where_no_model_lies() {
     std::fs::write(zip.path(), zip.make()).expect("written");
     assert_eq!(find(&zip.path()), Some(zip.path()));
     assert_eq!(find(zip.place.path()), Some(zip.path()));
-    std::fs::write(zip.place.path().join("config.json"), "{}").expect("written");
-    assert_eq!(find(zip.place.path()), None);
+    for other in ["config.json", "x.gguf", "adapter_model.safetensors"] {
+        let path = zip.place.path().join(other);
+        std::fs::write(&path, "{}").expect("written");
+        assert_eq!(find(zip.place.path()), None, "{other} lies beside it");
+        std::fs::remove_file(&path).expect("removed");
+    }
 }
