@@ -143,7 +143,15 @@ fn tensors_without_place_partner_or_shape_are_named() {
         with(&|all| all.push(zeros(&format!("{MODULE}.lora_A.default.weight"), &[2, 8]))),
         Code::AdapterTensor
     );
-    assert_eq!(with(&|all| rename(all, 0, "base_model.model.model.norm.lora_A.weight")), Code::AdapterTensor);
+    assert_eq!(
+        with(&|all| rename(all, 0, "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight")),
+        Code::AdapterTensor
+    );
+    assert_eq!(
+        with(&|all| rename(all, 0, "base_model.model.model.norm.lora_A.weight")),
+        Code::LoraConfig,
+        "no linear map"
+    );
     assert_eq!(with(&|all| all[0] = zeros(&format!("{MODULE}.lora_A.weight"), &[3, 8])), Code::AdapterShape);
     assert_eq!(with(&|all| all[0] = zeros(&format!("{MODULE}.lora_A.weight"), &[16])), Code::AdapterShape);
     assert_eq!(

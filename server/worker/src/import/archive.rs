@@ -30,7 +30,7 @@ const OTHERS: [&str; 4] = ["config.json", "model.safetensors.index.json", "READM
 /// Length of the record that ends a zip, bytes, and of the longest remark after it.
 const END: (u64, u64) = (22, 0xffff);
 
-/// The zip that is to be imported: the source itself, or the only one of a folder that holds no model.
+/// The zip that is to be imported: the source itself, or the only one of a folder that holds nothing else to import.
 pub(super) fn find(source: &Path) -> Option<PathBuf> {
     let is_zip = |path: &Path| {
         path.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"))
@@ -39,11 +39,15 @@ pub(super) fn find(source: &Path) -> Option<PathBuf> {
     if !source.is_dir() {
         return is_zip(source).then(|| source.to_owned());
     }
-    if ["config.json", "adapter_config.json"].iter().any(|name| source.join(name).exists()) {
+    let paths: Vec<_> = std::fs::read_dir(source).ok()?.flatten().map(|entry| entry.path()).collect();
+    let is_model = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        is_weights(&name) || name.ends_with("config.json")
+    };
+    if paths.iter().any(is_model) {
         return None;
     }
-    let mut zips =
-        std::fs::read_dir(source).ok()?.flatten().map(|entry| entry.path()).filter(|path| is_zip(path));
+    let mut zips = paths.into_iter().filter(|path| is_zip(path));
     zips.next().filter(|_| zips.next().is_none())
 }
 
@@ -70,7 +74,9 @@ pub(super) fn unpack(zip: &Path, target: &Path) -> Result<(), Problem> {
             File::create_new(&path).map_err(|why| of_file(&path, "create", &why))?;
             continue;
         }
-        write(archive.by_index(at).map_err(broken)?, &path)?;
+        let found = archive.by_index(at).map_err(broken)?;
+        let claimed = found.size();
+        write(found, claimed, &path)?;
     }
     Ok(())
 }
@@ -153,15 +159,17 @@ fn is_known(name: &str) -> bool {
     known.any(|one| *one == name) || is_weights(name)
 }
 
-/// Writes one entry, and no byte more than it claims.
-fn write(mut found: impl Read, path: &Path) -> Result<(), Problem> {
+/// Writes one entry, which must hold as many bytes as it claims.
+fn write(found: impl Read, claimed: u64, path: &Path) -> Result<(), Problem> {
     let mut out = File::create_new(path).map_err(|why| of_file(path, "create", &why))?;
-    let mut block = vec![0; 1 << 18];
+    let (mut found, mut block, mut written) = (found.take(claimed + 1), vec![0; 1 << 18], 0);
     loop {
         let read = found.read(&mut block).map_err(broken)?;
-        let Some(piece) = block.get(..read).filter(|piece| !piece.is_empty()) else { return Ok(()) };
+        let Some(piece) = block.get(..read).filter(|piece| !piece.is_empty()) else { break };
         out.write_all(piece).map_err(|why| of_file(path, "write", &why))?;
+        written += piece.len() as u64;
     }
+    if written == claimed { Ok(()) } else { Err(broken("an entry holds more or less than it claims")) }
 }
 
 fn broken(why: impl std::fmt::Display) -> Problem {
