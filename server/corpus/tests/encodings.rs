@@ -214,7 +214,7 @@ fn short_texts_are_asked_about_and_the_right_reading_is_among_those_offered() {
         let readings = problem.readings();
         assert!(readings.len() > 1);
         let name = if encoding == GB18030 { "GB18030" } else { encoding.name() };
-        let found = readings.iter().find(|reading| reading.encoding == name).unwrap();
+        let found = readings.iter().find(|reading| reading.name == name).unwrap();
         let cells: Vec<&str> = right.cells.iter().filter_map(|(_, value)| value.as_str()).collect();
         assert_eq!(found.rows[0], cells);
         assert!(found.columns.iter().eq(right.cells.iter().map(|(name, _)| name)));
