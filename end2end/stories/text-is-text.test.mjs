@@ -167,16 +167,9 @@ test("names and texts of runs, templates and models", { timeout: 120_000 }, asyn
 });
 
 test("addresses that people are sent", { timeout: 60_000 }, async () => {
-  const odd = PAYLOADS.filter((_, at) => at % 5 === 2).map(encodeURIComponent);
+  const odd = PAYLOADS.filter((_, at) => at % 10 === 2).map(encodeURIComponent);
   const paths = odd.flatMap((text) => [`/datasets/${data.id}?find=${text}`, `/runs/new?dataset=${text}&model=${text}`, `/playground?run=${text}`, `/nowhere/${text}`]);
-  const page = await watched();
-  for (const path of paths) {
-    await page.goto(path);
-    // What is not there is no fault of the page.
-    page.faults = page.faults.filter((fault) => /dialog/.test(fault));
-    await isText(page, path);
-  }
-  await page.context().close();
+  await each(paths.map((at) => ({ at })));
 });
 
 test("log lines, questions, problems, registers", { timeout: 120_000 }, async () => {
