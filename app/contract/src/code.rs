@@ -134,8 +134,12 @@ codes! {
     DataStore = "data.store",
     /// The file is not the one a run was started with. `name`.
     DatasetChanged = "dataset.changed",
+    /// A name of a column that is longer than allowed. `most`.
+    DatasetColumnNameTooLong = "dataset.column_name_too_long",
     /// Two columns of one name.
     DatasetColumnTwice = "dataset.column_twice",
+    /// Columns of a Parquet file that nest too deep. `most`.
+    DatasetColumnsTooDeep = "dataset.columns_too_deep",
     /// A row that is no CSV. `why`.
     DatasetCsvBroken = "dataset.csv_broken",
     /// No such encoding. `name`.
@@ -168,6 +172,8 @@ codes! {
     DatasetNoUsableRows = "dataset.no_usable_rows",
     /// Parquet from a stream.
     DatasetNotAStream = "dataset.not_a_stream",
+    /// A device, a pipe, a socket or a folder where a file is needed.
+    DatasetNotAFile = "dataset.not_a_file",
     /// A row that is no JSON object.
     DatasetNotAnObject = "dataset.not_an_object",
     /// No such file or folder.
@@ -188,6 +194,12 @@ codes! {
     DatasetRowTooLong = "dataset.row_too_long",
     /// A workbook with rows on several sheets; the problem carries how each begins. `sheets`, `readings`.
     DatasetSheetUnsure = "dataset.sheet_unsure",
+    /// More columns than allowed. `most`.
+    DatasetTooManyColumns = "dataset.too_many_columns",
+    /// A row with more values than allowed. `most`.
+    DatasetTooManyValues = "dataset.too_many_values",
+    /// A file that would become far larger when it is unpacked than a file may.
+    DatasetUnpacksTooLarge = "dataset.unpacks_too_large",
     /// A name that tells no known kind.
     DatasetUnknownKind = "dataset.unknown_kind",
     /// A file the system does not give. `why`.

@@ -3,11 +3,11 @@
 mod names;
 mod suggest;
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use contract::Code;
-use std::collections::BTreeMap;
-
 use contract::dataset::{Behaviour, DataFormat, FileKind, Inspection, Mapping, RowView};
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
@@ -15,6 +15,9 @@ use contract::stage::Stage;
 use serde_json::Value;
 
 use crate::encode::Taken;
+use crate::source::limits::{
+    COLUMNS_LIMIT, NAME_LIMIT, NAMES_LIMIT, PAGE_CHARS, SAMPLE_LIMIT, told, told_all, too_many_columns,
+};
 use crate::source::{self, Row};
 
 /// Columns a message list is looked for in, best first.
@@ -27,8 +30,11 @@ const SAMPLE: usize = 200;
 /// Fields of objects offered as columns.
 const MOST_FIELDS: usize = 100;
 
-/// Characters of a cell kept for display.
+/// Characters of a cell kept for display, at most.
 const CELL_CHARS: usize = 2000;
+
+/// Characters of a cell kept for display in the widest of tables.
+const LEAST_CHARS: usize = 20;
 
 /// Reads the whole file. Without a mapping one is suggested from the names of columns and the first 200 rows; where no
 /// row can teach under a suggestion, a person has yet to say which column is which, and [`Inspection::usable`] is 0.
@@ -41,25 +47,31 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
     let encoding = rows.encoding().name().to_owned();
     let kind = rows.kind();
     let mut tally = Tally::default();
-    let sample: Vec<Row> = rows.by_ref().take(SAMPLE).collect::<Result<_, _>>()?;
-    for row in &sample {
-        tally.note_columns(row);
+    let (mut sample, mut held) = (Vec::new(), 0);
+    while sample.len() < SAMPLE
+        && held < SAMPLE_LIMIT
+        && let Some(row) = rows.next().transpose()?
+    {
+        tally.names.note(&row)?;
+        held += row.size();
+        sample.push(row);
     }
     let given = mapping.is_some();
-    let mapping = mapping.unwrap_or_else(|| suggest::suggest(&tally.columns, &sample, kind));
+    let mapping = mapping.unwrap_or_else(|| suggest::suggest(&tally.names.columns, &sample, kind));
     for row in &sample {
         tally.count(row, kind, &mapping);
     }
     drop(sample);
     for row in rows {
         let row = row?;
-        tally.note_columns(&row);
+        tally.names.note(&row)?;
         tally.count(&row, kind, &mapping);
     }
+    let Tally { names, rows, mut stages, first_left_out } = tally;
+    let Names { columns, fields, .. } = names;
     if given {
-        check_mapping(&mapping, &tally.columns, &tally.fields)?;
+        check_mapping(&mapping, &columns, &fields)?;
     }
-    let Tally { columns, fields, rows, mut stages, first_left_out } = tally;
     // Both compare two answers and read rows alike.
     stages.insert(Stage::Rm, stages.get(&Stage::Dpo).copied().unwrap_or(0));
     let mut found = Inspection { kind, encoding, columns, fields, rows, usable: 0, stages, mapping };
@@ -83,10 +95,51 @@ pub fn check_row(row: &Row, kind: FileKind, (mapping, stage): (&Mapping, Stage))
     }
 }
 
+/// The names of columns in the order of the file, and those of fields of objects.
+#[derive(Default)]
+struct Names {
+    columns: Vec<String>,
+    /// The place of each.
+    places: HashMap<String, usize>,
+    /// Bytes of all.
+    bytes: usize,
+    fields: Vec<String>,
+    known_fields: HashSet<String>,
+}
+
+impl Names {
+    /// Notes the columns of a row; `dataset.too_many_columns` where no file should have so many.
+    fn note(&mut self, row: &Row) -> Result<(), Problem> {
+        for (name, value) in &row.cells {
+            if !self.places.contains_key(name) {
+                self.bytes += name.len();
+                if self.columns.len() == COLUMNS_LIMIT || self.bytes > NAMES_LIMIT {
+                    return Err(too_many_columns());
+                }
+                self.places.insert(name.clone(), self.columns.len());
+                self.columns.push(name.clone());
+            }
+            self.note_fields(name, value);
+        }
+        Ok(())
+    }
+
+    fn note_fields(&mut self, name: &str, value: &Value) {
+        for field in value.as_object().into_iter().flat_map(|object| object.keys()) {
+            if self.fields.len() == MOST_FIELDS {
+                return;
+            }
+            let field = format!("{name}.{field}");
+            if field.len() <= NAME_LIMIT && self.known_fields.insert(field.clone()) {
+                self.fields.push(field);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Tally {
-    columns: Vec<String>,
-    fields: Vec<String>,
+    names: Names,
     rows: u64,
     stages: BTreeMap<Stage, u64>,
     /// For the stage that the mapping suits best.
@@ -94,20 +147,6 @@ struct Tally {
 }
 
 impl Tally {
-    fn note_columns(&mut self, row: &Row) {
-        for (name, value) in &row.cells {
-            if !self.columns.contains(name) {
-                self.columns.push(name.clone());
-            }
-            let names = value.as_object().into_iter().flat_map(|object| object.keys());
-            for field in names.map(|field| format!("{name}.{field}")) {
-                if self.fields.len() < MOST_FIELDS && !self.fields.contains(&field) {
-                    self.fields.push(field);
-                }
-            }
-        }
-    }
-
     fn count(&mut self, row: &Row, kind: FileKind, mapping: &Mapping) {
         self.rows += 1;
         for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::Rm) {
@@ -139,11 +178,11 @@ fn check_mapping(mapping: &Mapping, columns: &[String], fields: &[String]) -> Re
         if !columns.contains(column) && !fields.contains(column) {
             return Err(Problem::new(
                 Code::DatasetNoSuchColumn,
-                format!("The file has no column “{column}”."),
+                format!("The file has no column “{}”.", told(column)),
             )
-            .with("columns", columns.join(", "))
-            .field(column.clone())
-            .hint(format!("Its columns are: {}.", columns.join(", "))));
+            .with("columns", told_all(columns))
+            .field(told(column))
+            .hint(format!("Its columns are: {}.", told_all(columns))));
         }
     }
     if mapping.format == DataFormat::PromptResponse
@@ -158,7 +197,8 @@ fn check_mapping(mapping: &Mapping, columns: &[String], fields: &[String]) -> Re
 }
 
 /// A page of rows as text: `count` rows beginning with row `start` (from 1; 0 is read as 1), left out where they
-/// cannot teach under the mapping in the stage. Cells stand in the order of [`Inspection::columns`]; columns that first appear after the page have no cell yet.
+/// cannot teach under the mapping in the stage. Cells stand in the order of [`Inspection::columns`]; columns that first
+/// appear after the page have no cell yet. Long cells are cut, the more so the wider the table is.
 ///
 /// # Errors
 /// What the reader found broken up to the end of the page.
@@ -170,27 +210,42 @@ pub fn rows(
     count: usize,
 ) -> Result<Vec<RowView>, Problem> {
     let start = start.max(1);
-    let mut columns = Tally::default();
-    let mut page = Vec::new();
+    let mut names = Names::default();
+    let mut page: Vec<RowView> = Vec::new();
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(page);
     }
     for (index, row) in source::open(path, kind)?.enumerate() {
         let (number, row) = (index as u64 + 1, row?);
-        columns.note_columns(&row);
+        names.note(&row)?;
         if number >= start {
-            page.push((number, row));
+            page.push(RowView {
+                row: number,
+                cells: cells(&row, &names, count),
+                left_out: check_row(&row, kind, reading).err(),
+            });
             if page.len() == count {
                 break;
             }
         }
     }
-    let view = |(number, row): (u64, Row)| RowView {
-        row: number,
-        cells: columns.columns.iter().map(|column| shown(row.get(column))).collect(),
-        left_out: check_row(&row, kind, reading).err(),
-    };
-    Ok(page.into_iter().map(view).collect())
+    for view in &mut page {
+        view.cells.resize(names.columns.len(), String::new());
+    }
+    Ok(page)
+}
+
+/// The cells of a row as text, one for each column so far; one of `count` rows.
+fn cells(row: &Row, names: &Names, count: usize) -> Vec<String> {
+    let chars = (PAGE_CHARS / count.max(1) / row.cells.len().max(1)).clamp(LEAST_CHARS, CELL_CHARS);
+    let mut cells = vec![String::new(); names.columns.len()];
+    // Of two cells of one name the first counts.
+    for (name, value) in row.cells.iter().rev() {
+        if let Some(cell) = names.places.get(name).and_then(|place| cells.get_mut(*place)) {
+            *cell = shown(value, chars);
+        }
+    }
+    cells
 }
 
 /// One row, counted from 1.
@@ -207,15 +262,15 @@ pub fn row(path: &Path, kind: FileKind, number: u64) -> Result<Row, Problem> {
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
+fn shown(value: &Value, chars: usize) -> String {
     let text = match value {
-        None | Some(Value::Null) => return String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        Value::Null => return String::new(),
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(other.to_string()),
     };
-    match text.char_indices().nth(CELL_CHARS) {
+    match text.char_indices().nth(chars) {
         Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+        None => text.into_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod encoding;
 pub mod folder;
 mod json;
 mod jsonl;
+pub mod limits;
 mod lines;
 #[cfg(not(target_arch = "wasm32"))]
 mod parquet;
@@ -23,17 +24,15 @@ use contract::dataset::FileKind;
 use contract::problem::{Problem, Reading};
 
 use encoding::Encoding;
+pub use limits::{DEPTH_LIMIT, ROW_LIMIT};
 pub use row::Row;
 pub(crate) use row::parse_json;
 
-/// Longest line, CSV record or JSON element held in memory, bytes (32 MiB).
-pub const ROW_LIMIT: usize = 32 << 20;
-
-/// Deepest nesting of a JSON value.
-pub const DEPTH_LIMIT: usize = 128;
-
 /// Rows that a reading of an unclear encoding shows.
 const SHOWN_ROWS: usize = 3;
+
+/// Columns that it shows.
+const SHOWN_COLUMNS: usize = 50;
 
 /// Characters of each of their cells.
 const SHOWN_CHARS: usize = 120;
@@ -133,13 +132,53 @@ pub fn open_in(path: &Path, kind: FileKind, chosen: Option<Encoding>) -> Result<
     Ok(rows)
 }
 
+/// Opens a regular file; whatever else has the name is refused without waiting for it.
 fn open_file(path: &Path) -> Result<File, Problem> {
-    File::open(path).map_err(|error| {
+    let unreadable = |error: std::io::Error| {
         Problem::new(Code::DatasetUnreadable, format!("The file cannot be opened: {error}."))
             .with("why", &error)
             .file(folder::name_of(path))
             .hint("Check that it still exists and may be read.")
-    })
+    };
+    // Before it is opened as well, for opening a device can do things.
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(not_a_file(path));
+    }
+    let file = opened(path).map_err(unreadable)?;
+    // What was opened, not what had the name a moment ago.
+    let about = file.metadata().map_err(unreadable)?;
+    if about.is_file() && !is_of_the_system(&about) { Ok(file) } else { Err(not_a_file(path)) }
+}
+
+/// Opens without waiting for somebody to write into a pipe.
+#[cfg(unix)]
+fn opened(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let no_waiting = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    File::options().read(true).custom_flags(no_waiting.bits().cast_signed()).open(path)
+}
+
+#[cfg(not(unix))]
+fn opened(path: &Path) -> std::io::Result<File> {
+    File::open(path)
+}
+
+/// Whether it is one of the files that the system makes up while they are read, as those of `/proc`: some never end.
+#[cfg(unix)]
+fn is_of_the_system(about: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    ["/proc", "/sys"].iter().any(|root| std::fs::metadata(root).is_ok_and(|root| root.dev() == about.dev()))
+}
+
+#[cfg(not(unix))]
+fn is_of_the_system(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+fn not_a_file(path: &Path) -> Problem {
+    Problem::new(Code::DatasetNotAFile, "This is a folder, a device, a pipe or a socket, not a file.")
+        .file(folder::name_of(path))
+        .hint("Choose a file that lies on a disk.")
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -213,11 +252,13 @@ fn unsure(head: &[u8], kind: FileKind, candidates: &[Encoding]) -> Problem {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             text.chars().take(SHOWN_CHARS).collect()
         };
-        let columns = rows.first().map(|row| row.cells.iter().map(|(name, _)| name.clone()).collect());
+        let shown = |row: &Row| row.cells.len().min(SHOWN_COLUMNS);
+        let names = |row: &Row| row.cells[..shown(row)].iter().map(|(name, _)| limits::told(name)).collect();
+        let cells = |row: &Row| row.cells[..shown(row)].iter().map(|(_, value)| text(value)).collect();
         Reading {
             name: encoding.name().to_owned(),
-            columns: columns.unwrap_or_default(),
-            rows: rows.iter().map(|row| row.cells.iter().map(|(_, value)| text(value)).collect()).collect(),
+            columns: rows.first().map(names).unwrap_or_default(),
+            rows: rows.iter().map(cells).collect(),
         }
     };
     let names = candidates.iter().map(|encoding| encoding.name()).collect::<Vec<_>>().join(", ");
@@ -241,9 +282,9 @@ pub fn utf8_of(
     else {
         return Err(Problem::new(
             Code::DatasetEncodingUnknown,
-            format!("“{name}” is no encoding of this file."),
+            format!("“{}” is no encoding of this file.", limits::told(name)),
         )
-        .with("name", name)
+        .with("name", limits::told(name))
         .field("encoding")
         .hint("Choose one of those that are offered, or save the file as UTF-8."));
     };

@@ -64,7 +64,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetChanged => {
             "数据集的文件在运行开始之后被改动了：「{name}」。请放回原文件，或重新开始运行。"
         }
+        Code::DatasetColumnNameTooLong => "有一列的列名太长：最多 {most} 字节。",
         Code::DatasetColumnTwice => "列名重复，请只保留一个。",
+        Code::DatasetColumnsTooDeep => "列嵌套得太深：最多 {most} 层。",
         Code::DatasetCsvBroken => "这一行不是有效的 CSV：{why}",
         Code::DatasetEncodingUnknown => "没有这种文字编码：「{name}」。请另选一种，或把文件另存为 UTF-8。",
         Code::DatasetEncodingUnsure => {
@@ -85,6 +87,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetNoSuchSheet => "工作簿里没有名为「{name}」的工作表；其中有：{sheets}。",
         Code::DatasetNoUsableRows => "没有一行可以用来学习；请选择哪些列是提问和回答。",
         Code::DatasetNotAStream => "Parquet 文件不能以流的方式读取，请先存成文件。",
+        Code::DatasetNotAFile => "这不是普通文件（而是设备、管道、套接字或文件夹）。",
         Code::DatasetNotAnObject => "每一行都应是带列名的 JSON 对象。",
         Code::DatasetNotFound => "没有这个文件或文件夹。",
         Code::DatasetNotText => "文件不是文本，请先解压或导出，再上传里面的数据文件。",
@@ -101,6 +104,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetSheetUnsure => {
             "工作簿有几张工作表含有数据行：{sheets}。请选择用来学习的一张；要用另一张，请再上传一次。"
         }
+        Code::DatasetTooManyColumns => "列太多：最多 {most} 列。",
+        Code::DatasetTooManyValues => "这一行里的值太多：最多 {most} 个。",
+        Code::DatasetUnpacksTooLarge => "文件解压后过大，无法读取；请拆成较小的文件，或改用 JSON Lines。",
         Code::DatasetUnknownKind => {
             "不支持这种文件；请上传 .txt、.csv、.tsv、.tab、.json、.jsonl、.xlsx 或 .parquet 文件；.xls、.ods 等表格请先另存为 .xlsx。"
         }

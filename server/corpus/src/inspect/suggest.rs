@@ -1,5 +1,7 @@
 //! Which column plays which part, from names and a sample of rows.
 
+use std::collections::HashMap;
+
 use contract::dataset::{DataFormat, FileKind, Mapping};
 use serde_json::Value;
 
@@ -20,7 +22,7 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     if kind == FileKind::Txt {
         return Mapping { prompt: columns.first().cloned(), ..Mapping::empty(DataFormat::Text) };
     }
-    let table = Table { columns, sample, kind };
+    let table = Table::new(columns, sample, kind);
     if let Some(named) = table.pairs().or_else(|| table.messages()) {
         return named;
     }
@@ -31,11 +33,31 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
 
 struct Table<'t> {
     columns: &'t [String],
+    /// Columns by their names in small letters; the first of several.
+    named: HashMap<String, &'t String>,
+    /// What the rows of the sample hold in each column.
+    values: HashMap<&'t str, Vec<&'t Value>>,
     sample: &'t [Row],
     kind: FileKind,
 }
 
-impl Table<'_> {
+impl<'t> Table<'t> {
+    fn new(columns: &'t [String], sample: &'t [Row], kind: FileKind) -> Self {
+        let (mut named, mut values) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
+        for column in columns {
+            named.entry(column.trim().to_lowercase()).or_insert(column);
+        }
+        for (name, value) in sample.iter().flat_map(|row| &row.cells) {
+            values.entry(name.as_str()).or_default().push(value);
+        }
+        Self { columns, named, values, sample, kind }
+    }
+
+    /// What the rows hold in a column.
+    fn values(&self, column: &str) -> impl Iterator<Item = &'t Value> {
+        self.values.get(column).into_iter().flatten().copied()
+    }
+
     /// Whether half of the rows that can be read can teach as they are, or in another stage if only their answers are
     /// missing.
     fn teaches(&self, mapping: &Mapping) -> bool {
@@ -52,8 +74,7 @@ impl Table<'_> {
     }
 
     fn find(&self, names: &[&str]) -> Option<String> {
-        let is = |column: &str, name: &str| column.trim().to_lowercase() == name;
-        names.iter().find_map(|name| self.columns.iter().find(|column| is(column, name)).cloned())
+        names.iter().find_map(|name| self.named.get(*name).map(|column| (*column).clone()))
     }
 
     /// The column of these names that is not the one named already.
@@ -105,7 +126,7 @@ impl Table<'_> {
             }
             other => other.is_null(),
         };
-        let all = self.sample.iter().filter_map(|row| row.get(&response)).all(two);
+        let all = self.values(&response).all(two);
         if !all || !self.any(&response, Value::is_array) || response.eq_ignore_ascii_case("answers") {
             return None;
         }
@@ -171,12 +192,12 @@ impl Table<'_> {
 
     /// Characters of a text of this column on average.
     fn mean_length(&self, column: &str) -> usize {
-        let texts = || self.sample.iter().filter_map(|row| row.get(column)?.as_str());
+        let texts = || self.values(column).filter_map(Value::as_str);
         texts().map(|text| text.chars().count()).sum::<usize>() / texts().count().max(1)
     }
 
     fn any(&self, column: &str, holds: impl Fn(&Value) -> bool) -> bool {
-        self.sample.iter().filter_map(|row| row.get(column)).any(holds)
+        self.values(column).any(holds)
     }
 }
 

@@ -5,6 +5,7 @@ mod dialect;
 mod header;
 mod quotes;
 
+use std::collections::HashSet;
 use std::io::{BufRead, Chain, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +15,12 @@ use contract::problem::Problem;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use serde_json::Value;
 
+use super::limits::{NAME_LIMIT, NAMES_LIMIT, name_too_long, too_many_columns};
 use super::{Capped, Row, io_problem, too_long, utf8};
 use dialect::{Dialect, shown};
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use header::{RECORDS, names_columns};
-use quotes::{OpenQuote, Quotes};
+use quotes::{Fault, OpenQuote, Quotes};
 
 /// Bytes looked at before the separator is decided on, at most.
 pub(super) const HEAD: usize = 1 << 18;
@@ -99,7 +101,9 @@ impl<R: BufRead> CsvRows<R> {
         match error.kind() {
             csv::ErrorKind::Io(io) if io.to_string() == "row too long" => too_long(row, byte),
             csv::ErrorKind::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
-                Some(open) => self.open_quote(open),
+                Some(Fault::Quote(open)) => self.open_quote(open),
+                Some(Fault::Cells) if self.header.is_none() => too_many_columns().byte(byte),
+                Some(Fault::Cells) => too_many_columns().row(row).byte(byte),
                 None => io_problem(io, byte),
             },
             _ => Problem::new(Code::DatasetCsvBroken, format!("This row is not valid CSV: {error}."))
@@ -132,10 +136,16 @@ impl<R: BufRead> CsvRows<R> {
             return Ok(names);
         }
         let mut names: Vec<String> = Vec::with_capacity(record.len());
+        let (mut known, mut bytes) = (HashSet::new(), 0);
         for (index, cell) in record.iter().enumerate() {
             let name = utf8(cell, 1, start).map_err(|problem| self.placed(problem))?.trim();
             let name = if name.is_empty() { format!("column {}", index + 1) } else { name.to_owned() };
-            if names.contains(&name) {
+            bytes += name.len();
+            if name.len() > NAME_LIMIT || bytes > NAMES_LIMIT {
+                let problem = if name.len() > NAME_LIMIT { name_too_long(&name) } else { too_many_columns() };
+                return Err(problem.byte(self.place(start)));
+            }
+            if !known.insert(name.clone()) {
                 return Err(Problem::new(
                     Code::DatasetColumnTwice,
                     format!("The header names “{name}” twice."),

@@ -11,12 +11,13 @@ use std::io::BufRead;
 use contract::Code;
 use contract::problem::Problem;
 
-use super::row::is_half_a_character;
+use super::limits::{COLUMN_VALUES_LIMIT, VALUES_LIMIT};
+use super::row::{is_half_a_character, parse_json_of};
 use super::spared::Read;
-use super::{DEPTH_LIMIT, ROW_LIMIT, io_problem, parse_json, too_long, utf8};
+use super::{DEPTH_LIMIT, ROW_LIMIT, io_problem, too_long, utf8};
 use replay::Replay;
 use scan::{Scan, Step};
-use shape::Shape;
+use shape::{Columns, Shape};
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -40,6 +41,8 @@ pub(super) struct JsonRows<R> {
     /// How the one object of the file holds its rows.
     shape: Shape,
     ready: VecDeque<Read>,
+    /// The rows of an object of columns that are still to come.
+    columns: Option<Columns>,
 }
 
 /// A value as it stands in the file.
@@ -67,6 +70,7 @@ impl<R: BufRead> JsonRows<R> {
             state: State::Start,
             shape: Shape::Row,
             ready: VecDeque::new(),
+            columns: None,
         }
     }
 
@@ -145,12 +149,12 @@ impl<R: BufRead> JsonRows<R> {
         Ok(raw)
     }
 
-    fn parsed(&self, raw: &Raw) -> Result<Read, Problem> {
+    fn parsed(&self, raw: &Raw, values: usize) -> Result<Read, Problem> {
         let row = self.row + 1;
         if raw.cut {
             return Err(too_long(row, raw.start));
         }
-        match parse_json(utf8(&raw.bytes, row, raw.start)?, row, raw.start) {
+        match parse_json_of(utf8(&raw.bytes, row, raw.start)?, row, raw.start, values) {
             Err(problem) if is_half_a_character(&problem) => Ok(Err(problem)),
             parsed => parsed.map(Ok),
         }
@@ -159,10 +163,13 @@ impl<R: BufRead> JsonRows<R> {
     /// Reads one row of a list, or several where the list is one of articles with questions.
     fn element(&mut self) -> Result<(), Problem> {
         let raw = self.raw(true)?;
-        let read = self.parsed(&raw)?;
+        let read = self.parsed(&raw, VALUES_LIMIT)?;
         let enveloped = matches!(self.shape, Shape::Envelope(_));
         match read {
-            Ok(row) if enveloped => self.ready.extend(shape::rows_of_element(row).into_iter().map(Ok)),
+            Ok(row) if enveloped => {
+                let rows = shape::rows_of_element(row).ok_or_else(|| too_long(self.row + 1, raw.start))?;
+                self.ready.extend(rows.into_iter().map(Ok));
+            }
             read => self.ready.push_back(read),
         }
         Ok(())
@@ -185,14 +192,17 @@ impl<R: BufRead> JsonRows<R> {
             }
             Shape::Columns => {
                 self.state = State::End;
-                match self.parsed(&raw)? {
-                    Ok(row) => self.ready.extend(shape::rows_of_columns(row).into_iter().map(Ok)),
+                match self.parsed(&raw, COLUMN_VALUES_LIMIT)? {
+                    Ok(row) => match Columns::of(row) {
+                        Ok(columns) => self.columns = Some(columns),
+                        Err(row) => self.ready.push_back(Ok(row)),
+                    },
                     Err(problem) => return Err(problem),
                 }
             }
             Shape::Row => {
                 self.state = State::Loose;
-                let read = self.parsed(&raw)?;
+                let read = self.parsed(&raw, VALUES_LIMIT)?;
                 self.ready.push_back(read);
             }
         }
@@ -228,6 +238,10 @@ impl<R: BufRead> JsonRows<R> {
             if let Some(read) = self.ready.pop_front() {
                 self.row += 1;
                 return Ok(Some(read));
+            }
+            if let Some(row) = self.columns.as_mut().and_then(Iterator::next) {
+                self.row += 1;
+                return Ok(Some(Ok(row)));
             }
             let byte = self.peek_past_space()?;
             match (self.state, byte) {

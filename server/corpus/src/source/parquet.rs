@@ -1,5 +1,8 @@
 //! Rows of a Parquet file, one row group after the other, one page of each column in memory.
 
+mod footer;
+mod thrift;
+
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,7 +13,7 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Number, Value};
 
-use super::{DEPTH_LIMIT, Row};
+use super::{DEPTH_LIMIT, Row, io_problem};
 
 /// Rows read from the column pages at a time.
 const BATCH: usize = 256;
@@ -23,6 +26,8 @@ pub(super) struct ParquetRows {
 impl ParquetRows {
     /// Reads the footer.
     pub(super) fn new(file: File) -> Result<Self, Problem> {
+        let length = file.metadata().map_err(|error| io_problem(&error, 0))?.len();
+        footer::check(&file, length)?;
         let opened = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
         let reader = opened.map_err(|why| broken(&why))?;
         if reader.metadata().file_metadata().schema().get_fields().is_empty() {

@@ -1,6 +1,7 @@
 //! One row: named cells, and how JSON text becomes one.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use contract::Code;
 use contract::problem::Problem;
@@ -9,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::DEPTH_LIMIT;
+use super::limits::{COLUMNS_LIMIT, VALUES_LIMIT, Values, NAME_LIMIT, name_too_long, told, too_many_columns, too_many_values};
 
 /// Named cells in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,17 +61,9 @@ impl Row {
         Cow::Owned(row)
     }
 
-    /// Bytes of all names and texts, roughly: what holding the row costs.
+    /// Bytes that holding the row costs, roughly: those of names and texts, and of the values themselves.
     pub fn size(&self) -> usize {
-        fn of(value: &Value) -> usize {
-            match value {
-                Value::String(text) => text.len() + 32,
-                Value::Array(items) => items.iter().map(of).sum::<usize>() + 32,
-                Value::Object(map) => map.iter().map(|(key, item)| key.len() + of(item) + 64).sum(),
-                Value::Null | Value::Bool(_) | Value::Number(_) => 32,
-            }
-        }
-        self.cells.iter().map(|(name, value)| name.len() + of(value)).sum()
+        self.cells.iter().map(|(name, value)| size_of::<String>() + name.len() + size_of_value(value)).sum()
     }
 
     /// A JSON object as a row; anything else is a [`Problem`] without a place.
@@ -80,6 +74,23 @@ impl Row {
             other => Err(not_an_object(&other)),
         }
     }
+}
+
+/// Bytes that holding a value costs, roughly.
+pub(super) fn size_of_value(value: &Value) -> usize {
+    /// A member of an object without its value: the name, its hash and its place.
+    const MEMBER: usize = size_of::<String>() + 32;
+    /// An object's table of places.
+    const OBJECT: usize = 128;
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size_of_value).sum(),
+        Value::Object(map) => {
+            OBJECT + map.iter().map(|(key, item)| MEMBER + key.len() + size_of_value(item)).sum::<usize>()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inside
 }
 
 fn not_an_object(value: &Value) -> Problem {
@@ -104,6 +115,15 @@ fn kind_of(value: &Value) -> &'static str {
 /// Marks the error of a column named twice.
 const TWICE: &str = "column named twice: ";
 
+/// Marks the error of a column with too long a name.
+const LONG_NAME: &str = "column with a long name: ";
+
+/// Marks the error of more columns than a file may have.
+const MANY: &str = "too many columns";
+
+/// Columns of a row up to which looking through all of them is as quick as looking a name up.
+const FEW: usize = 16;
+
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Cells;
@@ -116,10 +136,22 @@ impl<'de> Deserialize<'de> for Row {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
                 let mut row = Row::default();
+                let mut known = HashSet::new();
                 while let Some(name) = map.next_key::<String>()? {
+                    if row.cells.len() == FEW {
+                        known.extend(row.cells.iter().map(|(name, _)| name.clone()));
+                    }
+                    let again = match row.cells.len() {
+                        ..FEW => row.cells.iter().any(|(known, _)| *known == name),
+                        COLUMNS_LIMIT.. => return Err(A::Error::custom(MANY)),
+                        _ => !known.insert(name.clone()),
+                    };
                     // Which of the two is meant, nobody can tell: the last one would win silently.
-                    if row.cells.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format!("{TWICE}{name}")));
+                    if again {
+                        return Err(A::Error::custom(format!("{TWICE}{}", told(&name))));
+                    }
+                    if name.len() > NAME_LIMIT {
+                        return Err(A::Error::custom(format!("{LONG_NAME}{}", told(&name))));
                     }
                     row.cells.push((name, map.next_value()?));
                 }
@@ -133,6 +165,14 @@ impl<'de> Deserialize<'de> for Row {
 /// Parses one JSON value that began at byte `start` of the file. The numbers that Python writes and JSON has not are
 /// null.
 pub(crate) fn parse_json(text: &str, row: u64, start: u64) -> Result<Row, Problem> {
+    parse_json_of(text, row, start, VALUES_LIMIT)
+}
+
+/// As [`parse_json`], of `most` values.
+pub(super) fn parse_json_of(text: &str, row: u64, start: u64, most: usize) -> Result<Row, Problem> {
+    if Values::exceed(text, most) {
+        return Err(too_many_values(most).row(row).byte(start));
+    }
     let (error, shift) = match parse(text) {
         Ok(parsed) => return parsed.map_err(|problem| problem.row(row).byte(start)),
         Err(first) => match without_nan(text) {
@@ -222,6 +262,12 @@ fn problem_of(error: &serde_json::Error) -> Problem {
         )
         .with("most", DEPTH_LIMIT)
         .hint("Flatten the row.");
+    }
+    if why == MANY {
+        return too_many_columns();
+    }
+    if let Some(name) = why.strip_prefix(LONG_NAME) {
+        return name_too_long(name);
     }
     if let Some(name) = why.strip_prefix(TWICE) {
         return Problem::new(Code::DatasetColumnTwice, format!("This row names “{name}” twice."))

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 
+use crate::source::limits::COLUMNS_LIMIT;
+
 /// Blanks before a quote that are held back; text that is indented further is text.
 const INDENT: usize = 256;
 
@@ -32,15 +34,27 @@ pub(super) struct OpenQuote {
     pub(super) closes: bool,
 }
 
-impl std::fmt::Display for OpenQuote {
+/// Why a table cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A quote.
+    Quote(OpenQuote),
+    /// A record of more cells than a file may have columns.
+    Cells,
+}
+
+impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the quote at byte {} does not close its cell", self.byte)
+        match self {
+            Self::Quote(open) => write!(f, "the quote at byte {} does not close its cell", open.byte),
+            Self::Cells => f.write_str("a record of too many cells"),
+        }
     }
 }
 
-impl std::error::Error for OpenQuote {}
+impl std::error::Error for Fault {}
 
-/// Gives the bytes of a table without empty lines and blanks around quotes; fails with an [`OpenQuote`].
+/// Gives the bytes of a table without empty lines and blanks around quotes; fails with a [`Fault`].
 pub(super) struct Quotes<R> {
     input: R,
     separator: u8,
@@ -61,7 +75,7 @@ pub(super) struct Quotes<R> {
     dropped: u64,
     out: Vec<u8>,
     at: usize,
-    fault: Option<OpenQuote>,
+    fault: Option<Fault>,
     ended: bool,
 }
 
@@ -109,7 +123,11 @@ impl<R: BufRead> Quotes<R> {
     fn leave_out(&mut self, count: usize) {
         if count > 0 {
             self.dropped += count as u64;
-            self.drops.push_back((self.made, self.dropped));
+            // One for each place, however much is dropped there.
+            match self.drops.back_mut() {
+                Some((made, dropped)) if *made == self.made => *dropped = self.dropped,
+                _ => self.drops.push_back((self.made, self.dropped)),
+            }
         }
     }
 
@@ -118,11 +136,11 @@ impl<R: BufRead> Quotes<R> {
         self.out.append(&mut self.held);
     }
 
-    fn open(&self, closes: bool) -> OpenQuote {
-        OpenQuote { record: self.records, cell: self.cell, byte: self.opened, closes }
+    fn open(&self, closes: bool) -> Fault {
+        Fault::Quote(OpenQuote { record: self.records, cell: self.cell, byte: self.opened, closes })
     }
 
-    fn step(&mut self, byte: u8) -> Result<(), OpenQuote> {
+    fn step(&mut self, byte: u8) -> Result<(), Fault> {
         let separates = byte == self.separator;
         let ends_line = matches!(byte, b'\n' | b'\r');
         let blank = !separates && matches!(byte, b' ' | b'\t');
@@ -157,6 +175,9 @@ impl<R: BufRead> Quotes<R> {
                 self.release();
                 self.state = if separates || ends_line { State::Start } else { State::Plain };
                 self.cell = if ends_line { 0 } else { self.cell + usize::from(separates) };
+                if self.cell >= COLUMNS_LIMIT {
+                    return Err(Fault::Cells);
+                }
                 self.records += u64::from(ends_line && self.begun);
                 self.begun = !ends_line;
             }
@@ -213,7 +234,10 @@ mod tests {
         let mut out = String::new();
         let read = Quotes::new(input, b',').read_to_string(&mut out);
         read.map(|_| out).map_err(|error| {
-            *error.get_ref().and_then(|inner| inner.downcast_ref::<OpenQuote>()).expect("an open quote")
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>()) {
+                Some(Fault::Quote(open)) => *open,
+                other => panic!("{other:?} is no open quote"),
+            }
         })
     }
 
@@ -256,5 +280,15 @@ mod tests {
         assert_eq!(places, [0, 1, 3, 4, 5, 8, 11, 12, 13]);
         quotes.forget(7);
         assert_eq!((quotes.place(7), quotes.place(8)), (12, 13));
+    }
+
+    #[test]
+    fn what_is_dropped_at_one_place_is_noted_once() {
+        let text = format!("\"a\"{}\n{}b\n", " ".repeat(10_000), "\n".repeat(10_000));
+        let mut quotes = Quotes::new(text.as_bytes(), b',');
+        let mut out = String::new();
+        quotes.read_to_string(&mut out).expect("reads");
+        assert_eq!((out.as_str(), quotes.drops.len()), ("\"a\"\nb\n", 2));
+        assert_eq!(quotes.place(4), text.len() as u64 - 2);
     }
 }

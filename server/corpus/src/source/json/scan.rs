@@ -1,6 +1,7 @@
 //! Where JSON values end, and what the members of an object are, without parsing them.
 
 use super::shape::{Kind, Member};
+use crate::source::limits::MEMBERS_LOOKED_AT;
 
 /// Whether a value goes on.
 pub(super) enum Step {
@@ -52,11 +53,13 @@ impl Scan {
 /// Names that the objects of a conversation begin with.
 const OF_MESSAGES: [&str; 6] = ["role", "content", "from", "value", "name", "weight"];
 
-/// The members of an object in order, up to where the text ends or breaks.
+/// The members of an object in order, up to where the text ends or breaks; the first [`MEMBERS_LOOKED_AT`] of many.
 pub(super) fn members(object: &[u8]) -> Vec<Member> {
     let mut found = Vec::new();
     let mut rest = object.trim_ascii_start().strip_prefix(b"{").unwrap_or_default();
-    while let Some((name, after)) = name(rest) {
+    while found.len() < MEMBERS_LOOKED_AT
+        && let Some((name, after)) = name(rest)
+    {
         let Some(value) = after.trim_ascii_start().strip_prefix(b":") else { break };
         let value = value.trim_ascii_start();
         let Some(kind) = kind(value) else { break };

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::source::limits::ARTICLE_LIMIT;
+use crate::source::row::size_of_value;
 use crate::source::Row;
 
 /// Members that hold the rows where several could, likelier first.
@@ -73,38 +75,60 @@ impl Shape {
     }
 }
 
-/// The rows of columns, lists or objects of numbered cells; the object itself where they are of different lengths.
-pub(super) fn rows_of_columns(row: Row) -> Vec<Row> {
-    let cells = |value: &Value| match value {
-        Value::Array(items) => Some(items.clone()),
-        Value::Object(map) => Some(map.values().cloned().collect()),
-        _ => None,
-    };
-    let columns: Vec<Vec<Value>> = row.cells.iter().filter_map(|(_, value)| cells(value)).collect();
-    let length = columns.first().map_or(0, Vec::len);
-    if columns.len() < row.cells.len() || columns.iter().any(|column| column.len() != length) {
-        return vec![row];
-    }
-    let mut rows: Vec<Row> = (0..length).map(|_| Row::default()).collect();
-    for ((name, _), column) in row.cells.iter().zip(columns) {
-        for (row, cell) in rows.iter_mut().zip(column) {
-            row.cells.push((name.clone(), cell));
+/// The rows of columns, lists or objects of numbered cells, one after the other.
+pub(super) struct Columns {
+    columns: Vec<(String, std::vec::IntoIter<Value>)>,
+}
+
+impl Columns {
+    /// The columns that the members of an object are; the object itself where they are of different lengths.
+    pub(super) fn of(row: Row) -> Result<Self, Row> {
+        let length = |value: &Value| match value {
+            Value::Array(items) => Some(items.len()),
+            Value::Object(map) => Some(map.len()),
+            _ => None,
+        };
+        let mut lengths = row.cells.iter().map(|(_, value)| length(value));
+        let first = lengths.next().flatten();
+        if first.is_none() || lengths.any(|length| length != first) {
+            return Err(row);
         }
+        let cells = |value: Value| match value {
+            Value::Array(items) => items,
+            Value::Object(map) => map.into_iter().map(|(_, value)| value).collect(),
+            other => vec![other],
+        };
+        let columns = row.cells.into_iter().map(|(name, value)| (name, cells(value).into_iter()));
+        Ok(Self { columns: columns.collect() })
     }
-    rows
+}
+
+impl Iterator for Columns {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        let cells = self.columns.iter_mut().map(|(name, cells)| Some((name.clone(), cells.next()?)));
+        cells.collect::<Option<_>>().map(Row::new)
+    }
 }
 
 /// The rows of an element of a list of rows: itself, the row that a dataset viewer wraps, or the questions of an
-/// article as SQuAD has them.
-pub(super) fn rows_of_element(row: Row) -> Vec<Row> {
+/// article as SQuAD has them. `None`: each question repeats its text, and all of them would be longer than a row may
+/// be.
+pub(super) fn rows_of_element(row: Row) -> Option<Vec<Row>> {
     if let (Some(_), Some(Value::Object(inner))) = (row.get("row_idx"), row.get("row")) {
-        return vec![Row::new(inner.clone().into_iter().collect())];
+        return Some(vec![Row::new(inner.clone().into_iter().collect())]);
     }
     match row.get("paragraphs") {
         Some(Value::Array(paragraphs)) if paragraphs.iter().all(|one| one["qas"].is_array()) => {
-            paragraphs.iter().filter_map(Value::as_object).flat_map(questions).collect()
+            let repeated = |one: &Value| {
+                one["qas"].as_array().map_or(0, Vec::len).saturating_mul(size_of_value(&one["context"]))
+            };
+            let bytes = paragraphs.iter().map(repeated).fold(0, usize::saturating_add);
+            let rows = || paragraphs.iter().filter_map(Value::as_object).flat_map(questions).collect();
+            (bytes <= ARTICLE_LIMIT).then(rows)
         }
-        _ => vec![row],
+        _ => Some(vec![row]),
     }
 }
 
