@@ -108,7 +108,7 @@ impl Encoder {
         // A template without history shows the last turns only.
         let hidden = conversation.turns.len().saturating_sub(pieces.len().div_ceil(2));
         for (index, turn) in pieces.chunks(2).enumerate() {
-            let learned = !conversation.unlearned.contains(&(hidden + index));
+            let learned = conversation.unlearned.binary_search(&(hidden + index)).is_err();
             let mut tokens = self.piece(&turn[0], self.max_source_length, index == 0 || original)?;
             if let Some(answer) = turn.get(1) {
                 let answer = self.piece(answer, self.max_target_length, false)?;

@@ -11,6 +11,7 @@ pub mod inspect;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod job;
 pub mod mix;
+mod panics;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod prepared;
 pub mod preview;

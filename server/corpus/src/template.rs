@@ -4,6 +4,7 @@ mod budget;
 pub mod builtin;
 mod clock;
 mod jinja;
+mod limits;
 mod python;
 mod shield;
 pub mod stop;
@@ -313,6 +314,34 @@ impl Template {
         ids.dedup();
         ids
     }
+}
+
+/// Tries the chat template of a model on a conversation and a question, within the limits of every rendering: what ends
+/// a preview or a run is found when a model is imported. A model without one, or whose template refuses these in its own
+/// words, has no fault.
+///
+/// # Errors
+/// `template.broken`, `template.failed`, or when the tokenizer fails.
+pub fn probe(tokenizer: &ModelTokenizer) -> Result<(), Problem> {
+    if tokenizer.chat_template().is_none() {
+        return Ok(());
+    }
+    let template = Template::resolve(MODEL_TEMPLATE, tokenizer)?;
+    let turn = || ("q".to_owned(), "a".to_owned());
+    let talk =
+        Conversation { system: Some("s".to_owned()), turns: vec![turn(), turn()], ..Conversation::default() };
+    for tried in [template.pieces(&talk), template.prompt_pieces(&[message("user", "q")])] {
+        match tried {
+            Ok(pieces) => {
+                for piece in &pieces {
+                    template.ids(tokenizer, piece, 0..piece.text.len(), false)?;
+                }
+            }
+            Err(problem) if problem.code == Code::TemplateFailed => return Err(problem),
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A turn that shows what the template writes around it.

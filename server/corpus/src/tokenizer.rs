@@ -1,24 +1,29 @@
 //! A model's tokenizer: text to ids and back, special tokens, streaming decode.
 
+mod files;
 pub mod gguf;
+mod growth;
 mod halves;
+mod limits;
 mod marks;
 pub mod plain;
+mod probe;
 mod settings;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub mod train;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use contract::Code;
 use contract::problem::Problem;
 use sha2::{Digest, Sha256};
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
+use crate::panics;
 use marks::{Mark, Marks, around};
 use settings::Settings;
 pub use stream::DecodeStream;
@@ -32,6 +37,15 @@ pub struct TokenizerFiles {
     pub tokenizer_config_json: Vec<u8>,
 }
 
+/// Files beside `tokenizer.json` that say something about it.
+const BESIDE: [&str; 5] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "config.json",
+    "chat_template.jinja",
+];
+
 /// A tokenizer with what the files beside it say about special tokens and the chat template.
 #[derive(Debug)]
 pub struct ModelTokenizer {
@@ -41,6 +55,8 @@ pub struct ModelTokenizer {
     before: Vec<u32>,
     after: Vec<u32>,
     specials: BTreeSet<u32>,
+    /// Ids from this one on have no row in the model, where its configuration says how many it has.
+    rows: Option<u32>,
     digest: String,
     /// Copies that read words of control tokens as plain text.
     renamed: Mutex<Vec<Arc<plain::Renamed>>>,
@@ -53,13 +69,18 @@ impl ModelTokenizer {
     /// # Errors
     /// `tokenizer.missing` or `tokenizer.broken`, naming the file.
     pub fn load(model_folder: &Path) -> Result<Self, Problem> {
-        let tokenizer = std::fs::read(model_folder.join("tokenizer.json")).map_err(|error| {
-            Problem::new(Code::TokenizerMissing, format!("The model's tokenizer cannot be read: {error}."))
-                .with("why", error)
+        let tokenizer = files::read(model_folder, "tokenizer.json")?.ok_or_else(|| {
+            let why = "there is no tokenizer.json";
+            Problem::new(Code::TokenizerMissing, format!("The model's tokenizer cannot be read: {why}."))
+                .with("why", why)
                 .file("tokenizer.json")
                 .hint("Import the model again with its tokenizer.json.")
         })?;
-        Self::from_files(&tokenizer, |name| std::fs::read(model_folder.join(name)).ok())
+        let mut beside = BTreeMap::new();
+        for name in BESIDE {
+            beside.extend(files::read(model_folder, name)?.map(|bytes| (name, bytes)));
+        }
+        Self::from_files(&tokenizer, |name| beside.get(name))
     }
 
     /// Builds a tokenizer from the bytes of the files that are the tokenizer's own.
@@ -90,12 +111,15 @@ impl ModelTokenizer {
         tokenizer_json: &[u8],
         beside: impl Fn(&str) -> Option<B>,
     ) -> Result<Self, Problem> {
-        let mut inner = Tokenizer::from_bytes(tokenizer_json)
+        files::check_size("tokenizer.json", tokenizer_json)?;
+        growth::check(tokenizer_json)?;
+        let mut inner = caught(|| Tokenizer::from_bytes(tokenizer_json))
             .map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         // Limits are the encoder's business; a stored truncation would silently shorten every text.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         let settings = Settings::read(&beside)?;
+        probe::check(&inner)?;
         let marks = Marks::find(&settings, &mut inner)?;
         let mut specials: BTreeSet<u32> = inner
             .get_added_tokens_decoder()
@@ -104,6 +128,7 @@ impl ModelTokenizer {
             .collect();
         specials.extend(marks.bos.iter().chain(marks.eos()).map(|mark| mark.id));
         let (before, after) = around(&inner)?;
+        let rows = settings.rows();
         let own = ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"].map(&beside);
         let digest = digest(tokenizer_json, &own, &marks);
         Ok(Self {
@@ -113,6 +138,7 @@ impl ModelTokenizer {
             before,
             after,
             specials,
+            rows,
             digest,
             renamed: Mutex::default(),
         })
@@ -130,7 +156,7 @@ impl ModelTokenizer {
     /// # Errors
     /// `tokenizer.failed` when the text cannot be tokenised.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Problem> {
-        let encoding = self.inner.encode_fast(text, false).map_err(failed)?;
+        let encoding = bounded(text, || self.inner.encode_fast(text, false))?;
         let before: &[u32] = if add_special { &self.before } else { &[] };
         Ok([before, encoding.get_ids()].concat())
     }
@@ -148,7 +174,7 @@ impl ModelTokenizer {
 
     /// Text of ids; ids outside the vocabulary are skipped, bytes that form no character show as U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        self.inner.decode(ids, skip_special).unwrap_or_default()
+        caught(|| self.inner.decode(ids, skip_special)).unwrap_or_default()
     }
 
     /// Starts decoding ids one at a time.
@@ -172,6 +198,11 @@ impl ModelTokenizer {
     /// The token as the vocabulary spells it.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
+    }
+
+    /// Whether an id has no row in the model: no text of people may become it.
+    pub(crate) fn is_beyond_rows(&self, id: u32) -> bool {
+        self.rows.is_some_and(|rows| id >= rows)
     }
 
     /// Whether an id is a special token.
@@ -258,6 +289,20 @@ impl ModelTokenizer {
     pub fn chat_template(&self) -> Option<&str> {
         self.chat_template.as_deref()
     }
+}
+
+/// The tokens of a text, unless they are more than it can need.
+fn bounded(text: &str, encode: impl FnOnce() -> tokenizers::Result<Encoding>) -> Result<Encoding, Problem> {
+    let encoding = caught(encode).map_err(failed)?;
+    if probe::too_many(encoding.len(), text.len()) {
+        return Err(failed("it becomes far too many tokens".into()));
+    }
+    Ok(encoding)
+}
+
+/// What the library gives; a tokenizer that it was not made for may end it.
+fn caught<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    panics::caught(work).unwrap_or_else(|| Err("its parts do not go together".into()))
 }
 
 fn failed(error: tokenizers::Error) -> Problem {

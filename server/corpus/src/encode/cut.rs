@@ -7,7 +7,7 @@ use super::LaidToken;
 /// Tokens with the bytes of text each is for, and which texts go first.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    /// Ids with their places.
+    /// Ids with their places, in the order of the text.
     pub(super) tokens: Vec<(u32, Range<usize>)>,
     /// Places of texts that are cut before the question, in this order, each from its end.
     pub(super) spare: Vec<Range<usize>>,
@@ -41,7 +41,9 @@ impl Asked {
             }
             // Tokens of half a character go with its other half.
             let mut last = usize::MAX;
-            for (index, (_, place)) in self.tokens.iter().enumerate().rev() {
+            let before = |at: usize| self.tokens.partition_point(|(_, place)| place.start < at);
+            let (first, end) = (before(text.start), before(text.end));
+            for (index, (_, place)) in self.tokens.iter().enumerate().take(end).skip(first).rev() {
                 if within(place, text) && (over > 0 || place.start == last) {
                     laid[index].cut = true;
                     over = over.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! What a chat template may use up: a template from somewhere cannot hang a run or fill the memory.
+//! What one rendering may use up.
 
 use std::borrow::Cow;
 use std::io::{Error, Write};
@@ -8,42 +8,47 @@ use contract::problem::Problem;
 use minijinja::Environment;
 use serde_json::Value;
 
-/// Steps (and bytes written) of a rendering before it is stopped, for conversations up to [`SMALL`].
-pub(super) const FUEL: u64 = 100_000;
+use super::limits::{FUEL, FUEL_A_BYTE, FUEL_A_PART, MOST_FUEL, OUTPUT, OUTPUT_A_BYTE, SMALL};
 
-/// Deepest nesting of calls.
-pub(super) const DEPTH: usize = 60;
-
-/// Bytes of input that the plain budget is enough for.
-const SMALL: usize = 2 << 10;
-
-/// Steps for each byte of a larger input.
-const FUEL_A_BYTE: u64 = 24;
-
-/// Bytes written before a rendering is stopped, besides eight times the input.
-const OUTPUT: usize = 1 << 20;
-
-/// Bytes of all texts in a value, and what each part costs to walk over.
-pub(super) fn size_of(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(size_of).sum::<usize>() + 8,
-        Value::Object(map) => map.iter().map(|(key, item)| key.len() + size_of(item)).sum::<usize>() + 64,
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-    }
+/// How large an input is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    /// Bytes of all texts and keys.
+    bytes: usize,
+    /// Lists, maps and what they hold.
+    parts: usize,
 }
 
-/// The environment with enough fuel for an honest template over so many bytes.
-pub(super) fn environment_for<'e>(
-    plain: &'e Environment<'static>,
-    size: usize,
-) -> Cow<'e, Environment<'static>> {
-    if size <= SMALL {
-        return Cow::Borrowed(plain);
+impl Size {
+    /// Counts a value in as well.
+    pub(super) fn with(mut self, value: &Value) -> Self {
+        self.count(value);
+        self
     }
-    let mut larger = plain.clone();
-    larger.set_fuel(Some(FUEL + size as u64 * FUEL_A_BYTE));
-    Cow::Owned(larger)
+
+    fn count(&mut self, value: &Value) {
+        self.parts += 1;
+        match value {
+            Value::String(text) => self.bytes += text.len(),
+            Value::Array(items) => items.iter().for_each(|item| self.count(item)),
+            Value::Object(map) => map.iter().for_each(|(key, item)| {
+                self.bytes += key.len();
+                self.count(item);
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The environment with enough fuel for an honest template over so much.
+    pub(super) fn environment<'e>(self, plain: &'e Environment<'static>) -> Cow<'e, Environment<'static>> {
+        if self.bytes <= SMALL.0 && self.parts <= SMALL.1 {
+            return Cow::Borrowed(plain);
+        }
+        let fuel = FUEL + self.parts as u64 * FUEL_A_PART + self.bytes as u64 * FUEL_A_BYTE;
+        let mut own = plain.clone();
+        own.set_fuel(Some(fuel.min(MOST_FUEL)));
+        Cow::Owned(own)
+    }
 }
 
 /// Collects output up to a limit.
@@ -53,9 +58,9 @@ pub(super) struct Capped {
 }
 
 impl Capped {
-    /// A collector for a rendering of so many bytes of input.
-    pub(super) fn new(size: usize) -> Self {
-        Self { bytes: Vec::new(), left: OUTPUT + size * 8 }
+    /// A collector for a rendering of so much input.
+    pub(super) fn new(size: Size) -> Self {
+        Self { bytes: Vec::new(), left: OUTPUT + size.bytes * OUTPUT_A_BYTE }
     }
 
     /// What was written.

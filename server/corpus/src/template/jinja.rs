@@ -1,8 +1,11 @@
 //! A model's own chat template, rendered as transformers renders it.
 
 mod guard;
+mod methods;
 mod skeleton;
 mod spans;
+mod syntax;
+pub(super) mod values;
 
 use std::sync::Arc;
 
@@ -12,8 +15,8 @@ use contract::problem::Problem;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
-use minijinja_contrib::pycompat;
 
+use super::limits::{CALLS, FUEL, WORDS};
 use super::{Piece, budget, clock, python, shield};
 use crate::tokenizer::ModelTokenizer;
 use skeleton::{Skeleton, Skeletons};
@@ -67,22 +70,22 @@ impl ChatTemplate {
     ) -> Result<Self, Problem> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| broken(&error))?);
-        environment.set_fuel(Some(budget::FUEL));
-        environment.set_recursion_limit(budget::DEPTH);
+        let syntax = syntax.map_err(|error| broken(&error))?;
+        let guard = || guard::guarded(&without_generation_tags(source), &syntax);
+        let source = crate::panics::caught(guard).ok_or_else(unforeseen)?.map_err(|error| broken(&error))?;
+        environment.set_syntax(syntax);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(CALLS);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(pycompat::unknown_method_callback);
-        guard::install(&mut environment);
+        environment.set_unknown_method_callback(methods::call);
+        values::install(&mut environment);
+        methods::install(&mut environment);
         environment.add_filter("tojson", python::tojson);
-        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
-        });
+        environment.add_function("raise_exception", raise);
         environment.set_formatter(|out, _, value| {
             out.write_str(&python::display(value)?).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
-        environment
-            .add_template_owned("chat", guard::guarded(&without_generation_tags(source)))
-            .map_err(|error| broken(&error))?;
+        environment.add_template_owned("chat", source).map_err(|error| broken(&error))?;
         turn_marks.retain(|mark| !mark.trim().is_empty());
         let mut template = Self {
             environment: Arc::new(environment),
@@ -137,20 +140,25 @@ impl ChatTemplate {
         context.insert("documents".to_owned(), Value::from(()));
         context.insert("add_generation_prompt".to_owned(), Value::from(open));
         let now = self.now;
-        let strftime = move |format: String| clock::strftime(&format, now);
+        let strftime = move |format: Value| clock::strftime(format.as_str().unwrap_or_default(), now);
         context.insert("strftime_now".to_owned(), Value::from_function(strftime));
         for (name, token) in [("bos_token", &self.bos), ("eos_token", &self.eos)] {
             // Templates join these without asking; a token the model lacks adds nothing.
             context.insert(name.to_owned(), Value::from(token.as_deref().unwrap_or_default()));
         }
-        let size = budget::size_of(messages) + budget::size_of(&extras.tools);
-        let environment = budget::environment_for(&self.environment, size);
-        let template = environment.get_template("chat").map_err(|error| broken(&error))?;
-        let mut out = budget::Capped::new(size);
-        match template.render_captured_to(Value::from(context), &mut out).map(drop) {
-            Ok(()) => out.text(),
-            Err(error) => Err(refused(&error)),
-        }
+        let variables = extras.variables.values();
+        let size = variables.fold(budget::Size::default(), |size, value| size.with(value));
+        let size = size.with(messages).with(&extras.tools);
+        let environment = size.environment(&self.environment);
+        let render = || {
+            let template = environment.get_template("chat").map_err(|error| broken(&error))?;
+            let mut out = budget::Capped::new(size);
+            match template.render_captured_to(Value::from(context), &mut out).map(drop) {
+                Ok(()) => out.text(),
+                Err(error) => Err(refused(&error)),
+            }
+        };
+        crate::panics::caught(render).unwrap_or_else(|| Err(unforeseen()))
     }
 
     /// Pieces of the training text, or with `answered` false, of the prompt. A template that refuses system
@@ -204,9 +212,13 @@ fn serialized(json: &serde_json::Value) -> Value {
 /// Marks errors raised by the template itself.
 const RAISED: &str = "raise_exception: ";
 
+fn raise(words: &Value) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{}", python::display(words)?)))
+}
+
 fn broken(error: &Error) -> Problem {
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
-    let why = error.detail().unwrap_or("it cannot be read");
+    let why = short(error.detail().unwrap_or("it cannot be read"));
     Problem::new(Code::TemplateBroken, format!("The model's chat template does not compile{line}: {why}."))
         .with("why", format!("{why}{line}"))
         .hint("Choose a built-in template for this model.")
@@ -214,15 +226,28 @@ fn broken(error: &Error) -> Problem {
 
 fn refused(error: &Error) -> Problem {
     if let Some(words) = error.detail().and_then(|detail| detail.strip_prefix(RAISED)) {
+        let words = short(words);
         return Problem::new(Code::TemplateRefused, words).with("why", words).hint(
             "The model's chat template refuses this conversation; change it or choose a built-in template.",
         );
     }
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
-    let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let why = error.detail().map_or_else(|| error.kind().to_string(), |why| short(why).to_owned());
     Problem::new(Code::TemplateFailed, format!("The model's chat template failed{line}: {why}."))
         .with("why", format!("{why}{line}"))
         .hint("Choose a built-in template for this model.")
+}
+
+fn unforeseen() -> Problem {
+    let why = "it does something that was not foreseen";
+    Problem::new(Code::TemplateFailed, format!("The model's chat template failed: {why}."))
+        .with("why", why)
+        .hint("Choose a built-in template for this model.")
+}
+
+/// At most [`WORDS`] bytes of words that a template chose.
+fn short(words: &str) -> &str {
+    words.get(..words.floor_char_boundary(WORDS)).unwrap_or(words)
 }
 
 /// `{% generation %}` marks answers for transformers and prints nothing; a plain `if` takes its place.

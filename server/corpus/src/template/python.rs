@@ -1,36 +1,29 @@
 //! Values as Python prints them: what `{{ x }}` and `x | tojson` give in transformers.
 
 use minijinja::value::{Kwargs, Value, ValueKind};
-use minijinja::{Error, ErrorKind};
+use minijinja::{Error, ErrorKind, State};
 use serde_json::Value as Json;
+
+use super::jinja::values;
+use super::limits::{INDENTATION, JSON};
 
 /// Writes a value as Python's `str` does.
 ///
 /// # Errors
-/// When the value nests deeper than [`DEEPEST`].
+/// When the value is too large or nests too deep.
 pub(super) fn display(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(String::new()),
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
-            check_printable(value)?;
+            values::weigh(value)?;
             repr(value)
         }
         _ => {
-            check_printable(value)?;
+            values::weigh(value)?;
             Ok(value.to_string())
         }
     }
-}
-
-/// Deepest nesting of a value that is printed.
-const DEEPEST: usize = 128;
-
-/// Widest indentation of `tojson`.
-const WIDEST: usize = 64;
-
-fn too_deep() -> Error {
-    Error::new(ErrorKind::InvalidOperation, "a value is too large or nests too deep to be printed")
 }
 
 fn repr(value: &Value) -> Result<String, Error> {
@@ -56,35 +49,6 @@ fn repr(value: &Value) -> Result<String, Error> {
         }
         _ => value.to_string(),
     })
-}
-
-/// What printing a value may cost: the bytes of its texts and [`PART`] for each part.
-const COST: usize = 16 << 20;
-
-/// Cost of a part of a value.
-const PART: usize = 64;
-
-/// Whether a value nests no deeper than [`DEEPEST`] and is small enough to be printed. A list that holds another twice,
-/// which holds a third twice, is small in memory and endless on paper.
-fn printable(value: &Value, depth: usize, left: &mut usize) -> bool {
-    let own = PART + value.as_str().map_or(0, str::len);
-    let Some(rest) = left.checked_sub(own).filter(|_| depth <= DEEPEST) else { return false };
-    *left = rest;
-    match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable => {
-            value.try_iter().into_iter().flatten().all(|item| printable(&item, depth + 1, left))
-        }
-        ValueKind::Map => value.try_iter().into_iter().flatten().all(|key| {
-            printable(&key, depth + 1, left)
-                && printable(&value.get_item(&key).unwrap_or_default(), depth + 1, left)
-        }),
-        _ => true,
-    }
-}
-
-fn check_printable(value: &Value) -> Result<(), Error> {
-    let mut left = COST;
-    if printable(value, 0, &mut left) { Ok(()) } else { Err(too_deep()) }
 }
 
 /// A float as Python's `repr`: shortest digits, an exponent below 1e-4 and from 1e16 on.
@@ -121,15 +85,20 @@ fn repr_str(text: &str) -> String {
 }
 
 /// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of transformers.
-pub(super) fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<Value, Error> {
-    check_printable(value)?;
+pub(super) fn tojson(
+    state: &State<'_, '_>,
+    value: &Value,
+    indent: Option<usize>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    values::charge(state, value)?;
     let json: Json = serde_json::to_value(value).map_err(|error| {
         Error::new(ErrorKind::BadSerialization, "tojson: the value cannot be written as JSON")
             .with_source(error)
     })?;
     let named: Option<usize> = options.get("indent")?;
     let indent = indent.or(named);
-    if indent.is_some_and(|indent| indent > WIDEST) {
+    if indent.is_some_and(|indent| indent > INDENTATION) {
         return Err(Error::new(ErrorKind::InvalidOperation, "tojson: the indentation is too wide"));
     }
     let separators: Option<(String, String)> =
@@ -147,6 +116,9 @@ pub(super) fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> R
     options.assert_all_used()?;
     let mut out = String::new();
     style.write(&json, 0, &mut out);
+    if out.len() > JSON {
+        return Err(Error::new(ErrorKind::InvalidOperation, "tojson: the value is too large"));
+    }
     Ok(Value::from(out))
 }
 
@@ -158,7 +130,11 @@ struct Style {
 }
 
 impl Style {
+    /// Stops soon after [`JSON`] bytes: deep lists are mostly indentation.
     fn write(&self, json: &Json, depth: usize, out: &mut String) {
+        if out.len() > JSON {
+            return;
+        }
         match json {
             Json::Array(items) if !items.is_empty() => {
                 self.block(('[', ']'), items.iter(), depth, out, |item, out| {

@@ -68,7 +68,8 @@ impl<'w> Shield<'w> {
             broken.extend((index > 0).then_some(text.len()));
             text.push_str(part);
         }
-        let at = |at: usize| at - piece.text[..at].matches(self.mark).count() * self.mark.len_utf8();
+        let marks: Vec<usize> = piece.text.match_indices(self.mark).map(|(at, _)| at).collect();
+        let at = |at: usize| at - marks.partition_point(|mark| *mark < at) * self.mark.len_utf8();
         let range = |range: &Range<usize>| at(range.start)..at(range.end);
         let tail = text.len() - at(piece.text.len() - piece.tail);
         let (spare, question) = (piece.spare.iter().map(range).collect(), piece.question.as_ref().map(range));

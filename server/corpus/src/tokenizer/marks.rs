@@ -3,8 +3,9 @@
 use contract::problem::Problem;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::broken;
+use super::limits::AROUND;
 use super::settings::{Named, Settings};
+use super::{broken, caught};
 
 /// A token with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,8 @@ impl Marks {
             .filter(|mark| !added.contains_key(&mark.id))
             .map(|mark| AddedToken::from(mark.text.clone(), true))
             .collect();
-        inner.add_special_tokens(missing).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
+        caught(|| inner.add_special_tokens(missing))
+            .map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         Ok(marks)
     }
 
@@ -53,11 +55,12 @@ impl Marks {
 
 /// The named tokens that the vocabulary has, each once.
 fn known(names: &[Named], inner: &Tokenizer) -> Result<Vec<Mark>, Problem> {
+    let added = inner.get_added_tokens_decoder();
     let mut marks: Vec<Mark> = Vec::new();
     for name in names {
         let mark = match name {
             Named::Text(text) => inner.token_to_id(text).map(|id| Mark { id, text: text.clone() }),
-            Named::Id(id) if is_plain(*id, inner)? => None,
+            Named::Id(id) if !added.contains_key(id) && is_plain(*id, inner)? => None,
             Named::Id(id) => inner.id_to_token(*id).map(|text| Mark { id: *id, text }),
         };
         marks.extend(mark.filter(|mark| marks.iter().all(|other| other.id != mark.id)));
@@ -65,13 +68,11 @@ fn known(names: &[Named], inner: &Tokenizer) -> Result<Vec<Mark>, Problem> {
     Ok(marks)
 }
 
-/// Whether plain text becomes this token. A configuration that names such a one was written for another tokenizer: its
-/// library fills in 1 and 2 where nobody gave a number.
+/// Whether plain text becomes this token, which is no added one. A configuration that names such a one was written for
+/// another tokenizer: its library fills in 1 and 2 where nobody gave a number.
 fn is_plain(id: u32, inner: &Tokenizer) -> Result<bool, Problem> {
-    if inner.get_added_tokens_decoder().contains_key(&id) {
-        return Ok(false);
-    }
-    let text = inner.decode(&[id], false).map_err(|error| broken("tokenizer.json", &error.to_string()))?;
+    let text = caught(|| inner.decode(&[id], false))
+        .map_err(|error| broken("tokenizer.json", &error.to_string()))?;
     Ok(encode(&text, false, inner)? == [id])
 }
 
@@ -85,13 +86,16 @@ pub(super) fn around(inner: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), Problem>
     if bare.is_empty() {
         return Ok((whole, Vec::new()));
     }
+    if whole.len().saturating_sub(bare.len()) > AROUND {
+        return Err(broken("tokenizer.json", "it puts too many tokens around every text"));
+    }
     let at = whole.windows(bare.len()).position(|ids| ids == bare).unwrap_or(0);
     let after = whole.get(at + bare.len()..).unwrap_or_default().to_vec();
     Ok((whole[..at].to_vec(), after))
 }
 
 fn encode(text: &str, special: bool, inner: &Tokenizer) -> Result<Vec<u32>, Problem> {
-    let encoding = inner.encode_fast(text, special);
+    let encoding = caught(|| inner.encode_fast(text, special));
     let encoding = encoding.map_err(|error| broken("tokenizer.json", &error.to_string()))?;
     Ok(encoding.get_ids().to_vec())
 }

@@ -1,6 +1,7 @@
 //! Text of people is text: words of control tokens in it are read as plain characters, and only those that a template
 //! writes become the tokens.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
@@ -8,31 +9,35 @@ use contract::problem::Problem;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::{ModelTokenizer, broken, failed};
+use super::{ModelTokenizer, bounded, broken, failed};
 
 /// The words of control tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlWords {
-    /// By their first byte, the longest first.
-    by_first: Vec<Vec<String>>,
+    /// In the order of their bytes, each once.
+    words: Vec<String>,
+    /// Whether one begins with a byte.
+    begins: Vec<bool>,
 }
 
 impl ControlWords {
-    /// The special tokens that `tokenizer` finds in a text, and further tokens by their texts.
+    /// The special tokens that `tokenizer` finds in a text, those the model has no row for, and further tokens by their
+    /// texts.
     pub fn new(tokenizer: &ModelTokenizer, further: &[String]) -> Self {
-        let mut by_first = vec![Vec::new(); 256];
+        let further: HashSet<&String> = further.iter().collect();
+        let (mut words, mut begins) = (Vec::new(), vec![false; 256]);
         for (id, token) in tokenizer.inner.get_added_tokens_decoder() {
-            let is_control = tokenizer.is_special(id) || further.contains(&token.content);
+            let is_control =
+                tokenizer.is_special(id) || tokenizer.is_beyond_rows(id) || further.contains(&token.content);
             // A word of one character cannot be told from that character.
             if is_control && token.content.trim().chars().count() > 1 {
-                let first = usize::from(token.content.as_bytes()[0]);
-                by_first[first].push(token.content);
+                begins[usize::from(token.content.as_bytes()[0])] = true;
+                words.push(token.content);
             }
         }
-        by_first
-            .iter_mut()
-            .for_each(|words| words.sort_by_key(|word| (std::cmp::Reverse(word.len()), word.clone())));
-        Self { by_first }
+        words.sort_unstable();
+        words.dedup();
+        Self { words, begins }
     }
 
     /// Whether a text holds such a word.
@@ -48,8 +53,9 @@ impl ControlWords {
 
     /// The words that begin at a byte, the longest first.
     fn at<'a>(&'a self, text: &'a str, at: usize) -> impl Iterator<Item = &'a String> {
-        let words = &self.by_first[usize::from(text.as_bytes()[at])];
-        words.iter().filter(move |word| text.as_bytes()[at..].starts_with(word.as_bytes()))
+        let rest = &text.as_bytes()[at..];
+        let begins = rest.first().is_some_and(|first| self.begins[usize::from(*first)]);
+        Prefixes { words: &self.words, rest: if begins { rest } else { &[] } }
     }
 
     /// The words that are control tokens in a text, with their places: those without a place of `broken` inside.
@@ -66,8 +72,36 @@ impl ControlWords {
         found
     }
 
-    fn all(&self) -> Vec<&String> {
-        self.by_first.iter().flatten().collect()
+    /// The number of a word, if it is one.
+    fn number(&self, word: &str) -> Option<usize> {
+        self.words.binary_search_by(|known| known.as_str().cmp(word)).ok()
+    }
+}
+
+/// Those of some words, in the order of their bytes, that a text begins with; the longest first.
+struct Prefixes<'w> {
+    words: &'w [String],
+    /// What they may still be the beginning of.
+    rest: &'w [u8],
+}
+
+impl<'w> Iterator for Prefixes<'w> {
+    type Item = &'w String;
+
+    fn next(&mut self) -> Option<&'w String> {
+        while !self.rest.is_empty() {
+            // The last word that is not behind the text: where it is no beginning of it, a beginning is no longer than
+            // what both have in common.
+            let end = self.words.partition_point(|word| word.as_bytes() <= self.rest);
+            let word = self.words[..end].last()?;
+            let both = word.bytes().zip(self.rest).take_while(|(one, other)| one == *other).count();
+            if both == word.len() {
+                self.rest = &self.rest[..both.saturating_sub(1)];
+                return Some(word);
+            }
+            self.rest = &self.rest[..both];
+        }
+        None
     }
 }
 
@@ -107,8 +141,9 @@ impl ModelTokenizer {
         if broken.is_empty() {
             return self.encode(text, add_special);
         }
-        let encoding =
-            self.renamed(words)?.inner.encode_fast(renamed(text, broken, words).0, false).map_err(failed)?;
+        let written = renamed(text, broken, words).0;
+        let other = self.renamed(words)?;
+        let encoding = bounded(text, || other.inner.encode_fast(written, false))?;
         Ok([self.lead(add_special), encoding.get_ids()].concat())
     }
 
@@ -124,10 +159,11 @@ impl ModelTokenizer {
         add_special: bool,
     ) -> Result<Vec<(u32, Range<usize>)>, Problem> {
         let (encoding, names) = if broken.is_empty() {
-            (self.inner.encode(text, false).map_err(failed)?, Vec::new())
+            (bounded(text, || self.inner.encode(text, false))?, Vec::new())
         } else {
             let (written, names) = renamed(text, broken, words);
-            (self.renamed(words)?.inner.encode(written, false).map_err(failed)?, names)
+            let other = self.renamed(words)?;
+            (bounded(text, || other.inner.encode(written, false))?, names)
         };
         // Behind a name, the text goes on where its word ends.
         let place = |at: usize| match names[..names.partition_point(|(end, _)| *end <= at)].last() {
@@ -152,7 +188,7 @@ impl ModelTokenizer {
         }
         let file = self.inner.to_string(false).map_err(failed)?;
         let mut file: Value = serde_json::from_str(&file).map_err(|error| failed(error.into()))?;
-        rename(&mut file, &words.all());
+        rename(&mut file, words);
         let inner = serde_json::from_value::<Tokenizer>(file)
             .map_err(|error| broken("tokenizer.json", &error.to_string()))?;
         let made = Arc::new(Renamed { words: words.clone(), inner });
@@ -163,14 +199,12 @@ impl ModelTokenizer {
 
 /// A text with the other names of control tokens, and where each name ends in it and its word in `text`.
 fn renamed(text: &str, broken: &[usize], words: &ControlWords) -> (String, Vec<(usize, usize)>) {
-    let numbered = words.all();
     let (mut written, mut names) = (String::with_capacity(text.len()), Vec::new());
     let mut done = 0;
     let plain = |text: &str| text.replace(LEAD, NO_LEAD);
     for word in words.unbroken(text, broken) {
         written += &plain(&text[done..word.start]);
-        let number = numbered.iter().position(|known| **known == text[word.clone()]);
-        written += &number.and_then(name).unwrap_or_default();
+        written += &words.number(&text[word.clone()]).and_then(name).unwrap_or_default();
         names.push((written.len(), word.end));
         done = word.end;
     }
@@ -178,8 +212,8 @@ fn renamed(text: &str, broken: &[usize], words: &ControlWords) -> (String, Vec<(
 }
 
 /// Gives tokens other names throughout a `tokenizer.json`; their ids stay.
-fn rename(file: &mut Value, words: &[&String]) {
-    let renamed = |word: &str| words.iter().position(|known| known.as_str() == word).and_then(name);
+fn rename(file: &mut Value, words: &ControlWords) {
+    let renamed = |word: &str| words.number(word).and_then(name);
     let rename = |value: &mut Value| {
         if let Some(new) = value.as_str().and_then(renamed) {
             *value = Value::String(new);
@@ -194,7 +228,7 @@ fn rename(file: &mut Value, words: &[&String]) {
     }
     match &mut model["vocab"] {
         Value::Object(vocab) => {
-            for (number, word) in words.iter().enumerate() {
+            for (number, word) in words.words.iter().enumerate() {
                 if let (Some(id), Some(new)) = (vocab.remove(word.as_str()), name(number)) {
                     vocab.insert(new, id);
                 }
@@ -253,8 +287,7 @@ mod tests {
         let words = ControlWords::new(&tokenizer, &[]);
         for text in ["How do I? ", " 水 <|im_start|>user\nHow<|im_end|>\n", "<|im_end|>", ""] {
             let file = tokenizer.renamed(&words).unwrap();
-            let numbered = words.all();
-            let written = numbered.iter().enumerate().fold(text.to_owned(), |text, (number, word)| {
+            let written = words.words.iter().enumerate().fold(text.to_owned(), |text, (number, word)| {
                 text.replace(word.as_str(), &name(number).unwrap())
             });
             let ids = file.inner.encode_fast(written, false).unwrap().get_ids().to_vec();

@@ -3,7 +3,8 @@
 use contract::problem::Problem;
 use serde_json::Value;
 
-use super::broken;
+use super::limits::NAMES;
+use super::{broken, files};
 
 /// What they say, not yet looked up in the vocabulary.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ impl Settings {
         let parsed = |name: &str| match beside(name) {
             None => Ok(Value::Null),
             Some(bytes) => {
+                files::check_size(name, bytes.as_ref())?;
                 serde_json::from_slice(bytes.as_ref()).map_err(|error| broken(name, &error.to_string()))
             }
         };
@@ -57,7 +59,15 @@ impl Settings {
             let deeper = file.get("text_config").and_then(|text| text.get(&id_key));
             file.get(&id_key).filter(|value| !value.is_null()).or(deeper).map(ids).unwrap_or_default()
         });
-        texts.map(Named::Text).chain(ids.map(Named::Id)).collect()
+        texts.map(Named::Text).chain(ids.map(Named::Id)).take(NAMES).collect()
+    }
+
+    /// Rows of the model's embeddings, where `config.json` says how many there are.
+    pub(super) fn rows(&self) -> Option<u32> {
+        let config = &self.by_id[1];
+        let deeper = config.get("text_config").and_then(|text| text.get("vocab_size"));
+        let rows = config.get("vocab_size").or(deeper)?.as_u64()?;
+        u32::try_from(rows).ok().filter(|rows| *rows > 0)
     }
 
     /// Whether `tokenizer_config.json` says in so many words that there is no token of that role.

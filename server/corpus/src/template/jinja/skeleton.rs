@@ -8,6 +8,7 @@ use contract::chat::ChatMessage;
 use contract::problem::Problem;
 
 use super::{ChatTemplate, Extras};
+use crate::template::limits::{APART, REMEMBERED_MESSAGES};
 use crate::template::message;
 
 /// Shapes of conversations remembered.
@@ -27,7 +28,7 @@ impl Skeletons {
         }
         let made = Arc::new(Skeleton::render(template, &roles).unwrap_or_default());
         let mut known = known();
-        if known.len() < REMEMBERED {
+        if known.len() < REMEMBERED && roles.len() <= REMEMBERED_MESSAGES {
             known.insert(roles, Arc::clone(&made));
         }
         made
@@ -39,6 +40,8 @@ impl Skeletons {
 pub(super) struct Skeleton {
     /// Messages in the order their contents are printed.
     order: Vec<usize>,
+    /// Where in that order each message that is printed stands first.
+    places: HashMap<usize, usize>,
     /// Text before the first content, between contents, and behind the last.
     literals: Vec<String>,
     /// The answers that are printed, by the number of their message.
@@ -66,13 +69,32 @@ impl Skeleton {
             roles.iter().enumerate().map(|(at, role)| Some(message(role, &mark(at)?.to_string()))).collect();
         let Some(messages) = messages else { return Ok(Self::default()) };
         let (order, literals) = split(&template.render(&messages, false, &Extras::default())?);
-        let mut skeleton = Self { order, literals, answers: BTreeMap::new() };
-        for at in (0..roles.len()).filter(|at| roles[*at] == "assistant") {
-            if let Some(answer) = skeleton.answer_of(template, &messages, at) {
+        let mut places = HashMap::with_capacity(order.len());
+        for (place, message) in order.iter().enumerate() {
+            places.entry(*message).or_insert(place);
+        }
+        let mut skeleton = Self { order, places, literals, answers: BTreeMap::new() };
+        // A long conversation is not rendered once for each of its answers: those that stand like an earlier one, behind
+        // a message of the same role, are opened like it.
+        let mut alike: HashMap<(String, String, String), Answer> = HashMap::new();
+        let answers = (0..roles.len()).filter(|at| roles[*at] == "assistant");
+        for (number, at) in answers.enumerate() {
+            let Some(around) = skeleton.around(roles, at) else { continue };
+            let found = alike.get(&around).filter(|_| number >= APART).cloned();
+            if let Some(answer) = found.or_else(|| skeleton.answer_of(template, &messages, at)) {
+                alike.insert(around, answer.clone());
                 skeleton.answers.insert(at, answer);
             }
         }
         Ok(skeleton)
+    }
+
+    /// What is printed before and behind an answer, and the role of the message printed before it.
+    fn around(&self, roles: &[String], at: usize) -> Option<(String, String, String)> {
+        let place = *self.places.get(&at)?;
+        let role = place.checked_sub(1).and_then(|before| roles.get(*self.order.get(before)?));
+        let literal = |place: usize| self.literals.get(place).cloned();
+        Some((role.cloned().unwrap_or_default(), literal(place)?, literal(place + 1)?))
     }
 
     /// What is printed around contents, and from a content to where an answer begins; without words of the template's
@@ -92,7 +114,7 @@ impl Skeleton {
     /// Messages whose contents stand between the answer before and answer `at`, and what is printed around them, up to
     /// where that answer begins.
     pub(super) fn before(&self, at: usize) -> Option<(&[usize], Vec<&str>)> {
-        let place = self.order.iter().position(|message| *message == at)?;
+        let place = *self.places.get(&at)?;
         let is_answer = |place: &usize| self.answers.contains_key(&self.order[*place]);
         let last = (0..place).rev().find(is_answer);
         let first = last.map_or(0, |last| last + 1);
@@ -112,7 +134,7 @@ impl Skeleton {
     }
 
     fn answer_of(&self, template: &ChatTemplate, messages: &[ChatMessage], at: usize) -> Option<Answer> {
-        let place = self.order.iter().position(|message| *message == at)?;
+        let place = *self.places.get(&at)?;
         let before = &self.literals[place];
         let previous = place.checked_sub(1).map(|place| self.order[place]);
         let tail = |open: bool| {

@@ -8,6 +8,7 @@ use contract::problem::Problem;
 
 use super::skeleton::{Skeleton, closing};
 use super::{ChatTemplate, Extras, FOLD};
+use crate::template::limits::AGAIN;
 use crate::template::{Piece, message};
 
 /// Cuts the rendered text so that each answer, as the template prints it, with its end of turn is one learnt piece.
@@ -154,6 +155,10 @@ impl Talk<'_> {
             });
             return Ok(found.collect());
         }
+        // From here on each answer takes a rendering of its own.
+        if all.len().saturating_mul(text.len()) > AGAIN {
+            return Err(too_long(all.len()));
+        }
         let mut found = Vec::new();
         for at in all {
             match self.one(text, at, mark) {
@@ -255,6 +260,15 @@ impl Talk<'_> {
         let held = |char: &char| self.messages.iter().any(|message| message.content.contains(*char));
         ('\u{10_0000}'..='\u{10_FFFD}').rev().find(|char| !held(char)).unwrap_or('\u{10_FFFD}')
     }
+}
+
+fn too_long(answers: usize) -> Problem {
+    let why = format!(
+        "it writes some of the {answers} answers otherwise than they are, and they are too many to find"
+    );
+    Problem::new(Code::TemplateFailed, format!("The model's chat template failed: {why}."))
+        .with("why", why)
+        .hint("Choose a built-in template for this model.")
 }
 
 fn lost(index: usize) -> Problem {
