@@ -137,14 +137,17 @@ async fn f15_f22_deleting_an_importing_model_ends_its_worker_and_lets_the_next_o
     }
     soon(|| (!Path::new(&format!("/proc/{pid}")).exists()).then_some(())).await;
     assert!(!sources[1].join("pid").exists(), "a deleted import never starts");
+    let mut state_of_next = "importing".to_owned();
     for _ in 0..200 {
-        let model = call(&state, "get_model", &serde_json::json!({ "id": ids[2] }).to_string()).await;
-        if model["state"] != "importing" {
-            assert_eq!(model["state"], "ready");
+        let models = state.store.models().await.expect("reads");
+        assert_eq!(models.len(), 1, "two were deleted");
+        state_of_next = models[0].state.clone();
+        if state_of_next != "importing" {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    assert_eq!(state_of_next, "ready");
     let models = state.config.folder("models");
     let left = || std::fs::read_dir(&models).expect("lists").flatten().map(|entry| entry.file_name());
     soon(|| left().all(|name| !name.to_string_lossy().starts_with("new-")).then_some(())).await;
