@@ -62,9 +62,10 @@ async fn n1_sigterm_ends_the_program_while_a_file_hangs() {
     let place = tempfile::tempdir().expect("a folder");
     let samples = place.path().join("site/samples");
     std::fs::create_dir_all(&samples).expect("made");
+    let mut program = Program::start(place.path(), &place.path().join("site"));
+    // after the start, which reads every file of the site
     let pipe = samples.join("kettle-and-co.jsonl");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
-    let mut program = Program::start(place.path(), &place.path().join("site"));
     let mut hangs = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(program.address).await.expect("connects");

@@ -99,8 +99,9 @@ async fn f27_a_run_whose_folder_hangs_holds_up_no_other() {
     let place = tempfile::tempdir().expect("a folder");
     let state = AppState::open(config(place.path(), Limits::default())).await.expect("opens");
     let (hangs, other) = (RunId("hangs".to_owned()), RunId("other".to_owned()));
-    let spec = state.run_folder(&hangs).join("spec.json");
-    fifo(&spec);
+    let events = state.run_folder(&hangs).join("attempts/0001/events.jsonl");
+    fifo(&events);
+    std::fs::write(state.run_folder(&hangs).join("spec.json"), "{}").expect("written");
     let slow = tokio::spawn({
         let (state, run) = (state.clone(), hangs.clone());
         async move { state.ingest.poll(&state, &run, 1).await }
@@ -114,5 +115,5 @@ async fn f27_a_run_whose_folder_hangs_holds_up_no_other() {
     assert!(server::lanes::is_slow(&fault), "{fault}");
     let fault = state.ingest.poll(&state, &hangs, 1).await.expect_err("it still hangs");
     assert!(server::lanes::is_slow(&fault), "{fault}");
-    let_go(&spec);
+    let_go(&events);
 }
