@@ -6,10 +6,9 @@ use contract::Code;
 use contract::problem::{Problem, name_of};
 pub use speech::of_model;
 
-/// A file that could not be read or written. The whole path is for the log.
+/// A file that could not be read or written, named by the last part of its path.
 pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    eprintln!("could not {doing} {}: {error}", path.display());
     let full = matches!(error.kind(), StorageFull | QuotaExceeded);
     let code = if full { Code::DiskFull } else { Code::DiskIo };
     let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", name_of(path)))
