@@ -153,7 +153,7 @@ test("titles, file names, columns and cells of datasets", { timeout: 120_000 }, 
 
 test("names and texts of runs, templates and models", { timeout: 120_000 }, async () => {
   const runs = (await server.call("list_runs")).filter(({ id }) => id !== run);
-  const some = runs.filter((_, at) => at % 4 === 0);
+  const some = runs.filter((_, at) => at % 6 === 0);
   await each(some.map((one) => ({ at: `/runs/${one.id}`, one })), async (page, { one }) => {
     assert.ok(seen(await page.title()).includes(seen(one.name)), await page.title());
     await page.locator("summary").last().click();
@@ -163,7 +163,7 @@ test("names and texts of runs, templates and models", { timeout: 120_000 }, asyn
     const text = seen(await page.locator("main").innerText());
     for (const name of names) assert.ok(text.includes(seen(name)), `${at} shows ${name}`);
   });
-  await each(lists.map(([at]) => ({ at })), undefined, { locale: "zh-CN" });
+  await each(lists.slice(0, 5).map(([at]) => ({ at })), undefined, { locale: "zh-CN" });
 });
 
 test("addresses that people are sent", { timeout: 60_000 }, async () => {

@@ -7,9 +7,8 @@ use contract::files::Unread;
 use contract::problem::{Problem, name_of};
 pub use speech::of_model;
 
-/// A file that could not be read or written. The whole path is for the log.
+/// A file that could not be read or written, named by the last part of its path.
 pub fn of_file(path: &Path, doing: &str, error: &std::io::Error) -> Problem {
-    eprintln!("could not {doing} {}: {error}", path.display());
     let full = is_full(error);
     let code = if full { Code::DiskFull } else { Code::DiskIo };
     let problem = Problem::new(code, format!("Could not {doing} {}: {error}.", name_of(path)))
