@@ -57,10 +57,10 @@ pub fn look(source: &Path) -> Result<Option<Adapter>, Problem> {
     if !is_file(&folder.join(ADAPTER)) {
         return Err(is_no_model(base.as_deref()));
     }
-    let mut weights = open(&folder.join(ADAPTER))?;
+    let weights = open(&folder.join(ADAPTER))?;
     let (tensors, inner_head) = sorted(&weights)?;
     let head = match inner_head {
-        Some(names) => Some(Head::within(&mut weights, &names)?),
+        Some(names) => Some(Head::within(&weights, &names)?),
         None if is_file(&folder.join(VALUE_HEAD)) => Some(Head::of_file(&folder.join(VALUE_HEAD))?),
         None => None,
     };

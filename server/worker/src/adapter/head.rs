@@ -26,7 +26,7 @@ impl Head {
     }
 
     /// The head that lies among an adapter's tensors.
-    pub(super) fn within(weights: &mut Weights, names: &[String]) -> Result<Self, Problem> {
+    pub(super) fn within(weights: &Weights, names: &[String]) -> Result<Self, Problem> {
         Self::of(weights.clone(), names)
     }
 
