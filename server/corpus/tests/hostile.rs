@@ -54,7 +54,9 @@ fn write(folder: &Path, bytes: &[u8]) -> std::path::PathBuf {
 fn code(bytes: &[u8], kind: FileKind) -> Result<u64, &'static str> {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), bytes);
-    on_a_small_stack(|| inspect(&path, kind, None).map(|found| found.rows).map_err(|problem| problem.code.as_str()))
+    on_a_small_stack(|| {
+        inspect(&path, kind, None).map(|found| found.rows).map_err(|problem| problem.code.as_str())
+    })
 }
 
 #[test]
@@ -115,9 +117,13 @@ fn n_11_parquet_that_is_small_only_because_it_is_packed_is_refused() {
 #[test]
 fn f_3_n_12_rows_of_too_many_values_are_refused_before_they_are_built() {
     for (one, count) in [("0", 1_100_000), ("{}", 200_000), ("{\"a\":1}", 150_000)] {
-        let row = |count: usize| format!("{{\"prompt\":[{}],\"response\":\"a\"}}\n", vec![one; count].join(","));
+        let row =
+            |count: usize| format!("{{\"prompt\":[{}],\"response\":\"a\"}}\n", vec![one; count].join(","));
         assert_eq!(code(row(count).as_bytes(), FileKind::Jsonl), Err("dataset.too_many_values"), "{one}");
-        assert_eq!(code(format!("[{}]", row(count)).as_bytes(), FileKind::Json), Err("dataset.too_many_values"));
+        assert_eq!(
+            code(format!("[{}]", row(count)).as_bytes(), FileKind::Json),
+            Err("dataset.too_many_values")
+        );
         assert_eq!(code(row(count / 10).as_bytes(), FileKind::Jsonl), Ok(1), "{one}");
     }
 }
@@ -163,7 +169,8 @@ fn f_4_time_grows_with_the_file() {
 fn n_18_problems_do_not_echo_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let names: Vec<String> = (0..5_000).map(|n| format!("{}{n}", "n".repeat(150))).collect();
-    let path = write(folder.path(), format!("{}\n{}\n", names.join(","), vec!["x"; 5_000].join(",")).as_bytes());
+    let path =
+        write(folder.path(), format!("{}\n{}\n", names.join(","), vec!["x"; 5_000].join(",")).as_bytes());
     let mapping = Mapping { prompt: Some("p".repeat(100_000)), ..mapping() };
     let problem = inspect(&path, FileKind::Csv, Some(mapping)).unwrap_err();
     assert_eq!(problem.code, Code::DatasetNoSuchColumn);
@@ -180,7 +187,9 @@ fn n_20_f_15_what_is_no_file_is_refused_at_once() {
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let _socket = UnixListener::bind(at("socket.jsonl")).unwrap();
     std::fs::create_dir(at("folder.jsonl")).unwrap();
-    for (from, to) in [("/dev/zero", "device.jsonl"), ("/proc/self/mem", "mem.jsonl"), ("/proc/kmsg", "kmsg.jsonl")] {
+    for (from, to) in
+        [("/dev/zero", "device.jsonl"), ("/proc/self/mem", "mem.jsonl"), ("/proc/kmsg", "kmsg.jsonl")]
+    {
         std::os::unix::fs::symlink(from, at(to)).unwrap();
     }
     for name in ["pipe", "socket", "folder", "device", "mem"] {

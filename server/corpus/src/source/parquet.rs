@@ -40,8 +40,9 @@ impl ParquetRows {
     pub(super) fn new(file: File) -> Result<Self, Problem> {
         let length = file.metadata().map_err(|error| io_problem(&error, 0))?.len();
         footer::check(&file, length)?;
-        let opened =
-            guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string()));
+        let opened = guarded(|| {
+            ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string())
+        });
         let metadata = opened.map_err(|why| broken(&why))?;
         if metadata.file_metadata().schema().get_fields().is_empty() {
             return Err(broken("it has no columns"));

@@ -10,7 +10,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::DEPTH_LIMIT;
-use super::limits::{COLUMNS_LIMIT, VALUES_LIMIT, Values, NAME_LIMIT, name_too_long, told, too_many_columns, too_many_values};
+use super::limits::{
+    COLUMNS_LIMIT, NAME_LIMIT, VALUES_LIMIT, Values, name_too_long, told, too_many_columns, too_many_values,
+};
 
 /// Named cells in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -57,8 +57,16 @@ fn json(all: &mut Vec<Hostile>) {
         };
         for kind in [FileKind::Json, FileKind::Jsonl] {
             put(format!("keys_{count}"), kind, members(&|_| "1".to_owned()));
-            put(format!("key_again_{count}"), kind, format!("{{\"k\":1,{}", &members(&|_| "1".to_owned())[1..]));
-            put(format!("fields_{count}"), kind, format!("{{\"a\":{}}}", members(&|_| "1".to_owned()).trim_end()));
+            put(
+                format!("key_again_{count}"),
+                kind,
+                format!("{{\"k\":1,{}", &members(&|_| "1".to_owned())[1..]),
+            );
+            put(
+                format!("fields_{count}"),
+                kind,
+                format!("{{\"a\":{}}}", members(&|_| "1".to_owned()).trim_end()),
+            );
             put(format!("columns_{count}"), kind, members(&|_| "[1]".to_owned()));
             put(format!("keyed_{count}"), kind, members(&|n| format!("{{\"q\":\"{n}\"}}")));
             let names: String = (0..count).map(|n| format!("{{\"name {n}\":\"{n}\"}}\n")).collect();
@@ -68,7 +76,13 @@ fn json(all: &mut Vec<Hostile>) {
         }
     }
     for count in [10_000, 2_000_000] {
-        for (what, one) in [("numbers", "0"), ("objects", "{}"), ("members", "{\"a\":1}"), ("lists", "[]"), ("texts", "\"\"")] {
+        for (what, one) in [
+            ("numbers", "0"),
+            ("objects", "{}"),
+            ("members", "{\"a\":1}"),
+            ("lists", "[]"),
+            ("texts", "\"\""),
+        ] {
             let row = format!("{{\"prompt\":[{}],\"response\":\"a\"}}\n", vec![one; count].join(","));
             put(format!("{what}_{count}"), FileKind::Jsonl, row.clone());
             put(format!("{what}_{count}"), FileKind::Json, format!("[{row}]"));
@@ -86,9 +100,17 @@ fn json(all: &mut Vec<Hostile>) {
     put("long_key_twice".into(), FileKind::Jsonl, format!("{{\"{0}\":1,\"{0}\":1}}\n", &long[..900]));
     put("long_number".into(), FileKind::Jsonl, format!("{{\"a\":{}}}\n", "9".repeat(1 << 20)));
     put("nan".into(), FileKind::Jsonl, format!("{{\"a\":[{}]}}\n", vec!["NaN"; 200_000].join(",")));
-    put("infinity".into(), FileKind::Jsonl, format!("{{\"a\":[{}],}}\n", vec!["-Infinity"; 100_000].join(",")));
+    put(
+        "infinity".into(),
+        FileKind::Jsonl,
+        format!("{{\"a\":[{}],}}\n", vec!["-Infinity"; 100_000].join(",")),
+    );
     put("halves".into(), FileKind::Jsonl, "{\"a\":\"\\ud800\"}\n".repeat(20_000));
-    put("half_then_good".into(), FileKind::Jsonl, format!("{}{{\"a\":1}}\n", "{\"a\":\"\\ud800\"}\n".repeat(19)));
+    put(
+        "half_then_good".into(),
+        FileKind::Jsonl,
+        format!("{}{{\"a\":1}}\n", "{\"a\":\"\\ud800\"}\n".repeat(19)),
+    );
     put("broken_lines".into(), FileKind::Jsonl, format!("{{\"a\":1}}\n{}", "{\n".repeat(50_000)));
     // The text of an article once for each of its questions.
     let article = |text: usize, questions: usize| {
@@ -103,8 +125,13 @@ fn json(all: &mut Vec<Hostile>) {
     let column = |cell: &str| format!("[{}]", vec![cell; 200_000].join(","));
     put("two_columns".into(), FileKind::Json, format!("{{\"q\":{},\"a\":{}}}", column("1"), column("\"\"")));
     put("uneven_columns".into(), FileKind::Json, format!("{{\"q\":{},\"a\":[1]}}", column("1")));
-    put("skipped_member".into(), FileKind::Json, format!("{{\"x\":{},\"rows\":[{{\"a\":1}}]}}", column("[[[]]]")));
-    let turns = "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"},".repeat(5_000);
+    put(
+        "skipped_member".into(),
+        FileKind::Json,
+        format!("{{\"x\":{},\"rows\":[{{\"a\":1}}]}}", column("[[[]]]")),
+    );
+    let turns =
+        "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\"},".repeat(5_000);
     put("turns".into(), FileKind::Jsonl, format!("{{\"messages\":[{}]}}\n", turns.trim_end_matches(',')));
 }
 
@@ -112,7 +139,10 @@ fn tables(all: &mut Vec<Hostile>) {
     let mut put = |name: String, text: String| all.push((name, FileKind::Csv, text.into_bytes()));
     for count in [1_000, 9_999, 10_001, 300_000] {
         for separator in [",", ";", "\t", "|"] {
-            put(format!("separators_{count}_{}", separator.as_bytes()[0]), format!("{}\n", separator.repeat(count)));
+            put(
+                format!("separators_{count}_{}", separator.as_bytes()[0]),
+                format!("{}\n", separator.repeat(count)),
+            );
         }
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
         put(format!("wide_{count}"), format!("{}\n{}\n", names.join(","), vec!["x"; count].join(",")));
@@ -126,7 +156,12 @@ fn tables(all: &mut Vec<Hostile>) {
     }
     put("long_name".into(), format!("{},b\nc,d\n", "n".repeat(1 << 20)));
     put("long_cell".into(), format!("a,b\nc,{}\n", "x".repeat(2 << 20)));
-    put("table_of_200_rows".into(), "x,".repeat(5_000).trim_end_matches(',').to_owned() + "\n" + &format!("{}\n", vec!["1"; 5_000].join(",")).repeat(200));
+    put(
+        "table_of_200_rows".into(),
+        "x,".repeat(5_000).trim_end_matches(',').to_owned()
+            + "\n"
+            + &format!("{}\n", vec!["1"; 5_000].join(",")).repeat(200),
+    );
 }
 
 fn parquets(all: &mut Vec<Hostile>) {
@@ -179,12 +214,18 @@ fn parquets(all: &mut Vec<Hostile>) {
         super::parquet::varint(claimed.cast_unsigned().into(), &mut lengths);
         lengths.push(8);
         for encoding in [6, 7] {
-            put(format!("lengths_{claimed}_{encoding}"), one_column(0, &[Page::data(lengths.len(), lengths.clone(), 1, encoding)], 1));
+            put(
+                format!("lengths_{claimed}_{encoding}"),
+                one_column(0, &[Page::data(lengths.len(), lengths.clone(), 1, encoding)], 1),
+            );
         }
     }
     put("text_again_and_again".into(), super::parquet::prefixes(1 << 20, 100_000));
     put("no_pages".into(), one_column(0, &[], 1_000));
-    put("column_of_nothing".into(), Column { pages: Vec::new(), codec: 0, values: 0, optional: true, repeated: false }.file(900_000));
+    put(
+        "column_of_nothing".into(),
+        Column { pages: Vec::new(), codec: 0, values: 0, optional: true, repeated: false }.file(900_000),
+    );
 }
 
 /// A good file of each kind, cut off or with bytes changed.

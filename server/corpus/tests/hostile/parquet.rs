@@ -201,7 +201,11 @@ pub fn nulls(rows: usize) -> Vec<u8> {
 /// One text of `size` bytes that all rows refer to in one run.
 pub fn dictionary_bomb(size: usize, rows: usize) -> Vec<u8> {
     let data = [vec![1], run(rows, 0)].concat();
-    one_column(0, &[Page::dictionary(text(size), 1), Page::data(data.len(), data, rows as i32, 8)], rows as i64)
+    one_column(
+        0,
+        &[Page::dictionary(text(size), 1), Page::data(data.len(), data, rows as i32, 8)],
+        rows as i64,
+    )
 }
 
 /// One row whose list holds one text of `size` bytes `values` times.

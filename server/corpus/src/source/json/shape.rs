@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::source::Row;
 use crate::source::limits::ARTICLE_LIMIT;
 use crate::source::row::size_of_value;
-use crate::source::Row;
 
 /// Members that hold the rows where several could, likelier first.
 const ROWS: [&str; 3] = ["rows", "data", "examples"];

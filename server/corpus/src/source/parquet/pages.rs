@@ -242,7 +242,11 @@ impl Pages {
             held.bytes = held.bytes.saturating_add(bytes);
             held.bytes
         });
-        if held > HELD_LIMIT { self.shared.fail(unpacks_too_large("what its columns hold at a time")) } else { Ok(()) }
+        if held > HELD_LIMIT {
+            self.shared.fail(unpacks_too_large("what its columns hold at a time"))
+        } else {
+            Ok(())
+        }
     }
 
     fn let_go(&self, bytes: usize) {
