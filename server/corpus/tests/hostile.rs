@@ -1,413 +1,217 @@
-//! Models whose files are made to end whoever reads them: tokenizers that make a text longer over and over, never end,
-//! or are no files; chat templates that an import finds; conversations of thousands of turns.
+//! Files made to do harm are read or refused, each by one clear error, in little time and on a small stack (F2 to F4,
+//! N11 to N13, R11).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "hostile/files.rs"]
+mod files;
+#[path = "hostile/parquet.rs"]
+mod parquet;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::Code;
-use contract::dataset::{Behaviour, DataFormat, Mapping};
+use contract::dataset::{DataFormat, FileKind, Mapping};
 use contract::problem::Problem;
 use contract::stage::Stage;
-use corpus::template::probe;
-use corpus::tokenizer::train::train;
-use corpus::{Conversation, Encoder, Example, ModelTokenizer, Row, Template};
-use proptest::prelude::*;
-use serde_json::{Value, json};
+use corpus::inspect::{inspect, row, rows};
 
-/// What is wanted is a second, on a free machine and in an optimised build.
-const FAR_TOO_LONG: Duration = Duration::from_secs(10);
+/// The stack of a thread that reads, as a server has it.
+const STACK: usize = 2 << 20;
 
-fn small() -> Value {
-    let texts = (0..50).map(|n| format!("How do I write a line {n}? <|im_start|>user\nHow<|im_end|>"));
-    serde_json::from_slice(&train(texts, 400).unwrap().tokenizer_json).unwrap()
+/// Runs on a small stack.
+fn on_a_small_stack<T: Send>(read: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read).unwrap().join().unwrap()
+    })
 }
 
-fn loaded(tokenizer: &Value) -> Result<ModelTokenizer, Problem> {
-    ModelTokenizer::from_bytes(tokenizer.to_string().as_bytes(), None, None, None)
-}
-
-fn changed(key: &str, part: Value) -> Value {
-    let mut tokenizer = small();
-    tokenizer[key] = part;
-    tokenizer
-}
-
-fn file_of(problem: &Problem) -> Option<&str> {
-    problem.place.as_ref()?.file.as_deref()
-}
-
-fn replace(pattern: Value, content: &str) -> Value {
-    json!({"type": "Replace", "pattern": pattern, "content": content})
-}
-
-fn split(regex: &str) -> Value {
-    json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false})
-}
-
-#[test]
-fn n9_tokenizers_that_grow_texts_or_never_end_are_refused() {
-    let twice = || replace(json!({"String": "a"}), "aa");
-    let repeated = json!({"type": "TemplateProcessing",
-        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {}});
-    let around = json!({"type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "x", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {"x": {"id": "x", "ids": vec![1; 5000], "tokens": vec!["a"; 5000]}}});
-    let mut normalized = changed("normalizer", json!({"type": "Sequence", "normalizers": vec![twice(); 50]}));
-    normalized["added_tokens"].as_array_mut().unwrap().push(json!({"id": 5000, "content": "aaa",
-        "single_word": false, "lstrip": false, "rstrip": false, "normalized": true, "special": false}));
-    let many: Vec<Value> = (0..7_000_000).map(|_| json!(0)).collect();
-    for (name, tokenizer) in [
-        (
-            "a character becomes many",
-            changed("normalizer", replace(json!({"String": "a"}), &"a".repeat(5000))),
-        ),
-        (
-            "doubled over and over",
-            changed("normalizer", json!({"type": "Sequence", "normalizers": vec![twice(); 50]})),
-        ),
-        ("doubled when it is loaded", normalized),
-        ("the empty pattern", changed("normalizer", replace(json!({"String": ""}), &"b".repeat(5000)))),
-        (
-            "a pattern that finds nothing",
-            changed("normalizer", replace(json!({"Regex": "x*"}), &"b".repeat(5000))),
-        ),
-        ("prepended", changed("normalizer", json!({"type": "Prepend", "prepend": "b".repeat(5000)}))),
-        (
-            "a long replacement",
-            changed(
-                "pre_tokenizer",
-                json!({"type": "Metaspace", "replacement": "b".repeat(50), "prepend_scheme": "always", "split": true}),
-            ),
-        ),
-        (
-            "bytes of bytes",
-            changed(
-                "pre_tokenizer",
-                json!({"type": "Sequence", "pretokenizers":
-            vec![json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}); 40]}),
-            ),
-        ),
-        ("a text twice", changed("post_processor", repeated.clone())),
-        (
-            "a text twice, over and over",
-            changed("post_processor", json!({"type": "Sequence", "processors": vec![repeated; 40]})),
-        ),
-        ("many tokens around", changed("post_processor", around)),
-        (
-            "decoded twice as long",
-            changed("decoder", json!({"type": "Sequence", "decoders": vec![twice(); 50]})),
-        ),
-        ("far too many values", changed("junk", json!(many))),
-        (
-            "far too deep",
-            changed(
-                "normalizer",
-                (0..200).fold(
-                    json!({"type": "NFC"}),
-                    |inner, _| json!({"type": "Sequence", "normalizers": [inner]}),
-                ),
-            ),
-        ),
-    ] {
-        let began = Instant::now();
-        let problem = loaded(&tokenizer).expect_err(name);
-        assert_eq!(problem.code, Code::TokenizerBroken, "{name}: {problem}");
-        assert!(began.elapsed() < FAR_TOO_LONG, "{name}");
-    }
-    loaded(&small()).unwrap();
-}
-
-/// A pattern that tries everything over and over is found when it is loaded, or gives up on a text.
-#[test]
-fn n9_patterns_that_look_at_a_text_over_and_over_end() {
-    for regex in [r"(a|aa|aaa)+\1\1(?=b)c", r"((?=a)a|a|aa)+(?!a)b", r"(?=(a+)+$)b", r"(a*)*\1b"] {
-        let began = Instant::now();
-        let outcome = loaded(&changed("pre_tokenizer", split(regex)));
-        let problem = match outcome.and_then(|tokenizer| tokenizer.encode(&"a".repeat(5000), false)) {
-            Ok(_) => None,
-            Err(problem) => Some(problem.code),
-        };
-        eprintln!("{regex}: {problem:?} after {:?}", began.elapsed());
-        assert!(began.elapsed() < FAR_TOO_LONG, "{regex}");
+fn mapping() -> Mapping {
+    Mapping {
+        prompt: Some("prompt".into()),
+        response: Some("response".into()),
+        ..Mapping::empty(DataFormat::PromptResponse)
     }
 }
 
-#[test]
-fn n19_a_tokenizer_that_encodes_nothing_is_refused() {
-    let nothing = json!({"type": "WordLevel", "vocab": {}, "unk_token": "<unk>"});
-    let mut empty = changed("model", nothing);
-    empty["added_tokens"] = json!([]);
-    assert_eq!(loaded(&empty).unwrap_err().code, Code::TokenizerBroken);
-    let strips = replace(json!({"Regex": "(?s)."}), "");
-    assert_eq!(loaded(&changed("normalizer", strips)).unwrap_err().code, Code::TokenizerBroken);
+/// The problem of a file, if it has one; every way of reading it ends.
+fn tried(path: &Path, kind: FileKind) -> Option<Problem> {
+    let found = inspect(path, kind, None);
+    let page = rows(path, kind, (&mapping(), Stage::Sft), 1, 200);
+    let second = row(path, kind, 2);
+    for problem in [page.err(), second.err()].into_iter().flatten() {
+        assert!(problem.to_string().len() < 8_000, "{} echoes the file", problem.code.as_str());
+    }
+    found.err()
 }
 
-#[test]
-fn n9_files_of_a_tokenizer_are_regular_and_of_bounded_size() {
+fn write(folder: &Path, bytes: &[u8]) -> std::path::PathBuf {
+    let path = folder.join("file");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn code(bytes: &[u8], kind: FileKind) -> Result<u64, &'static str> {
     let folder = tempfile::tempdir().unwrap();
-    let tokenizer = folder.path().join("tokenizer.json");
-    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
-    let load = || ModelTokenizer::load(folder.path());
-    assert_eq!(load().unwrap_err().code, Code::TokenizerMissing);
-    write("tokenizer.json", small().to_string().as_bytes());
-    load().unwrap();
-    for name in ["config.json", "generation_config.json", "special_tokens_map.json"] {
-        write(name, format!("{{\"junk\": \"{}\"}}", "x".repeat(2 << 20)).as_bytes());
-        let problem = load().unwrap_err();
-        assert_eq!((problem.code, file_of(&problem)), (Code::TokenizerBroken, Some(name)));
-        write(name, b"{}");
+    let path = write(folder.path(), bytes);
+    on_a_small_stack(|| {
+        inspect(&path, kind, None).map(|found| found.rows).map_err(|problem| problem.code.as_str())
+    })
+}
+
+#[test]
+fn every_hostile_file_is_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files::files();
+    assert!(files.len() >= 150, "{}", files.len());
+    let mut slow = Vec::new();
+    for (name, kind, bytes) in files {
+        let path = write(folder.path(), &bytes);
+        let begun = Instant::now();
+        let problem = on_a_small_stack(|| tried(&path, kind));
+        if let Some(problem) = problem {
+            assert!(problem.hint.is_some() && !problem.message.is_empty(), "{name}");
+            assert!(problem.to_string().len() < 8_000, "{name} is echoed");
+        }
+        if begun.elapsed() > Duration::from_secs(20) {
+            slow.push((name, kind, begun.elapsed()));
+        }
     }
-    write("config.json", format!("{{\"junk\": [0{}]}}", ",0".repeat(500_000)).as_bytes());
-    assert_eq!(load().unwrap_err().code, Code::TokenizerBroken);
-    write("config.json", b"{}");
-    // Far larger than memory, and takes no room on the disk.
-    std::fs::File::create(&tokenizer).unwrap().set_len(1 << 40).unwrap();
-    assert_eq!(load().unwrap_err().code, Code::TokenizerBroken);
-    std::fs::remove_file(&tokenizer).unwrap();
-    std::fs::create_dir(&tokenizer).unwrap();
-    assert_eq!(load().unwrap_err().code, Code::TokenizerBroken);
-    std::fs::remove_dir(&tokenizer).unwrap();
+    assert!(slow.is_empty(), "{slow:?}");
+}
+
+#[test]
+fn f_2_columns_of_parquet_that_nest_or_lie_are_refused() {
+    assert_eq!(code(&parquet::nested(30_000), FileKind::Parquet), Err("dataset.columns_too_deep"));
+    assert_eq!(code(&parquet::nested(10), FileKind::Parquet), Err("dataset.empty"));
+    let children = parquet::named(&[("r", Some(0x7FFF_FFFF)), ("a", None)], 0);
+    assert_eq!(code(&children, FileKind::Parquet), Err("dataset.parquet_broken"));
+    assert_eq!(code(&parquet::columns(10_001), FileKind::Parquet), Err("dataset.too_many_columns"));
+}
+
+#[test]
+fn n_11_parquet_that_is_small_only_because_it_is_packed_is_refused() {
+    use parquet::{Page, dictionary_bomb, gzip, lists, nulls, one_column, prefixes, snappy, zstd};
+    let refused = Err("dataset.unpacks_too_large");
+    let parquet = |bytes: &[u8]| code(bytes, FileKind::Parquet);
+    assert_eq!(parquet(&nulls(1_000_000_000)), refused);
+    assert_eq!(parquet(&nulls(1_000)), Ok(1_000));
+    assert_eq!(parquet(&dictionary_bomb(4 << 20, 900_000)), refused);
+    assert_eq!(parquet(&dictionary_bomb(1_000, 1_000)), Ok(1_000));
+    assert_eq!(parquet(&lists(500_000, 100_000)), refused);
+    assert_eq!(parquet(&lists(100_000_000, 1)), Err("dataset.too_many_values"));
+    assert_eq!(parquet(&lists(1_000, 10)), Ok(1));
+    assert_eq!(parquet(&prefixes(1 << 20, 100_000)), refused);
+    assert_eq!(parquet(&prefixes(10, 100)), Ok(100));
+    let size = 200 << 20;
+    for (codec, data) in [(2, gzip(size)), (6, zstd(size)), (1, snappy(size))] {
+        assert_eq!(parquet(&one_column(codec, &[Page::data(size, data, 1, 0)], 1)), refused, "codec {codec}");
+    }
+    assert_eq!(parquet(&one_column(2, &[Page::data(100, gzip(size), 1, 0)], 1)), refused);
+    for (codec, data) in [(6, zstd(size)), (1, snappy(size))] {
+        let lies = one_column(codec, &[Page::data(100, data, 1, 0)], 1);
+        assert_eq!(parquet(&lies), Err("dataset.parquet_broken"), "codec {codec}");
+    }
+}
+
+#[test]
+fn f_3_n_12_rows_of_too_many_values_are_refused_before_they_are_built() {
+    for (one, count) in [("0", 1_100_000), ("{}", 200_000), ("{\"a\":1}", 150_000)] {
+        let row =
+            |count: usize| format!("{{\"prompt\":[{}],\"response\":\"a\"}}\n", vec![one; count].join(","));
+        assert_eq!(code(row(count).as_bytes(), FileKind::Jsonl), Err("dataset.too_many_values"), "{one}");
+        assert_eq!(
+            code(format!("[{}]", row(count)).as_bytes(), FileKind::Json),
+            Err("dataset.too_many_values")
+        );
+        assert_eq!(code(row(count / 10).as_bytes(), FileKind::Jsonl), Ok(1), "{one}");
+    }
+}
+
+#[test]
+fn f_4_n_13_columns_are_counted_over_all_rows() {
+    let many = Err("dataset.too_many_columns");
+    assert_eq!(code(&[vec![b','; 300_000], vec![b'\n']].concat(), FileKind::Csv), many);
+    let keys = |count: usize| {
+        let members: Vec<String> = (0..count).map(|n| format!("\"k{n:06}\":1")).collect();
+        format!("{{{}}}\n", members.join(","))
+    };
+    assert_eq!(code(keys(300_000).as_bytes(), FileKind::Jsonl), many);
+    assert_eq!(code(keys(10_000).as_bytes(), FileKind::Jsonl), Ok(1));
+    let by_row = |count: usize| (0..count).map(|n| format!("{{\"k{n}\":1}}\n")).collect::<String>();
+    assert_eq!(code(by_row(10_001).as_bytes(), FileKind::Jsonl), many);
+    assert_eq!(code(by_row(10_000).as_bytes(), FileKind::Jsonl), Ok(10_000));
+    let long = format!("{{\"{}\":1}}\n", "n".repeat(1_001));
+    assert_eq!(code(long.as_bytes(), FileKind::Jsonl), Err("dataset.column_name_too_long"));
+}
+
+/// Twice the columns take twice the time, not four times.
+#[test]
+fn f_4_time_grows_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let time = |columns: usize| {
+        let names: Vec<String> = (0..columns).map(|n| format!("n{n}")).collect();
+        let line = format!("{}\n", vec!["some words"; columns].join(","));
+        let path = write(folder.path(), format!("{}\n{}", names.join(","), line.repeat(100)).as_bytes());
+        let best = |_| {
+            let begun = Instant::now();
+            inspect(&path, FileKind::Csv, None).unwrap();
+            rows(&path, FileKind::Csv, (&mapping(), Stage::Sft), 1, 100).unwrap();
+            begun.elapsed()
+        };
+        (0..3).map(best).min().unwrap()
+    };
+    let (small, large) = (time(4_000), time(8_000));
+    assert!(large < small * 3, "{small:?} {large:?}");
+}
+
+#[test]
+fn n_18_problems_do_not_echo_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..5_000).map(|n| format!("{}{n}", "n".repeat(150))).collect();
+    let path =
+        write(folder.path(), format!("{}\n{}\n", names.join(","), vec!["x"; 5_000].join(",")).as_bytes());
+    let mapping = Mapping { prompt: Some("p".repeat(100_000)), ..mapping() };
+    let problem = inspect(&path, FileKind::Csv, Some(mapping)).unwrap_err();
+    assert_eq!(problem.code, Code::DatasetNoSuchColumn);
+    assert!(serde_json::to_string(&problem).unwrap().len() < 8_000);
 }
 
 #[cfg(unix)]
 #[test]
-fn n9_pipes_and_devices_are_no_files_of_a_tokenizer() {
+fn n_20_f_15_what_is_no_file_is_refused_at_once() {
+    use std::os::unix::net::UnixListener;
     let folder = tempfile::tempdir().unwrap();
-    let put = |name: &str, of: &Path| std::os::unix::fs::symlink(of, folder.path().join(name)).unwrap();
-    put("tokenizer.json", Path::new("/dev/zero"));
-    assert_eq!(ModelTokenizer::load(folder.path()).unwrap_err().code, Code::TokenizerBroken);
-    std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-    std::fs::write(folder.path().join("tokenizer.json"), small().to_string()).unwrap();
-    let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("config.json")).status().unwrap();
-    assert!(pipe.success());
-    let problem = ModelTokenizer::load(folder.path()).unwrap_err();
-    assert_eq!((problem.code, file_of(&problem)), (Code::TokenizerBroken, Some("config.json")));
-}
-
-fn encoder(tokenizer: &Arc<ModelTokenizer>, stage: Stage) -> Encoder {
-    Encoder {
-        tokenizer: Arc::clone(tokenizer),
-        template: Template::resolve("vicuna", tokenizer).unwrap(),
-        stage,
-        max_source_length: 500,
-        max_target_length: 500,
-        system: None,
-        behaviour: Behaviour::Corrected,
-        control_tokens_in_text: false,
+    let at = |name: &str| folder.path().join(name);
+    let fifo = at("pipe.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let _socket = UnixListener::bind(at("socket.jsonl")).unwrap();
+    std::fs::create_dir(at("folder.jsonl")).unwrap();
+    for (from, to) in
+        [("/dev/zero", "device.jsonl"), ("/proc/self/mem", "mem.jsonl"), ("/proc/kmsg", "kmsg.jsonl")]
+    {
+        std::os::unix::fs::symlink(from, at(to)).unwrap();
     }
-}
-
-/// A token that the model has no row for, and that its tokenizer finds in any text: no text of people becomes it.
-#[test]
-fn words_of_tokens_beyond_the_rows_of_the_model_are_plain_text() {
-    let mut tokenizer = small();
-    let plain = loaded(&tokenizer).unwrap();
-    let rows = plain.vocab_size();
-    let token = |id: usize, content: &str| {
-        json!({"id": id, "content": content, "single_word": false,
-        "lstrip": false, "rstrip": false, "normalized": false, "special": false})
-    };
-    let added = tokenizer["added_tokens"].as_array_mut().unwrap();
-    added.extend([token(rows, "<inside>"), token(rows + 1, "<beyond>"), token(rows + 2, "<beyond more>")]);
-    let bytes = tokenizer.to_string();
-    for config in [json!({"vocab_size": rows + 1}), json!({"text_config": {"vocab_size": rows + 1}})] {
-        let config = config.to_string();
-        let made =
-            ModelTokenizer::from_files(bytes.as_bytes(), |name| (name == "config.json").then_some(&config));
-        let made = Arc::new(made.unwrap());
-        assert_eq!(made.encode("<inside><beyond>", false).unwrap(), [rows as u32, rows as u32 + 1]);
-        let talk = |system: &str, question: &str, answer: &str| json!({"system": system, "prompt": question, "response": answer});
-        for (said, row) in [
-            ("system", talk("s <beyond>", "q", "a")),
-            ("question", talk("s", "q <beyond more>", "a")),
-            ("answer", talk("s", "q", "a<beyond>")),
-        ] {
-            let mapping =
-                Mapping { system: Some("system".into()), ..Mapping::empty(DataFormat::PromptResponse) };
-            let row = Row::new(row.as_object().unwrap().clone().into_iter().collect());
-            let encoder = encoder(&made, Stage::Sft);
-            let Ok(Example::Sequence(row)) = encoder.encode_row(&row, &mapping, None).unwrap() else {
-                panic!("a sequence")
-            };
-            assert!(row.input_ids.iter().all(|id| (*id as usize) <= rows), "{said}");
-            assert!(made.decode(&row.input_ids, false).contains("<beyond"), "{said}");
-        }
-        let ids = encoder(&made, Stage::Pt).text_ids("a <beyond> b <inside> c <beyond more>", false).unwrap();
-        assert!(ids.iter().all(|id| (*id as usize) <= rows) && ids.contains(&(rows as u32)));
-        assert_eq!(made.decode(&ids, false), "a <beyond> b <inside> c <beyond more>");
-    }
-}
-
-fn with_template(source: &str) -> ModelTokenizer {
-    ModelTokenizer::from_bytes(small().to_string().as_bytes(), None, None, Some(source.as_bytes())).unwrap()
-}
-
-const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-
-#[test]
-fn n5_an_import_finds_a_template_that_cannot_be_rendered() {
-    let deep = "{% set n = namespace(x=[]) %}{% for i in range(9000) %}{% set n.x = [n.x] %}{% endfor %}";
-    let problem = probe(&with_template(&format!("{deep}{{{{ n.x | string }}}}"))).unwrap_err();
-    assert_eq!(problem.code, Code::TemplateFailed);
-    let chain = format!("{{{{ a{} }}}}", "+a".repeat(40_000));
-    assert_eq!(probe(&with_template(&chain)).unwrap_err().code, Code::TemplateBroken);
-    probe(&with_template(CHATML)).unwrap();
-    probe(&with_template("{{ raise_exception('never') }}")).unwrap();
-    probe(&loaded(&small()).unwrap()).unwrap();
-}
-
-fn long_talk(turns: usize) -> Conversation {
-    let turn = |n: usize| (format!("{n} {}", "x".repeat(100)), format!("{n} {}", "y".repeat(100)));
-    Conversation { turns: (0..turns).map(turn).collect(), ..Conversation::default() }
-}
-
-/// Twice as many turns take twice as long, not four times.
-#[test]
-fn f14_n14_time_of_a_conversation_follows_its_length() {
-    let tokenizer = Arc::new(with_template(CHATML));
-    let quickest = |turns: usize| {
-        let talk = long_talk(turns);
-        let took = (0..3).map(|_| {
-            let template = Template::resolve("model", &tokenizer).unwrap();
-            let began = Instant::now();
-            assert_eq!(template.pieces(&talk).unwrap().len(), 2 * turns);
-            began.elapsed()
-        });
-        took.min().unwrap()
-    };
-    let (half, whole) = (quickest(1600), quickest(3200));
-    eprintln!("1,600 turns: {half:?}, 3,200 turns: {whole:?}");
-    assert!(whole < half * 3, "{half:?} and {whole:?}");
-}
-
-/// A template that changes what answers say is asked for each of them apart, as far as that is bearable.
-#[test]
-fn f14_answers_that_a_template_changes_are_not_looked_for_without_end() {
-    let loud = CHATML.replace("m['content']", "m['content'].replace('y', 'z')");
-    let template = Template::resolve("model", &with_template(&loud)).unwrap();
-    assert_eq!(template.pieces(&long_talk(20)).unwrap().len(), 40);
-    let began = Instant::now();
-    assert_eq!(template.pieces(&long_talk(3200)).unwrap_err().code, Code::TemplateFailed);
-    assert!(began.elapsed() < FAR_TOO_LONG);
-}
-
-#[test]
-fn what_stands_around_answers_is_the_same_in_a_long_conversation_as_in_a_short_one() {
-    let template = Template::resolve("model", &with_template(CHATML)).unwrap();
-    let (short, long) = (template.pieces(&long_talk(4)).unwrap(), template.pieces(&long_talk(100)).unwrap());
-    assert_eq!(short[..8], long[..8]);
-    assert!(long.iter().skip(1).step_by(2).all(|piece| piece.learn && piece.text.ends_with("<|im_end|>")));
-    assert!(
-        long.iter().step_by(2).all(|piece| piece.text.ends_with("<|im_start|>assistant\n") && piece.tail > 0)
-    );
-}
-
-/// Parts of tokenizers that are put where others stand.
-fn parts() -> Vec<Value> {
-    vec![
-        json!(null),
-        json!(0),
-        json!(-1),
-        json!(u64::MAX),
-        json!(1e300),
-        json!(""),
-        json!("a"),
-        json!("\u{6c34}"),
-        json!([]),
-        json!({}),
-        json!([["a", "b"]]),
-        json!(["a b", "ab c"]),
-        json!({"a": 0, "b": 1, "ab": 2}),
-        json!(true),
-        json!({"type": "NFKC"}),
-        json!({"type": "Lowercase"}),
-        json!({"type": "BertNormalizer", "clean_text": true,
-            "handle_chinese_chars": true, "strip_accents": null, "lowercase": true}),
-        replace(json!({"String": ""}), "x"),
-        replace(json!({"Regex": "(?=a)"}), "b"),
-        replace(json!({"String": "a"}), ""),
-        split(""),
-        split("(?=x)|"),
-        json!({"type": "Whitespace"}),
-        json!({"type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "split": true}),
-        json!({"type": "Unigram", "unk_id": 7, "vocab": [["a", -1.0]], "byte_fallback": false}),
-        json!({"type": "Unigram", "unk_id": 0, "vocab": [["", 0.0], ["a", f64::MAX]], "byte_fallback": true}),
-        json!({"type": "WordPiece", "unk_token": "u", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": {"a": 0}}),
-        json!({"type": "WordLevel", "unk_token": "u", "vocab": {"a": 4_294_967_295_u32}}),
-        json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 9, "stop": 9}]}),
-        json!({"type": "CTC", "pad_token": "", "word_delimiter_token": "", "cleanup": true}),
-        json!([{"id": 0, "content": "", "single_word": false, "lstrip": true, "rstrip": true, "normalized": true, "special": true}]),
-        json!([{"id": 9, "content": "a", "single_word": true, "lstrip": true, "rstrip": true, "normalized": true, "special": false}]),
-        json!({"type": "BertProcessing", "sep": ["a", 1], "cls": ["b", 2]}),
-        json!({"type": "Precompiled", "precompiled_charsmap": ""}),
-        json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}),
-    ]
-}
-
-const PLACES: &[&str] = &[
-    "/normalizer",
-    "/pre_tokenizer",
-    "/post_processor",
-    "/decoder",
-    "/model",
-    "/added_tokens",
-    "/truncation",
-    "/padding",
-    "/version",
-    "/model/vocab",
-    "/model/merges",
-    "/model/unk_token",
-    "/model/dropout",
-    "/model/byte_fallback",
-    "/model/fuse_unk",
-    "/model/end_of_word_suffix",
-    "/model/continuing_subword_prefix",
-    "/model/type",
-    "/model/ignore_merges",
-    "/added_tokens/0/id",
-    "/added_tokens/0/content",
-    "/added_tokens/0/normalized",
-    "/pre_tokenizer/type",
-    "/decoder/type",
-];
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    /// S27: whatever stands in a `tokenizer.json`, it is loaded and encodes, or has a problem.
-    #[test]
-    fn s27_any_parts_of_a_tokenizer_end_well(
-        changes in prop::collection::vec((prop::sample::select(PLACES), prop::sample::select(parts())), 1..4),
-        text in "(a|b| |\u{6c34}|<\\|im_end\\|>|H|\n){0,40}",
-    ) {
-        let mut tokenizer = small();
-        for (place, part) in changes {
-            if let Some(slot) = tokenizer.pointer_mut(place) {
-                *slot = part;
-            }
-        }
-        let began = Instant::now();
-        if let Ok(loaded) = loaded(&tokenizer) {
-            if let Ok(ids) = loaded.encode(&text, true) {
-                loaded.decode(&ids, false);
-            }
-            let _ = Template::resolve("alpaca", &loaded).and_then(|template| template.text_ids(&loaded, &text, true));
-        }
-        prop_assert!(began.elapsed() < FAR_TOO_LONG);
-    }
-
-    /// S27: any byte of it changed, or its end lost.
-    #[test]
-    fn s27_any_damage_to_a_tokenizer_ends_well(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
-        let mut bytes = small().to_string().into_bytes();
-        let at = at.index(bytes.len());
-        if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        if let Ok(loaded) = ModelTokenizer::from_bytes(&bytes, None, None, None) {
-            let _ = loaded.encode("How do I <|im_end|>", true).map(|ids| loaded.decode(&ids, false));
+    for name in ["pipe", "socket", "folder", "device", "mem"] {
+        let path = at(&format!("{name}.jsonl"));
+        for kind in [FileKind::Jsonl, FileKind::Parquet] {
+            assert_eq!(inspect(&path, kind, None).unwrap_err().code, Code::DatasetNotAFile, "{name}");
         }
     }
+    std::os::unix::fs::symlink(at("loop.jsonl"), at("loop.jsonl")).unwrap();
+    assert_eq!(inspect(&at("loop.jsonl"), FileKind::Jsonl, None).unwrap_err().code, Code::DatasetUnreadable);
+    let proc = Path::new("/proc/self/status");
+    assert_eq!(inspect(proc, FileKind::Txt, None).unwrap_err().code, Code::DatasetNotAFile);
+}
+
+/// Cells of a wide page are cut, and say so.
+#[test]
+fn f_3_a_page_of_wide_rows_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("{}\n", vec!["x".repeat(1_500); 100].join(","));
+    let names: Vec<String> = (0..100).map(|n| format!("n{n}")).collect();
+    let path = write(folder.path(), format!("{}\n{}", names.join(","), line.repeat(20)).as_bytes());
+    let page = |count: usize| rows(&path, FileKind::Csv, (&mapping(), Stage::Sft), 1, count).unwrap();
+    assert_eq!(page(20)[0].cells[0].chars().count(), 1_500);
+    assert_eq!(page(200)[0].cells[0].chars().count(), 801);
 }

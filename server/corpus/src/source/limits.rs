@@ -76,9 +76,9 @@ pub const HELD_LIMIT: usize = 256 << 20;
 /// Values of all lists that a batch of rows holds.
 pub const BATCH_VALUES_LIMIT: usize = 2_000_000;
 
-/// Bytes that the rows of the smallest of Parquet files may become, one after the other (4 GiB). A text that is in the
+/// Bytes that the rows of the smallest of Parquet files may become, one after the other (1 GiB). A text that is in the
 /// file once may be that of every row.
-pub const UNPACKED_BASE: u64 = 4 << 30;
+pub const UNPACKED_BASE: u64 = 1 << 30;
 
 /// Bytes that each byte of a Parquet file adds to that. Texts pack five to one, tables of few words fifty to one.
 pub const UNPACKED_PER_BYTE: u64 = 256;

@@ -1,26 +1,38 @@
 //! Rows of a Parquet file, one row group after the other, one page of each column in memory.
 
 mod footer;
+mod pages;
+mod runs;
 mod thrift;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use contract::Code;
 use contract::problem::Problem;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Number, Value};
 
+use super::limits::{UNPACKED_BASE, UNPACKED_PER_BYTE, unpacks_too_large};
 use super::{DEPTH_LIMIT, Row, io_problem};
+use pages::{Checked, Shared};
 
-/// Rows read from the column pages at a time.
+/// Rows read from the column pages at a time, at most.
 const BATCH: usize = 256;
+
+/// Bytes and values that the rows of a batch are, about: fewer rows where they are longer.
+const BATCH_BYTES: u64 = 32 << 20;
+const BATCH_VALUES: u64 = 1 << 18;
 
 pub(super) struct ParquetRows {
     rows: RowIter<'static>,
     row: u64,
+    shared: Shared,
+    /// Bytes that the rows may still become.
+    left: u64,
 }
 
 impl ParquetRows {
@@ -28,14 +40,46 @@ impl ParquetRows {
     pub(super) fn new(file: File) -> Result<Self, Problem> {
         let length = file.metadata().map_err(|error| io_problem(&error, 0))?.len();
         footer::check(&file, length)?;
-        let opened = guarded(|| SerializedFileReader::new(file).map_err(|error| error.to_string()));
-        let reader = opened.map_err(|why| broken(&why))?;
-        if reader.metadata().file_metadata().schema().get_fields().is_empty() {
+        let opened = guarded(|| {
+            ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string())
+        });
+        let metadata = opened.map_err(|why| broken(&why))?;
+        if metadata.file_metadata().schema().get_fields().is_empty() {
             return Err(broken("it has no columns"));
         }
-        let rows = RowIter::from_file_into(Box::new(reader)).with_batch_size(BATCH);
-        Ok(Self { rows, row: 0 })
+        let (shared, batch) = (Shared::default(), batch(&metadata));
+        let checked = Checked { file: Arc::new(file), metadata, shared: shared.clone(), batch };
+        let rows = RowIter::from_file_into(Box::new(checked)).with_batch_size(batch);
+        let left = UNPACKED_BASE.saturating_add(length.saturating_mul(UNPACKED_PER_BYTE));
+        Ok(Self { rows, row: 0, shared, left })
     }
+
+    fn read(&mut self) -> Result<Option<Row>, Problem> {
+        let read = guarded(|| {
+            let record = self.rows.next().transpose().map_err(|error| error.to_string())?;
+            let cells = |record: Record| record.into_columns().into_iter();
+            Ok(record.map(|record| cells(record).map(|(name, field)| (name, cell(field))).collect()))
+        });
+        let read = read.map_err(|why| self.shared.fault().unwrap_or_else(|| broken(&why)))?;
+        let Some(row) = read.map(Row::new) else { return Ok(None) };
+        let left = self.left.checked_sub(row.size() as u64);
+        self.left = left.ok_or_else(|| unpacks_too_large("the text of its rows"))?;
+        Ok(Some(row))
+    }
+}
+
+/// How many rows are read at a time.
+fn batch(metadata: &ParquetMetaData) -> usize {
+    let number = |number: i64| u64::try_from(number).unwrap_or(0);
+    let of_group = |group: &parquet::file::metadata::RowGroupMetaData| {
+        let rows = number(group.num_rows()).max(1);
+        let bytes = group.columns().iter().map(|column| number(column.uncompressed_size())).sum::<u64>();
+        let values = group.columns().iter().map(|column| number(column.num_values())).sum::<u64>();
+        let fitting = |most: u64, all: u64| most.saturating_mul(rows) / all.max(1);
+        fitting(BATCH_BYTES, bytes).min(fitting(BATCH_VALUES, values))
+    };
+    let least = metadata.row_groups().iter().map(of_group).min().unwrap_or(1);
+    usize::try_from(least).unwrap_or(BATCH).clamp(1, BATCH)
 }
 
 impl Iterator for ParquetRows {
@@ -43,19 +87,9 @@ impl Iterator for ParquetRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.row + 1;
-        let read = guarded(|| {
-            let record = self.rows.next().transpose().map_err(|error| error.to_string())?;
-            let cells = |record: Record| record.into_columns().into_iter();
-            Ok(record.map(|record| cells(record).map(|(name, field)| (name, value(field, 0))).collect()))
-        });
-        match read {
-            Ok(None) => None,
-            Ok(Some(cells)) => {
-                self.row = row;
-                Some(Ok(Row::new(cells)))
-            }
-            Err(why) => Some(Err(broken(&why).row(row))),
-        }
+        let read = self.read().map_err(|problem| problem.row(row)).transpose();
+        self.row = row;
+        read
     }
 }
 
@@ -75,43 +109,49 @@ fn number(number: f64) -> Value {
     Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
+/// A cell as JSON; a text stays where it is.
+fn cell(field: Field) -> Value {
+    match field {
+        Field::Str(text) => Value::from(text),
+        other => value(&other, 0),
+    }
+}
+
 /// A cell as JSON. Bytes that are no text are named by their size: a picture column does not spoil the rows.
-fn value(field: Field, depth: usize) -> Value {
+fn value(field: &Field, depth: usize) -> Value {
     if depth > DEPTH_LIMIT {
         return Value::Null;
     }
     match field {
         Field::Null => Value::Null,
-        Field::Bool(it) => Value::from(it),
-        Field::Byte(it) => Value::from(it),
-        Field::Short(it) => Value::from(it),
-        Field::Int(it) => Value::from(it),
-        Field::Long(it) => Value::from(it),
-        Field::TimestampMillis(_) | Field::TimestampMicros(_) => Value::from(moment(&field)),
-        Field::UByte(it) => Value::from(it),
-        Field::UShort(it) => Value::from(it),
-        Field::UInt(it) => Value::from(it),
-        Field::ULong(it) => Value::from(it),
-        Field::Float16(it) => number(shortest_of_half(f64::from(it))),
+        Field::Bool(it) => Value::from(*it),
+        Field::Byte(it) => Value::from(*it),
+        Field::Short(it) => Value::from(*it),
+        Field::Int(it) => Value::from(*it),
+        Field::Long(it) => Value::from(*it),
+        Field::TimestampMillis(_) | Field::TimestampMicros(_) => Value::from(moment(field)),
+        Field::UByte(it) => Value::from(*it),
+        Field::UShort(it) => Value::from(*it),
+        Field::UInt(it) => Value::from(*it),
+        Field::ULong(it) => Value::from(*it),
+        Field::Float16(it) => number(shortest_of_half(f64::from(*it))),
         // The digits that mean it, not those of the wider number: 0.1, not 0.10000000149011612.
         Field::Float(it) => it.to_string().parse().map_or(Value::Null, number),
-        Field::Double(it) => number(it),
-        Field::Str(it) => Value::from(it),
+        Field::Double(it) => number(*it),
+        Field::Str(it) => Value::from(it.as_str()),
         Field::Bytes(it) => match std::str::from_utf8(it.data()) {
             Ok(text) => Value::from(text),
             Err(_) => Value::from(format!("<{} bytes>", it.data().len())),
         },
         Field::Group(record) => object(record, depth),
-        Field::ListInternal(list) => {
-            list.elements().iter().map(|item| value(item.clone(), depth + 1)).collect()
-        }
+        Field::ListInternal(list) => list.elements().iter().map(|item| value(item, depth + 1)).collect(),
         Field::MapInternal(map) => {
             let pair = |(key, item): &(Field, Field)| {
                 let key = match key {
                     Field::Str(text) => text.clone(),
                     other => other.to_string(),
                 };
-                (key, value(item.clone(), depth + 1))
+                (key, value(item, depth + 1))
             };
             Value::Object(map.entries().iter().map(pair).collect())
         }
@@ -142,8 +182,8 @@ fn moment(field: &Field) -> String {
     }
 }
 
-fn object(record: Record, depth: usize) -> Value {
-    let cells = record.into_columns().into_iter().map(|(name, field)| (name, value(field, depth + 1)));
+fn object(record: &Record, depth: usize) -> Value {
+    let cells = record.get_column_iter().map(|(name, field)| (name.clone(), value(field, depth + 1)));
     Value::Object(cells.collect::<Map<_, _>>())
 }
 
@@ -153,7 +193,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_the_digits_that_mean_them() {
-        let text = |field| value(field, 0).to_string();
+        let text = |field| value(&field, 0).to_string();
         for (number, wanted) in
             [(0.1, "0.1"), (3.3, "3.3"), (-2.5, "-2.5"), (1.0, "1.0"), (16_777_216.0, "16777216.0")]
         {
@@ -180,7 +220,7 @@ mod tests {
             (Field::TimestampMicros(1_714_566_600_250_000), "2024-05-01 12:30:00.250000"),
             (Field::TimeMillis(45_000_000), "12:30:00.000"),
         ] {
-            assert_eq!(value(field, 0), Value::from(wanted));
+            assert_eq!(value(&field, 0), Value::from(wanted));
         }
     }
 }
