@@ -204,8 +204,8 @@ mod tests {
         let mut another = Box::pin(places.take());
         assert!(futures::poll!(another.as_mut()).is_pending());
         drop(first);
-        waiting.remove(0).await.expect("its turn");
-        another.await.expect("its turn");
+        drop(waiting.remove(0).await.expect("its turn"));
+        drop(another.await.expect("its turn"));
         assert_eq!(places.waiting.load(Ordering::Relaxed), 0);
     }
 

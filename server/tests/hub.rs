@@ -3,10 +3,9 @@
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
 #[path = "support/worker.rs"]
-#[expect(dead_code, reason = "each test program uses a part")]
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -7,7 +7,6 @@ mod markup;
 #[path = "support/site.rs"]
 mod site;
 #[path = "support/worker.rs"]
-#[expect(dead_code, reason = "each test program uses one of the two")]
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -214,7 +214,7 @@ mod tests {
     fn a_problem_is_short_however_long_what_it_speaks_of_is() {
         let long = "字<".repeat(1 << 19);
         let reading = Reading {
-            encoding: "EUC-KR".to_owned(),
+            name: "EUC-KR".to_owned(),
             columns: vec![long.clone(); 200],
             rows: vec![vec![long.clone(); 200]],
         };

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A worker program in `place` that reads files as the real one does and does the rest as `script`, in sh, says.
-pub fn scripted(place: &Path, script: &str) -> PathBuf {
+pub(crate) fn scripted(place: &Path, script: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("this program");
     let target = tests.parent().and_then(Path::parent).expect("the folder of builds");
     let reader = target.join("examples/reader");
@@ -17,6 +17,6 @@ pub fn scripted(place: &Path, script: &str) -> PathBuf {
 }
 
 /// One that imports, trains and answers in a moment.
-pub fn stub(place: &Path) -> PathBuf {
+pub(crate) fn stub(place: &Path) -> PathBuf {
     scripted(place, include_str!("stub-worker.sh"))
 }

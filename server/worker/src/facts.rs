@@ -65,7 +65,16 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
 
 /// The folder's tokenizer. What must work before a model is ready is tried here.
 fn tokenizer(folder: &Path) -> Result<ModelTokenizer, Problem> {
-    ModelTokenizer::load(folder)
+    let tokenizer = ModelTokenizer::load(folder)?;
+    match corpus::template::probe(&tokenizer) {
+        Err(problem) if problem.code == Code::TemplateFailed => Err(problem.hint(
+            "Take the chat template out of the folder (chat_template.jinja, or chat_template in tokenizer_config.json) \
+             and import it again; then choose a built-in template.",
+        )),
+        // One that does not compile is never rendered; built-in templates still serve.
+        Err(problem) if problem.code != Code::TemplateBroken => Err(problem),
+        _ => Ok(tokenizer),
+    }
 }
 
 /// Fails where a tokenizer has more tokens than the embedding has rows.

@@ -5,10 +5,10 @@ use contract::dataset::FileKind;
 use super::parquet::{Column, Page, columns, dictionary_bomb, lists, named, nested, nulls, one_column};
 
 /// A name that says what it is, the kind it is given as, and its bytes.
-pub type Hostile = (String, FileKind, Vec<u8>);
+pub(crate) type Hostile = (String, FileKind, Vec<u8>);
 
 /// Every file.
-pub fn files() -> Vec<Hostile> {
+pub(crate) fn files() -> Vec<Hostile> {
     let mut all = Vec::new();
     texts(&mut all);
     json(&mut all);

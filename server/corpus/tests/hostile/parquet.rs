@@ -1,7 +1,7 @@
 //! Parquet files byte by byte, so that they can say what no writer would.
 
 /// A number of seven bits a byte.
-pub fn varint(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push((number & 0x7F) as u8 | 0x80);
         number >>= 7;
@@ -67,7 +67,7 @@ fn sized(text: &str) -> Vec<u8> {
 
 /// A page with what its header says of it.
 #[derive(Clone)]
-pub struct Page {
+pub(crate) struct Page {
     kind: i64,
     pub unpacked: i64,
     pub packed: i64,
@@ -77,12 +77,12 @@ pub struct Page {
 }
 
 impl Page {
-    pub fn data(unpacked: usize, data: Vec<u8>, values: i32, encoding: i64) -> Self {
+    pub(crate) fn data(unpacked: usize, data: Vec<u8>, values: i32, encoding: i64) -> Self {
         let packed = data.len() as i64;
         Self { kind: 0, unpacked: unpacked as i64, packed, values: values.into(), encoding, data }
     }
 
-    pub fn dictionary(data: Vec<u8>, values: i32) -> Self {
+    pub(crate) fn dictionary(data: Vec<u8>, values: i32) -> Self {
         let size = data.len() as i64;
         Self { kind: 2, unpacked: size, packed: size, values: values.into(), encoding: 0, data }
     }
@@ -100,7 +100,7 @@ impl Page {
 }
 
 /// The only column of a file, of texts.
-pub struct Column {
+pub(crate) struct Column {
     pub pages: Vec<Page>,
     pub codec: i64,
     pub values: i64,
@@ -109,7 +109,7 @@ pub struct Column {
 }
 
 impl Column {
-    pub fn file(&self, rows: i64) -> Vec<u8> {
+    pub(crate) fn file(&self, rows: i64) -> Vec<u8> {
         let mut file = b"PAR1".to_vec();
         let has_dictionary = self.pages.first().is_some_and(|page| page.kind == 2);
         let first = self.pages.first().map_or(0, |page| page.bytes().len());
@@ -147,12 +147,12 @@ fn footer(file: &mut Vec<u8>, schema: &[Vec<u8>], rows: i64, groups: &[Vec<u8>])
 }
 
 /// A file of one column of required texts.
-pub fn one_column(codec: i64, pages: &[Page], rows: i64) -> Vec<u8> {
+pub(crate) fn one_column(codec: i64, pages: &[Page], rows: i64) -> Vec<u8> {
     Column { pages: pages.to_vec(), codec, values: rows, optional: false, repeated: false }.file(rows)
 }
 
 /// A file that is a footer with these columns: their names, and the children of groups.
-pub fn named(columns: &[(&str, Option<i64>)], rows: i64) -> Vec<u8> {
+pub(crate) fn named(columns: &[(&str, Option<i64>)], rows: i64) -> Vec<u8> {
     let element = |(name, children): &(&str, Option<i64>)| match children {
         Some(children) => Struct::default().number(3, 0).text(4, name).number(5, *children).end(),
         None => Struct::default().number(1, 6).number(3, 0).text(4, name).end(),
@@ -163,12 +163,12 @@ pub fn named(columns: &[(&str, Option<i64>)], rows: i64) -> Vec<u8> {
 }
 
 /// Groups in groups.
-pub fn nested(depth: usize) -> Vec<u8> {
+pub(crate) fn nested(depth: usize) -> Vec<u8> {
     named(&[vec![("g", Some(1)); depth], vec![("a", None)]].concat(), 0)
 }
 
 /// Many columns.
-pub fn columns(width: usize) -> Vec<u8> {
+pub(crate) fn columns(width: usize) -> Vec<u8> {
     let names: Vec<String> = (0..width).map(|n| format!("c{n}")).collect();
     let leaves = names.iter().map(|name| (name.as_str(), None));
     named(&[("r", Some(width as i64))].into_iter().chain(leaves).collect::<Vec<_>>(), 0)
@@ -191,7 +191,7 @@ fn text(size: usize) -> Vec<u8> {
 }
 
 /// Rows without a value, in one run.
-pub fn nulls(rows: usize) -> Vec<u8> {
+pub(crate) fn nulls(rows: usize) -> Vec<u8> {
     let data = levels(&run(rows, 0));
     let pages = vec![Page::data(data.len(), data, rows as i32, 0)];
     let values = rows as i64;
@@ -199,7 +199,7 @@ pub fn nulls(rows: usize) -> Vec<u8> {
 }
 
 /// One text of `size` bytes that all rows refer to in one run.
-pub fn dictionary_bomb(size: usize, rows: usize) -> Vec<u8> {
+pub(crate) fn dictionary_bomb(size: usize, rows: usize) -> Vec<u8> {
     let data = [vec![1], run(rows, 0)].concat();
     one_column(
         0,
@@ -209,7 +209,7 @@ pub fn dictionary_bomb(size: usize, rows: usize) -> Vec<u8> {
 }
 
 /// One row whose list holds one text of `size` bytes `values` times.
-pub fn lists(values: usize, size: usize) -> Vec<u8> {
+pub(crate) fn lists(values: usize, size: usize) -> Vec<u8> {
     let repeats = levels(&[run(1, 0), run(values - 1, 1)].concat());
     let data = [repeats, levels(&run(values, 1)), vec![1], run(values, 0)].concat();
     let pages = vec![Page::dictionary(text(size), 1), Page::data(data.len(), data, values as i32, 8)];
@@ -217,7 +217,7 @@ pub fn lists(values: usize, size: usize) -> Vec<u8> {
 }
 
 /// Texts that each begin with the whole of the one before.
-pub fn prefixes(size: usize, count: usize) -> Vec<u8> {
+pub(crate) fn prefixes(size: usize, count: usize) -> Vec<u8> {
     let differences = |first: i64, least: i64| {
         let mut out = vec![0x80, 1, 1];
         varint(count as u64, &mut out);
@@ -255,7 +255,7 @@ pub fn prefixes(size: usize, count: usize) -> Vec<u8> {
 }
 
 /// A text page of `size` bytes in Zstandard: runs of one byte.
-pub fn zstd(size: usize) -> Vec<u8> {
+pub(crate) fn zstd(size: usize) -> Vec<u8> {
     let mut out = vec![0x28, 0xB5, 0x2F, 0xFD, 0xA0];
     out.extend((size as u32).to_le_bytes());
     let mut left = size;
@@ -270,7 +270,7 @@ pub fn zstd(size: usize) -> Vec<u8> {
 }
 
 /// The same in Snappy: a letter, then copies of what came before.
-pub fn snappy(size: usize) -> Vec<u8> {
+pub(crate) fn snappy(size: usize) -> Vec<u8> {
     let mut out = Vec::new();
     varint(size as u64, &mut out);
     out.extend([0, b'a']);
@@ -284,7 +284,7 @@ pub fn snappy(size: usize) -> Vec<u8> {
 }
 
 /// The same in gzip, but for its checksum.
-pub fn gzip(size: usize) -> Vec<u8> {
+pub(crate) fn gzip(size: usize) -> Vec<u8> {
     let mut bits = Bits::default();
     // The last block, in the fixed code: a letter, copies of 258 bytes from one byte before, the end.
     bits.push(1, 1);
