@@ -10,6 +10,8 @@ mod bodies;
 mod health;
 #[path = "net/sockets.rs"]
 mod sockets;
+#[path = "support/worker.rs"]
+mod worker;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ use tower::ServiceExt;
 const LONG: Duration = Duration::from_secs(20);
 
 fn config(place: &Path, limits: Limits) -> Config {
-    let worker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh");
+    let worker = worker::stub(place);
     let public = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../public");
     Config { site_root: public, limits, ..Config::for_testing(place, &worker) }
 }

@@ -192,7 +192,7 @@ impl DatasetRef {
     /// What stands in place of a dataset in a run that was not trained here.
     pub fn none() -> Self {
         Self {
-            id: DatasetId(String::new()),
+            id: DatasetId("none".to_owned()),
             name: String::new(),
             file: String::new(),
             kind: FileKind::Jsonl,

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_whole_chinese_sentence_with_names_its_documentation_gives() {
-        let declared = include_str!("../../contract/src/code.rs");
+        let declared = include_str!("../../contract/src/code/kinds.rs");
         for code in Code::ALL {
             let sentence = chinese::sentence(*code);
             let chinese = sentence.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));

@@ -132,7 +132,7 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
 
 /// What to do with a file that cannot be read, by its name.
 fn advice(name: &str) -> &'static str {
-    let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     match extension.as_str() {
         "xls" | "xlsb" | "xlt" | "xltx" | "xltm" | "ods" | "fods" | "ots" | "numbers" | "et" => {
             "Open it in a spreadsheet program and save it as .xlsx, or export the sheet as CSV."

@@ -25,10 +25,7 @@ impl Program {
             .args(["serve", "--addr", "127.0.0.1:0"])
             .env("BURNISH_DATA", place.join("data"))
             .env("BURNISH_SITE", site)
-            .env(
-                "BURNISH_WORKER",
-                PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/stub-worker.sh"),
-            )
+            .env("BURNISH_WORKER", worker::stub(place))
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")
             .env_remove("BURNISH_STARTER")

@@ -3,10 +3,10 @@
 use contract::adapter::AdapterFacts;
 use contract::run::RunView;
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 use super::parts::Checkpoints;
 use super::show::{Actions, watched};
+use crate::components::page_title::PageTitle;
 use crate::words::amounts::{num, weights};
 use crate::words::{fill, words};
 
@@ -16,7 +16,7 @@ pub(super) fn Brought(run: RunView, facts: AdapterFacts) -> impl IntoView {
     let w = words();
     let watched = watched(&run);
     view! {
-        <Title text=format!("{} · {}", run.summary.name, w.studio.product)/>
+        <PageTitle text=format!("{} · {}", run.summary.name, w.studio.product)/>
         <div class="head">
             <div>
                 <p class="crumb"><a href="/runs">{w.runs.title}</a>" / "{run.summary.name.clone()}</p>

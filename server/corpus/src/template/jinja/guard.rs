@@ -492,7 +492,7 @@ mod tests {
             ("{%- set x = x + [y, -1] -%}", "{%- set x = ((x + ([y, -1]|__made))|__made) -%}"),
             ("{% set n.x = [n.x] %}", "{% set n.x = (([n.x]|__made)|__kept) %}"),
             ("{% set x = a, b %}", "{% set x = ((a, b)|__made) %}"),
-            ("{{ (a, (b)).c * 2 }}", "{{ ((((((a, (b)))|__made).c * 2)|__made) }}"),
+            ("{{ (a, (b)).c * 2 }}", "{{ (((((a, (b)))|__made).c * 2)|__made) }}"),
             ("{{ -a * (not b) }}", "{{ -a * (not b) }}"),
             ("{{ a == b or 'x' in c.d }}", "{{ a == (b|__seen) or 'x' in (c.d|__seen) }}"),
             ("{{ a < b < c }}", "{{ a < (b|__seen) < (c|__seen) }}"),
@@ -518,7 +518,7 @@ mod tests {
         for same in [
             "{{ '<|im_start|>' + m['role'] + '\\n' + m.content }}",
             "{{ a ~ b }} a + b {# c + d #}",
-            "{{ x is defined and +1 > -2 }}",
+            "{{ x is defined and 1 > -2 }}",
             "{%- raw -%}{{ a + b }}{% endraw %}",
             "{% if m.role == 'user' and loop.index0 + 1 != 3 %}{% endif %}",
             "{% for x in y recursive %}{{ loop(x.z) }}{% endfor %}",

@@ -7,6 +7,9 @@ use minijinja_contrib::pycompat;
 use super::values;
 use crate::template::python;
 
+/// Widest field of a format text, characters.
+const FIELD: u64 = 10_000;
+
 /// Adds the filters, and takes away what looks into values without being charged for it.
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.remove_filter("chain");
@@ -36,10 +39,24 @@ pub(super) fn call(
     for value in args.iter().chain(walked.then_some(value)) {
         values::charge(state, value)?;
     }
+    if method == "format" && value.as_str().is_some_and(|text| widest(text) > FIELD) {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a field is wider than anything that is read"));
+    }
     if values::may_change(value) && method != "get" {
         return Err(Error::from(ErrorKind::UnknownMethod));
     }
     pycompat::unknown_method_callback(state, value, method, args)
+}
+
+/// The largest number within the fields of a format text: as wide as that a field may become, whatever it holds.
+fn widest(text: &str) -> u64 {
+    let fields = text.split('{').skip(1).map(|rest| rest.split('}').next().unwrap_or_default());
+    let numbers = fields.flat_map(|field| field.split(|c: char| !c.is_ascii_digit()));
+    numbers
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| digits.parse().unwrap_or(u64::MAX))
+        .max()
+        .unwrap_or(0)
 }
 
 /// `sum` of numbers; with a list to start from it would join lists.

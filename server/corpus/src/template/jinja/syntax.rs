@@ -151,7 +151,7 @@ mod tests {
     fn long_is_not_deep() {
         let map: Vec<String> = (0..3000).map(|n| format!("'k{n}': x.a + 'v'")).collect();
         assert!(!refused(&format!("{{% set names = {{{}}} %}}", map.join(", "))));
-        assert!(!refused(&"{% if a %}{{ a.b | trim }}{% elif b %}{% else %}{% endif %}".repeat(2000)));
+        assert!(!refused(&"{% if a %}{{ a.b | trim }}{% elif b %}{% else %}{% endif %}\n".repeat(2000)));
         assert!(!refused(&"{{ 'a' + b }}\n".repeat(20_000)));
     }
 
