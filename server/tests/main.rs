@@ -98,7 +98,7 @@ async fn f15_n20_what_is_no_file_is_refused_at_once_and_nothing_tells_missing_fr
     symlink("circle.gguf", at("circle.gguf")).expect("a link");
     let _socket = std::os::unix::net::UnixListener::bind(at("socket.gguf")).expect("a socket");
     std::fs::write(at("hidden.gguf"), "x").expect("written");
-    std::fs::set_permissions(at("hidden.gguf"), std::fs::Permissions::from_mode(0)).expect("closed");
+    std::fs::set_permissions(at("hidden.gguf"), std::fs::Permissions::from_mode(0o0)).expect("closed");
     let readable = std::fs::File::open(at("hidden.gguf")).is_ok();
     for (path, code) in [
         (at("pipe.gguf"), "model.not_a_file"),

@@ -581,7 +581,7 @@ fn twice(folder: &Path, name: &str) -> (std::path::PathBuf, Mapping) {
     // In pre-training far apart: what stands side by side lies in one block, and so on one side.
     let apart = matches!(name, "lines.txt" | "rows.csv");
     let same = move |row: usize| {
-        if apart { (row % 3 == 0).then_some(row % 24) } else { (row % 4 < 2).then_some(row / 4) }
+        if apart { row.is_multiple_of(3).then_some(row % 24) } else { (row % 4 < 2).then_some(row / 4) }
     };
     let numbers = || (0..48).map(|row: usize| same(row).unwrap_or(100 + row));
     let (text, mapping) = match name.rsplit('.').next().unwrap() {

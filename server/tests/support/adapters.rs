@@ -83,7 +83,7 @@ async fn s_019_s_020_an_adapter_from_elsewhere_is_a_checkpoint_once_a_person_has
     let models = studio.state.store.models().await.expect("reads");
     let adapter = waiting.adapter.clone().expect("told apart");
     let offered: Vec<_> = adapter.bases(&models).into_iter().map(|model| model.id.clone()).collect();
-    assert_eq!(offered, [studio.model.clone()]);
+    assert_eq!(offered, std::slice::from_ref(&studio.model));
 
     let refused = studio.puts_on(&waiting, "no such template").await.expect_err("no template");
     assert_eq!(refused[0].code, Code::FormUnknownChoice);

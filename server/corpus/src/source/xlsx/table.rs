@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::super::csv::{HEAD, RECORDS, names_columns};
 use super::cells::{Cells, SheetRow};
 
+/// A row: its number in the sheet, and its values by column.
+type Numbered<'t> = (u64, Vec<(&'t str, Value)>);
+
 /// Rows of a sheet under the names of their columns.
 pub(super) struct Table<'b> {
     cells: Cells<'b>,
@@ -61,7 +64,7 @@ impl<'b> Table<'b> {
     }
 
     /// The next row: its number in the sheet, and the value of every column that has a name by now.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Vec<(&str, Value)>)>, Problem> {
+    pub(super) fn next(&mut self) -> Result<Option<Numbered<'_>>, Problem> {
         let Some(row) = self.head.pop_front().map_or_else(|| self.cells.next(), |row| Ok(Some(row)))? else {
             return Ok(None);
         };
