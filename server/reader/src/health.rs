@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contract::dataset::Mixing;
@@ -12,7 +11,8 @@ use contract::reading::CheckHealth;
 use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::source::folder::Files;
-use corpus::{Encoder, ModelTokenizer, Template};
+
+use crate::encoder;
 
 /// Time between two tellings of progress: often enough for a bar that moves.
 const BETWEEN: Duration = Duration::from_millis(100);
@@ -37,17 +37,7 @@ pub(crate) fn check(asked: CheckHealth, tell: &mut dyn FnMut(Progress)) -> Resul
 /// One dataset, whole.
 fn job(asked: CheckHealth) -> Result<Job, Problem> {
     let (request, found) = (asked.request, asked.stored.found);
-    let tokenizer = Arc::new(ModelTokenizer::load(Path::new(&asked.model))?);
-    let encoder = Encoder {
-        template: Template::resolve(&request.template, &tokenizer)?,
-        tokenizer,
-        stage: request.stage,
-        behaviour: request.behaviour,
-        control_tokens_in_text: request.control_tokens_in_text,
-        max_source_length: request.max_source_length,
-        max_target_length: request.max_target_length,
-        system: Some(request.system).filter(|system| !system.is_empty()),
-    };
+    let encoder = encoder::of(Path::new(&asked.model), &request.preview(1))?;
     let part = Part {
         name: asked.name,
         files: Files { paths: vec![PathBuf::from(asked.stored.file)], kind: found.kind },

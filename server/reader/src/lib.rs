@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod edit;
+mod encoder;
 mod health;
 mod inspect;
 mod limits;

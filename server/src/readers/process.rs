@@ -72,12 +72,6 @@ pub(super) fn odd(why: &dyn std::fmt::Display) -> Problem {
 impl Process {
     /// Starts a process, which limits itself and says so.
     pub(super) async fn start(config: &Config) -> Result<Self, Problem> {
-        let missing = |why: String| {
-            tracing::error!("the worker {} could not be started: {why}", config.worker.display());
-            Problem::new(Code::WorkerMissing, format!("The worker could not be started: {why}."))
-                .with("why", why)
-                .hint("Build or install burnish-worker; burnish doctor says where it is looked for.")
-        };
         let mut child = executor::command(config)
             .args(["read", "--memory", &MEMORY.to_string()])
             .envs([ARENA])
@@ -87,11 +81,11 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|why| missing(why.to_string()))?;
+            .map_err(|why| executor::missing(config, &why))?;
         let (Some(input), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(missing("it could not be talked to".to_owned()));
+            return Err(Problem::new(Code::WorkerMissing, "The worker could not be talked to."));
         };
         let last_words = tokio::spawn(keep_words(stderr));
         let lines = FramedRead::new(stdout, LinesCodec::new_with_max_length(LONGEST_LINE));
