@@ -5,7 +5,7 @@
   const HEADER = "burnish-build";
   const { build } = document.documentElement.dataset;
   const send = window.fetch;
-  let renewed = false, shown = location.pathname;
+  let renewed = false, waiting = false, shown = location.pathname;
 
   window.fetch = async (what, how) => {
     const { origin, pathname } = new URL(what.url ?? what, location.href);
@@ -35,10 +35,22 @@
     if (renewed && event.target.closest?.("a[href]")) event.stopImmediatePropagation();
   }, true);
 
-  // The script of this build is gone before it could be fetched: the server has another one by now.
+  // The script of this build could not be had: the server has another build by now, or was away. The page is loaded anew
+  // as soon as it answers; with the same build only where it had been away, so that a script that fails is not tried for ever.
+  async function healthy() {
+    return (await send("/healthz").catch(() => undefined))?.headers.get(HEADER) ?? undefined;
+  }
   addEventListener("unhandledrejection", async () => {
-    if ("hydrated" in document.documentElement.dataset) return;
-    const answer = await send("/healthz").catch(() => undefined);
-    if ((answer?.headers.get(HEADER) ?? build) !== build) location.reload();
+    if ("hydrated" in document.documentElement.dataset || waiting) return;
+    waiting = true;
+    let away = false;
+    for (let tries = 0, answering; tries < 60; tries += 1, away = true) {
+      answering = await healthy();
+      if (answering) {
+        if (away || answering !== build) location.reload();
+        return;
+      }
+      await new Promise((done) => setTimeout(done, 1000));
+    }
   });
 })();

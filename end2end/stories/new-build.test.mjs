@@ -73,3 +73,14 @@ test("a renewal while the script is on its way loads the page anew", { timeout: 
   assert.equal(await build(page), next);
   await page.context().close();
 });
+
+test("a server that was away while its script was asked for is waited for", { timeout: 90_000 }, async () => {
+  const { page, land } = await openEarly(browser, server, "/");
+  const failed = page.waitForEvent("requestfailed", (request) => request.url().endsWith("burnish_bg.wasm"));
+  await server.kill();
+  const landed = land();
+  await failed;
+  await server.up();
+  await landed;
+  await page.context().close();
+});

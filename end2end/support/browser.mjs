@@ -34,11 +34,11 @@ export async function open(browser, server, path, { width = 1440, height = 900, 
 /** Opens a path whose WebAssembly stays on its way until `land()`: the page is there to see and does not answer yet. */
 export async function openEarly(browser, server, path, options = {}) {
   const page = await open(browser, server, undefined, options);
-  let land;
-  const way = new Promise((done) => (land = done));
-  await page.route(/burnish_bg\.wasm/, async (route) => { await way; await route.continue().catch(() => { /* the page is gone */ }); });
+  let land, asked;
+  const way = new Promise((done) => (land = done)), wanted = new Promise((done) => (asked = done));
+  await page.route(/burnish_bg\.wasm/, async (route) => { asked(); await way; await route.continue().catch(() => { /* the page is gone */ }); });
   await page.goto(path, { waitUntil: "commit" });
-  await page.locator("h1").waitFor();
+  await Promise.all([page.locator("h1").waitFor(), wanted]);
   return { page, async land() { land(); await hydrated(page); } };
 }
 
