@@ -99,6 +99,10 @@ bench: ## Speed and memory beside the Python stack, on this machine
 interop: binaries ## Adapters and merged models in PEFT and transformers: the same logits
 	@.make/interop.sh
 
+.PHONY: soak
+soak: binaries ## What takes longer than a test: parsers fed at random (SOAK=10 minutes), searches beside a launch, large uploads
+	@.make/soak.sh $(WORKSPACE)
+
 .PHONY: clean
 clean: ## Remove what was built (keeps data, the starter model and downloads)
 	rm -rf "$(BURNISH_CACHE)/target" "$(BURNISH_CACHE)/target-wasm" "$(BURNISH_CACHE)/site" end2end/node_modules end2end/test-results

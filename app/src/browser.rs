@@ -4,6 +4,8 @@
 pub(crate) mod cookies;
 pub(crate) mod engine;
 mod handles;
+mod kept;
+mod request;
 pub(crate) mod socket;
 #[cfg(feature = "hydrate")]
 pub(crate) mod stopped;

@@ -13,6 +13,7 @@ use contract::dataset::{
     DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
 use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
+use contract::limits::LimitView;
 use contract::model::{ModelView, NewModel};
 use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
@@ -176,6 +177,8 @@ mod ssr {
     pub trait SystemPort: Send + Sync {
         /// The machine.
         fn system(&self) -> Answer<'_, SystemView>;
+        /// What files, templates and clients may take of it.
+        fn limits(&self) -> Answer<'_, Vec<LimitView>>;
         /// Whom one can talk to: every ready model and every run with a checkpoint, newest first.
         fn voices(&self) -> Answer<'_, Vec<Voice>>;
         /// How large the page will be by which a voice is handed over.
@@ -396,6 +399,12 @@ pub async fn run_log(id: RunId) -> Result<String, Problems> {
 #[server(endpoint = "read_system", input = leptos::server_fn::codec::Json)]
 pub async fn read_system() -> Result<SystemView, Problems> {
     ports()?.system.system().await
+}
+
+/// See `SystemPort::limits`.
+#[server(endpoint = "list_limits", input = leptos::server_fn::codec::Json)]
+pub async fn list_limits() -> Result<Vec<LimitView>, Problems> {
+    ports()?.system.limits().await
 }
 
 /// See `SystemPort::voices`.

@@ -5,6 +5,7 @@ mod data;
 mod health;
 mod help;
 mod hub;
+mod limits;
 mod models;
 mod play;
 mod problems;
@@ -20,6 +21,7 @@ use contract::checkpoint::Mark;
 use leptos::prelude::use_context;
 
 pub(crate) use hub::Hub;
+pub(crate) use limits::{limit_name, own_name};
 pub(crate) use problems::{field_text, problem_text};
 pub(crate) use row_reason::reason_text;
 pub(crate) use runs::Runs;

@@ -83,6 +83,11 @@ export class Server {
     }, 20_000);
   }
 
+  /** Its process. */
+  get pid() {
+    return this.#child.pid;
+  }
+
   async #end(signal) {
     const child = this.#child;
     if (child.exitCode !== null || child.signalCode !== null) return;

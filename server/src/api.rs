@@ -1,5 +1,7 @@
 //! REST under `/api/v1`: thin skins over the services. Errors are `{"problems": […]}`.
 
+pub mod tus;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -22,7 +24,9 @@ use tower_http::services::ServeFile;
 
 use crate::error::Fault;
 use crate::middleware::NO_PAGE_POLICY;
-use crate::services::{carry, datasets::Datasets, registry, runs::Runs, takeaway, uploads};
+use crate::services::{
+    carry, datasets::Datasets, registry, runs::Runs, takeaway, uploads, uploads::Incoming,
+};
 use crate::state::AppState;
 
 /// Query of an upload.
@@ -37,6 +41,9 @@ pub struct Upload {
     /// Id of the folder that a model's files share.
     #[serde(default)]
     upload: Option<String>,
+    /// Id of an upload of `/api/v1/resumable` that is whole: it is the file, and the body is empty.
+    #[serde(default)]
+    resumable: Option<String>,
     /// Label of a dataset.
     #[serde(default)]
     title: Option<String>,
@@ -57,12 +64,26 @@ pub struct Upload {
     ask: bool,
 }
 
-/// `POST /api/v1/uploads`: the raw body is the file.
+/// `POST /api/v1/uploads`: the raw body is the file, or an upload that is whole is. Asked again for an upload that was
+/// taken in, it answers the same.
 pub async fn upload(
     State(state): State<AppState>,
     Query(query): Query<Upload>,
     body: Body,
 ) -> Result<Json<serde_json::Value>, Fault> {
+    let id = query.resumable.clone();
+    if let Some(answer) = id.as_deref().and_then(|id| state.resumable.answer(id)) {
+        return Ok(Json(answer));
+    }
+    let answer = take_in(&state, query, body).await?;
+    if let Some(id) = id {
+        state.resumable.finish(&id, &answer);
+    }
+    Ok(Json(answer))
+}
+
+async fn take_in(state: &AppState, query: Upload, body: Body) -> Result<serde_json::Value, Fault> {
+    let file = query.resumable.map_or(Incoming::Body(body), Incoming::Upload);
     match query.kind.as_deref() {
         None | Some("dataset") => {
             let mapping = query.mapping.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
@@ -81,13 +102,13 @@ pub async fn upload(
                 sha1: query.sha1,
                 encoding: query.encoding.filter(|name| !name.is_empty()),
             };
-            let view = uploads::dataset(&state, &query.name, declared, body).await?;
-            Ok(Json(serde_json::to_value(view)?))
+            let view = uploads::dataset(state, &query.name, declared, file).await?;
+            Ok(serde_json::to_value(view)?)
         }
         Some("model") => {
             let id = query.upload.unwrap_or_default();
-            let bytes = uploads::model_file(&state, &id, &query.name, body).await?;
-            Ok(Json(serde_json::json!({ "upload": id, "name": query.name, "bytes": bytes })))
+            let bytes = uploads::model_file(state, &id, &query.name, file).await?;
+            Ok(serde_json::json!({ "upload": id, "name": query.name, "bytes": bytes }))
         }
         Some(kind) => {
             Err(Problem::new(Code::UploadUnknownKind, format!("{kind} is neither dataset nor model.")).into())

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use contract::limits::{LimitView, Own};
+
 use crate::net::Limits;
 use crate::net::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS};
 
@@ -22,6 +24,9 @@ pub struct Options {
     /// Address to listen on.
     #[arg(long, visible_alias = "listen", env = "BURNISH_ADDR", default_value = "127.0.0.1:7860")]
     pub addr: SocketAddr,
+    /// Listen on an address that other machines reach. Nobody is asked who they are: whoever reaches it may do everything.
+    #[arg(long, env = "BURNISH_ALLOW_ANYONE")]
+    pub allow_anyone: bool,
     /// Folder for datasets, models, runs and the database.
     #[arg(long, env = "BURNISH_DATA")]
     pub data_dir: Option<PathBuf>,
@@ -43,6 +48,10 @@ pub struct Options {
     /// Models kept in memory for talking.
     #[arg(long, env = "BURNISH_CHAT_MODELS", default_value_t = 3)]
     pub chat_models: usize,
+    /// What files and templates may ask of the machine, where it differs from the standard: name=value,name=value. The
+    /// settings page lists the names.
+    #[arg(long = "limits", env = contract::limits::VARIABLE, default_value_t)]
+    pub reading: contract::limits::Limits,
     /// Connections at the same time; the limit of open files may allow fewer.
     #[arg(long, env = "BURNISH_CONNECTIONS", default_value_t = CONNECTIONS)]
     pub connections: usize,
@@ -56,6 +65,8 @@ pub struct Options {
 pub struct Config {
     /// Address to listen on.
     pub addr: SocketAddr,
+    /// Whether that may be one that other machines reach.
+    pub allow_anyone: bool,
     /// Data directory, absolute.
     pub data_dir: PathBuf,
     /// Browser side.
@@ -72,6 +83,8 @@ pub struct Config {
     pub chat_models: usize,
     /// How long an unused model stays in memory.
     pub chat_idle: Duration,
+    /// What files and templates may ask of the machine.
+    pub reading: contract::limits::Limits,
     /// What clients may take of the server.
     pub limits: Limits,
     /// The model hub.
@@ -85,6 +98,7 @@ impl Config {
         let data_dir = options.data_dir.unwrap_or_else(default_data_dir);
         Ok(Self {
             addr: options.addr,
+            allow_anyone: options.allow_anyone,
             data_dir: std::path::absolute(data_dir)?,
             site_root: std::path::absolute(options.site_root.unwrap_or_else(|| beside.join("site")))?,
             worker: options.worker.unwrap_or_else(|| beside.join("burnish-worker")),
@@ -93,6 +107,7 @@ impl Config {
             train_at_once: options.train_at_once.max(1),
             chat_models: options.chat_models.max(1),
             chat_idle: Duration::from_secs(600),
+            reading: options.reading,
             limits: Limits {
                 connections: options.connections.max(1),
                 connections_per_address: options.connections_per_address.max(1),
@@ -106,6 +121,7 @@ impl Config {
     pub fn for_testing(folder: &Path, worker: &Path) -> Self {
         Self {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            allow_anyone: false,
             data_dir: folder.join("data"),
             site_root: folder.join("site"),
             worker: worker.to_owned(),
@@ -114,6 +130,7 @@ impl Config {
             train_at_once: 1,
             chat_models: 2,
             chat_idle: Duration::from_secs(600),
+            reading: contract::limits::Limits::default(),
             limits: Limits::default(),
             hub: crate::hub::Settings {
                 offline: true,
@@ -123,12 +140,39 @@ impl Config {
         }
     }
 
+    /// Whether nobody but this machine reaches the address, or that was allowed.
+    ///
+    /// # Errors
+    /// The sentence that says what to do.
+    pub fn check_address(&self) -> Result<(), String> {
+        if self.addr.ip().is_loopback() || self.allow_anyone {
+            return Ok(());
+        }
+        Err(format!(
+            "Other machines can reach {}, and Burnish does not ask anybody who they are: whoever reaches it may use and \
+             delete everything. Listen on 127.0.0.1 and let a server with a sign-in pass requests on, or start with \
+             --allow-anyone where the whole network may.",
+            self.addr
+        ))
+    }
+
+    /// Every limit that people meet, for the settings.
+    pub fn limits(&self) -> Vec<LimitView> {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let own = [
+            (Own::UploadBytes, self.max_upload),
+            (Own::Connections, count(self.limits.connections)),
+            (Own::ConnectionsPerAddress, count(self.limits.connections_per_address)),
+        ];
+        own.into_iter().map(|(own, value)| own.view(value)).chain(self.reading.views()).collect()
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("burnish.sqlite")
     }
 
-    /// Folder of a kind of thing: `datasets`, `health`, `models`, `prepared`, `runs`, `uploads`.
+    /// Folder of a kind of thing: `datasets`, `health`, `models`, `prepared`, `resumable`, `runs`, `uploads`.
     pub fn folder(&self, kind: &str) -> PathBuf {
         self.data_dir.join(kind)
     }
@@ -138,7 +182,7 @@ impl Config {
     pub fn make_folders(&self) -> std::io::Result<()> {
         std::fs::create_dir_all(&self.data_dir)?;
         close(&self.data_dir, FOLDER_MODE);
-        for kind in ["datasets", "health", "models", "prepared", "runs", "uploads"] {
+        for kind in ["datasets", "health", "models", "prepared", "resumable", "runs", "uploads"] {
             let folder = self.folder(kind);
             DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&folder)?;
             close(&folder, FOLDER_MODE);
@@ -167,6 +211,26 @@ fn default_data_dir() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f15_an_address_that_others_reach_is_refused_unless_anyone_is_allowed() {
+        let mut config = Config::for_testing(Path::new("/x"), Path::new("/y"));
+        for (addr, alone) in [
+            ("127.0.0.1:7860", true),
+            ("127.8.9.1:7860", true),
+            ("[::1]:7860", true),
+            ("0.0.0.0:7860", false),
+            ("[::]:7860", false),
+            ("192.0.2.2:80", false),
+            ("[::ffff:192.0.2.2]:80", false),
+        ] {
+            config.addr = addr.parse().expect("an address");
+            config.allow_anyone = false;
+            assert_eq!(config.check_address().is_ok(), alone, "{addr}");
+            config.allow_anyone = true;
+            assert!(config.check_address().is_ok(), "{addr}");
+        }
+    }
 
     #[test]
     fn data_is_for_its_owner_alone_also_where_it_was_open_before() {

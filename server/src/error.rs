@@ -59,11 +59,12 @@ impl Fault {
             | Code::DatasetInUse
             | Code::ModelInUse
             | Code::RunBusy
+            | Code::UploadOffset
             | Code::RunTraining => StatusCode::CONFLICT,
             Code::ReadingBusy => StatusCode::SERVICE_UNAVAILABLE,
             Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
             Code::DiskSlow => StatusCode::SERVICE_UNAVAILABLE,
-            Code::ClientTooMany => StatusCode::TOO_MANY_REQUESTS,
+            Code::ClientTooMany | Code::UploadTooMany => StatusCode::TOO_MANY_REQUESTS,
             Code::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
             Code::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,

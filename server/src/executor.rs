@@ -37,6 +37,7 @@ const KEEPS_FREED_MS: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "50");
 pub fn command(config: &Config) -> Command {
     let mut command = Command::new(&config.worker);
     command.env_clear().envs([KEEPS_FREED_MS]).stdin(Stdio::null());
+    command.env(contract::limits::VARIABLE, config.reading.to_string());
     for (key, value) in std::env::vars_os() {
         let known = key.to_str().is_some_and(|key| ENVIRONMENT.contains(&key));
         let ours = key.to_str().is_some_and(|key| key.starts_with("BURNISH_WORKER_"));

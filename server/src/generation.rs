@@ -94,7 +94,7 @@ const EVERY: Duration = Duration::from_secs(15);
 /// How long the look may be overdue.
 pub const LATE: Duration = Duration::from_secs(60);
 
-/// Ends idle processes until the server shuts down.
+/// Ends idle processes, and removes uploads that nobody goes on with, until the server shuts down.
 pub async fn tend(state: AppState) {
     loop {
         state.loops.turns("models");
@@ -103,6 +103,7 @@ pub async fn tend(state: AppState) {
             () = tokio::time::sleep(EVERY) => {
                 state.pool.rest();
                 state.readers.rest();
+                state.resumable.expire();
             }
         }
     }

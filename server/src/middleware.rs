@@ -31,16 +31,19 @@ const REFUSAL: usize = 4 << 20;
 /// wait for a model that is made.
 const LONG: &[&str] = &[
     "/api/check_health",
+    "/api/dataset_row",
     "/api/dataset_rows",
     "/api/edit_row",
     "/api/handed_over_size",
     "/api/hub_repo",
     "/api/hub_search",
     "/api/hub_start",
+    "/api/launch_run",
     "/api/preview_row",
     "/api/remap_dataset",
     "/api/start_tour",
     "/api/v1/dataset_info.json",
+    "/api/v1/registry",
     "/api/v1/samples/",
     "/api/v1/takeaway.zip",
 ];

@@ -1,8 +1,9 @@
 //! Every path.
 
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use axum::{Router, middleware as layer};
+use contract::tus;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -25,6 +26,11 @@ pub fn router(state: &AppState) -> Router {
     let uploads = Router::new()
         .route("/api/v1/uploads", post(api::upload))
         .route("/api/v1/datasets", post(api::upload))
+        .route(tus::PATH, post(api::tus::create).options(api::tus::options))
+        .route(
+            &format!("{}/{{id}}", tus::PATH),
+            patch(api::tus::append).head(api::tus::offset).delete(api::tus::remove),
+        )
         .layer(DefaultBodyLimit::disable())
         .layer(layer::from_fn_with_state(state.clone(), middleware::uploads));
     let rest = Router::new()

@@ -19,6 +19,10 @@ pub const THREADS: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT. Workers that train are left alone.
 pub async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    config.check_address()?;
+    if !config.addr.ip().is_loopback() {
+        tracing::warn!("whoever reaches {} may use and delete everything", config.addr);
+    }
     let listener = TcpListener::bind(config.addr).await.map_err(|why| {
         format!(
             "Cannot listen on {}: {why}. Is Burnish running already? --addr takes another port.",

@@ -6,6 +6,7 @@
 //! answered with 304 as long as it is the same.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use app::assets;
@@ -16,6 +17,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use contract::files;
 use sha2::{Digest, Sha256};
 
 /// For addresses that name their build: a year, and no question in between.
@@ -141,14 +143,22 @@ fn gather(folder: &Path, prefix: &str, files: &mut BTreeMap<String, File>) {
             gather(&at, &format!("{path}/"), files);
             continue;
         }
-        match std::fs::read(&at) {
+        match whole(&at) {
             Ok(bytes) => {
                 let tag = format!("W/\"{}\"", short(Sha256::new_with_prefix(&bytes)));
                 files.insert(path, File { bytes: bytes.into(), tag, kind: kind_of(&name) });
             }
-            Err(why) => tracing::warn!("{} is not handed out: {why}", at.display()),
+            Err(why) => tracing::warn!("{} is not handed out: {why:?}", at.display()),
         }
     }
+}
+
+/// A regular file's bytes: what else may lie there could be waited for without end.
+fn whole(path: &Path) -> Result<Vec<u8>, files::Unread> {
+    let (mut file, length) = files::open(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn short(digest: Sha256) -> String {
@@ -176,6 +186,16 @@ fn kind_of(name: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_among_the_files_is_left_out() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let place = tempfile::tempdir().expect("a folder");
+        std::fs::write(place.path().join("a.txt"), "a").expect("written");
+        mknodat(CWD, place.path().join("pipe.txt"), FileType::Fifo, Mode::RUSR, 0).expect("made");
+        let site = Site::read(place.path());
+        assert!(site.bytes("a.txt").is_some() && site.bytes("pipe.txt").is_none());
+    }
 
     #[test]
     fn ranges_are_read_as_the_standard_has_them() {

@@ -28,6 +28,7 @@ use crate::services::before::Asking;
 use crate::services::checkup::Checkups;
 use crate::services::hub::Transfers;
 use crate::services::models::Importing;
+use crate::services::resumable::Resumable;
 use crate::site::Site;
 use crate::store::Store;
 
@@ -61,6 +62,8 @@ pub struct Inner {
     pub readers: Readers,
     /// Models asked for what they answer before training.
     pub before: Asking,
+    /// Uploads that go on where they broke off.
+    pub resumable: Resumable,
     /// What comes in from the model hub.
     pub transfers: Transfers,
     /// The client of the model hub, made when first needed.
@@ -117,6 +120,7 @@ impl AppState {
     pub async fn with(config: Config, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Result<Self, Fault> {
         config.make_folders().map_err(Fault::disk("create", &config.data_dir))?;
         crate::services::uploads::sweep(&config);
+        let resumable = Resumable::read(&config).map_err(Fault::disk("read", &config.data_dir))?;
         let store = Store::open(&config.database()).await?;
         let pool = Pool::new(config.clone());
         let readers = Readers::new(config.clone());
@@ -135,6 +139,7 @@ impl AppState {
             pool,
             readers,
             before: Asking::default(),
+            resumable,
             transfers: Transfers::default(),
             hub_client: OnceLock::new(),
             importing: Importing::default(),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "bulkhead/hostile.rs"]
+mod hostile;
 #[path = "support/worker.rs"]
 mod worker;
 

@@ -8,6 +8,10 @@ mod binary;
 mod bodies;
 #[path = "net/health.rs"]
 mod health;
+#[path = "net/promises.rs"]
+mod promises;
+#[path = "net/resumable.rs"]
+mod resumable;
 #[path = "net/sockets.rs"]
 mod sockets;
 #[path = "support/worker.rs"]
@@ -33,9 +37,13 @@ fn config(place: &Path, limits: Limits) -> Config {
     Config { site_root: public, limits, ..Config::for_testing(place, &worker) }
 }
 
-/// A server that listens as `burnish serve` does.
 async fn listening(place: &Path, limits: Limits) -> (AppState, SocketAddr) {
-    let state = AppState::open(config(place, limits)).await.expect("opens");
+    serving(config(place, limits)).await
+}
+
+/// A server that listens as `burnish serve` does.
+async fn serving(config: Config) -> (AppState, SocketAddr) {
+    let state = AppState::open(config).await.expect("opens");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("an address");
     let served = state.clone();

@@ -20,6 +20,7 @@ pub mod health;
 pub mod hub;
 pub mod ids;
 pub mod label;
+pub mod limits;
 pub mod measuring;
 pub mod metric;
 pub mod mixing;
@@ -39,6 +40,7 @@ pub mod spec;
 pub mod stage;
 pub mod system;
 pub mod templates;
+pub mod tus;
 pub mod wire;
 pub mod worker;
 

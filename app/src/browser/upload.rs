@@ -1,16 +1,28 @@
-//! Streams a file to the server with progress.
+//! Sends files to the server. A large one goes in parts ([`contract::tus`]): when the connection breaks it goes on from
+//! where it was, also after the page was loaded anew and the same file is chosen again.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use contract::Code;
-use contract::Problem;
+use contract::problem::Problem;
+use contract::{Code, tus};
 use serde::Deserialize;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
-use web_sys::{ProgressEvent, XmlHttpRequest};
+use web_sys::{Blob, File};
 
-use crate::assets;
+use super::request::{Answer, pause, send};
+use super::{encode, kept};
+use crate::live;
+
+/// Where a file that is whole becomes something.
+const UPLOADS: &str = "/api/v1/uploads?";
+/// How often in a row a part is tried before it is given up: about ten minutes.
+const TRIES: u32 = 45;
+
+/// How an upload goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Sent {
+    /// The share that was sent; 1: the server reads the file.
+    Share(f64),
+    /// The server does not answer; the upload goes on when it does.
+    Waiting,
+}
 
 /// The JSON body of every error of `/api/v1`.
 #[derive(Deserialize)]
@@ -32,42 +44,148 @@ pub(crate) fn problems_in(status: u16, body: &str) -> Vec<Problem> {
     }
 }
 
-/// Posts `file` (or nothing) to `url`. `progress` gets bytes sent and bytes in all; `done` the answer's body.
+/// Posts `file` (or nothing) to `url`, which has a query. `done` gets the answer's body.
 pub(crate) fn post(
     url: &str,
-    file: Option<&web_sys::File>,
-    progress: impl Fn(f64, f64) + 'static,
+    file: Option<&File>,
+    progress: impl Fn(Sent) + Clone + 'static,
     done: impl FnOnce(Result<String, Vec<Problem>>) + 'static,
 ) {
-    let Ok(request) = XmlHttpRequest::new() else { return };
-    if request.open_with_async("POST", url, true).is_err() {
-        return;
-    }
-    let _ = request.set_request_header("content-type", "application/octet-stream");
-    let _ = request.set_request_header(assets::HEADER, &assets::build());
-    let on_progress = Closure::<dyn FnMut(ProgressEvent)>::new(move |event: ProgressEvent| {
-        progress(event.loaded(), event.total());
+    let (url, file) = (url.to_owned(), file.cloned());
+    leptos::task::spawn_local(async move {
+        let answer = match &file {
+            Some(file) if url.starts_with(UPLOADS) && file.size() > tus::PART as f64 => {
+                in_parts(&url, file, progress).await
+            }
+            file => at_once(&url, file.as_ref(), progress).await,
+        };
+        done(match answer.status {
+            200..300 => Ok(answer.body),
+            status => Err(problems_in(status, &answer.body)),
+        });
     });
-    if let Ok(upload) = request.upload() {
-        upload.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
+}
+
+async fn at_once(url: &str, file: Option<&File>, progress: impl Fn(Sent) + 'static) -> Answer {
+    let size = file.map_or(0.0, |file| file.size());
+    let kind = [("content-type", "application/octet-stream".to_owned())];
+    let step = move |sent: f64| progress(Sent::Share(if size > 0.0 { sent / size } else { 0.0 }));
+    send("POST", url, &kind, file.map(AsRef::as_ref), step).await
+}
+
+/// What an answer means for an upload.
+#[derive(Debug, PartialEq)]
+enum Meant {
+    Done,
+    /// The server has more or less than this page believed, or must be asked.
+    Look,
+    /// The upload is there no more.
+    Gone,
+    /// Later it may work.
+    Later,
+    Refused,
+}
+
+fn meant(status: u16) -> Meant {
+    match status {
+        200..300 => Meant::Done,
+        409 => Meant::Look,
+        404 | 410 => Meant::Gone,
+        0 | 408 | 425 | 429 | 500.. => Meant::Later,
+        _ => Meant::Refused,
     }
-    let done = Rc::new(RefCell::new(Some(done)));
-    let finished = request.clone();
-    // `loadend` comes exactly once, after success, error and abort alike.
-    let on_end = Closure::once_into_js(move || {
-        drop(on_progress);
-        let status = finished.status().unwrap_or(0);
-        let body = finished.response_text().ok().flatten().unwrap_or_default();
-        let answer = if (200..300).contains(&status) { Ok(body) } else { Err(problems_in(status, &body)) };
-        if let Some(done) = done.borrow_mut().take() {
-            done(answer);
+}
+
+/// Sends a file in parts, then asks for what `url` does with it.
+async fn in_parts(url: &str, file: &File, progress: impl Fn(Sent) + Clone + 'static) -> Answer {
+    let size = file.size();
+    let name = format!("upload:{}:{size}:{}", file.name(), file.last_modified());
+    let mut place = kept::get(&name);
+    // bytes that are there, as far as is known
+    let mut offset = None;
+    let mut tries = 0;
+    loop {
+        let answer = match (&place, offset) {
+            (None, _) => {
+                let answer = send("POST", tus::PATH, &headers(tus::LENGTH, size), None, |_| {}).await;
+                if let Some(made) = answer.header("location") {
+                    kept::put(&name, &made);
+                    (place, offset) = (Some(made), Some(0.0));
+                }
+                answer
+            }
+            (Some(place), None) => {
+                let answer = send("HEAD", place, &[version()], None, |_| {}).await;
+                offset = offset_in(&answer);
+                answer
+            }
+            (Some(place), Some(at)) if at < size => {
+                let answer = send_part(place, file, at, progress.clone()).await;
+                // an answer without an offset leaves it to a look
+                offset = offset_in(&answer);
+                answer
+            }
+            (Some(place), Some(_)) => {
+                progress(Sent::Share(1.0));
+                let id = place.rsplit('/').next().unwrap_or_default();
+                let answer =
+                    send("POST", &format!("{url}&resumable={}", encode(id)), &[], None, |_| {}).await;
+                match meant(answer.status) {
+                    Meant::Done => {
+                        kept::remove(&name);
+                        return answer;
+                    }
+                    // a question about the file is answered with the same upload
+                    Meant::Refused => return answer,
+                    Meant::Gone | Meant::Look | Meant::Later => offset = None,
+                }
+                answer
+            }
+        };
+        match meant(answer.status) {
+            Meant::Done => {
+                tries = 0;
+                continue;
+            }
+            Meant::Refused => return answer,
+            Meant::Look => {}
+            Meant::Gone => {
+                kept::remove(&name);
+                place = None;
+            }
+            Meant::Later => progress(Sent::Waiting),
         }
-    });
-    request.set_onloadend(Some(on_end.unchecked_ref()));
-    let _ = match file {
-        Some(file) => request.send_with_opt_blob(Some(file)),
-        None => request.send(),
-    };
+        tries += 1;
+        if tries > TRIES {
+            return answer;
+        }
+        let wait = live::pause(tries - 1, js_sys::Math::random());
+        pause(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)).await;
+    }
+}
+
+async fn send_part(place: &str, file: &File, at: f64, progress: impl Fn(Sent) + 'static) -> Answer {
+    let size = file.size();
+    let blob: &Blob = file.as_ref();
+    let end = (at + tus::PART as f64).min(size);
+    let Ok(part) = blob.slice_with_f64_and_f64(at, end) else { return Answer::none() };
+    let [version, offset] = headers(tus::OFFSET, at);
+    let headers = [version, offset, ("content-type", tus::KIND.to_owned())];
+    // short of 1: that means that the server has all of it
+    let step = move |sent: f64| progress(Sent::Share(((at + sent) / size).min(0.999)));
+    send("PATCH", place, &headers, Some(&part), step).await
+}
+
+fn version() -> (&'static str, String) {
+    (tus::RESUMABLE, tus::VERSION.to_owned())
+}
+
+fn headers(name: &'static str, bytes: f64) -> [(&'static str, String); 2] {
+    [version(), (name, bytes.to_string())]
+}
+
+fn offset_in(answer: &Answer) -> Option<f64> {
+    answer.header(tus::OFFSET)?.parse().ok()
 }
 
 /// The `id` of a JSON answer.
@@ -93,5 +211,23 @@ mod tests {
     fn a_dead_server_is_said_to_be_dead() {
         assert_eq!(problems_in(0, "")[0].code, Code::ConnectionLost);
         assert_eq!(problems_in(502, "<html>")[0].code, Code::ServerFault);
+    }
+
+    #[test]
+    fn r13_only_what_may_work_later_is_tried_again() {
+        for (status, means) in [
+            (204, Meant::Done),
+            (0, Meant::Later),
+            (408, Meant::Later),
+            (503, Meant::Later),
+            (507, Meant::Later),
+            (409, Meant::Look),
+            (404, Meant::Gone),
+            (403, Meant::Refused),
+            (413, Meant::Refused),
+            (422, Meant::Refused),
+        ] {
+            assert_eq!(meant(status), means, "{status}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Theme, language, what this machine is, and what this browser keeps.
 
 mod kept;
+mod limits;
 
 use contract::system::SystemView;
 use leptos::prelude::*;
 
 use self::kept::KeptModels;
+use self::limits::LimitsCard;
 use super::Head;
 use crate::browser::cookies::{self, LANG, Prefs, THEME};
 use crate::browser::{reload, value_of};
@@ -28,6 +30,7 @@ pub(crate) fn Settings() -> impl IntoView {
                 {settled(system, |system| view! { <Facts system/> }.into_any())}
             </section>
             <section class="card pad"><KeptModels/></section>
+            <LimitsCard/>
         </div>
     }
     .into_any()

@@ -12,6 +12,7 @@ use contract::dataset::*;
 use contract::event::{DatasetRows, Event, Kind};
 use contract::health::{HealthReport, HeldOut, LeftOut, RowSet};
 use contract::hub::*;
+use contract::limits::{LimitView, Limits};
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
 use contract::params::Hyper;
 use contract::registry::Finding;
@@ -485,6 +486,10 @@ impl RunsPort for Fake {
 }
 
 impl SystemPort for Fake {
+    fn limits(&self) -> Answer<'_, Vec<LimitView>> {
+        answer(Limits::default().views())
+    }
+
     fn system(&self) -> Answer<'_, SystemView> {
         answer(SystemView {
             device: "CPU".to_owned(),

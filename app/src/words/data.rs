@@ -11,6 +11,7 @@ super::table!(Data {
     choose_sheet: "Which sheet holds the rows to learn from?", "用哪一张工作表的数据来学习?";
     choose_file: "Choose a file", "选择文件";
     uploading: "Uploading {0}", "正在上传 {0}";
+    waiting: "The server does not answer. {0} goes on from where it was as soon as it does", "服务器没有回应，恢复后 {0} 会从断开处继续上传";
     reading: "Uploaded. Reading every row", "已上传,正在读取每一行";
     samples: "Samples", "样例";
     sample_kettle: "Kettle & Co", "Kettle & Co";

@@ -13,6 +13,9 @@ super::table!(Studio {
     nav_settings: "Settings", "设置";
     cpu_busy: "{0} · {1} % busy", "{0} · 占用 {1} %";
     memory: "Memory {0} of {1}", "内存 {0} / {1}";
+    limits: "Limits", "限制";
+    limits_text: "A file, a template or a model that asks for more is refused with the name of the limit it met. Whoever starts the server changes those in small letters with BURNISH_LIMITS, for example columns=20000,row_bytes=67108864; the first three have a variable of their own.", "文件、模板或模型超出限制时会被拒绝，并说明遇到了哪一项。启动服务器的人可用 BURNISH_LIMITS 修改小写名称的各项，例如 columns=20000,row_bytes=67108864；前三项有自己的变量。";
+    limit_changed: "changed", "已修改";
     machine: "This machine", "本机";
     retry: "Try again", "重试";
     cancel: "Cancel", "取消";

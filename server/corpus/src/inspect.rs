@@ -3,6 +3,7 @@
 mod names;
 mod suggest;
 
+use contract::limits::Limit;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -15,9 +16,7 @@ use contract::stage::Stage;
 use serde_json::Value;
 
 use crate::encode::Taken;
-use crate::source::limits::{
-    COLUMNS_LIMIT, NAME_LIMIT, NAMES_LIMIT, PAGE_CHARS, SAMPLE_LIMIT, told, told_all, too_many_columns,
-};
+use crate::source::limits::{PAGE_CHARS, SAMPLE_LIMIT, told, told_all, too_many_columns};
 use crate::source::{self, Row};
 
 /// Columns a message list is looked for in, best first.
@@ -113,7 +112,7 @@ impl Names {
         for (name, value) in &row.cells {
             if !self.places.contains_key(name) {
                 self.bytes += name.len();
-                if self.columns.len() == COLUMNS_LIMIT || self.bytes > NAMES_LIMIT {
+                if self.columns.len() == Limit::Columns.get() || self.bytes > Limit::NamesBytes.get() {
                     return Err(too_many_columns());
                 }
                 self.places.insert(name.clone(), self.columns.len());
@@ -130,7 +129,7 @@ impl Names {
                 return;
             }
             let field = format!("{name}.{field}");
-            if field.len() <= NAME_LIMIT && self.known_fields.insert(field.clone()) {
+            if field.len() <= Limit::NameBytes.get() && self.known_fields.insert(field.clone()) {
                 self.fields.push(field);
             }
         }

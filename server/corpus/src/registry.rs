@@ -268,4 +268,20 @@ mod tests {
             assert_eq!(read(&text).unwrap_err().code, Code::RegistryBroken, "{name:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn s27_any_register_is_read_or_refused(
+            keys in proptest::collection::vec("(file_name|hf_hub_url|script_url|columns|ranking|formatting|tags|file_sha1|split|prompt|\\PC{0,4})", 0..6),
+            values in proptest::collection::vec("(null|true|-?[0-9]{1,30}|\"\\PC{0,6}\"|\\[\\]|\\{\\}|\\{\"prompt\":\"a\"\\}|\\[\\{)", 0..6),
+        ) {
+            let quoted = |key: &String| serde_json::to_string(key).unwrap();
+            let pairs: Vec<_> = keys.iter().zip(&values).map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
+            if let Ok(entries) = read(&format!("{{\"d\":{{{}}}}}", pairs.join(","))) {
+                proptest::prop_assert_eq!(entries.len(), 1);
+                // what is written is read again
+                proptest::prop_assert!(read(&write(&entries)).is_ok());
+            }
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod text;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod xlsx;
 
+use contract::limits::Limit;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,6 @@ use contract::dataset::FileKind;
 use contract::problem::{Problem, Reading};
 
 use encoding::Encoding;
-pub use limits::{DEPTH_LIMIT, ROW_LIMIT};
 pub use row::Row;
 pub(crate) use row::parse_json;
 
@@ -328,7 +328,7 @@ pub(crate) fn utf8(bytes: &[u8], row: u64, start: u64) -> Result<&str, Problem> 
     }
 }
 
-/// Counts what passes through and fails once a record exceeds [`ROW_LIMIT`].
+/// Counts what passes through and fails once a record exceeds [`Limit::RowBytes`].
 pub(crate) struct Capped<R> {
     pub(crate) inner: R,
     pub(crate) since_record: std::sync::Arc<std::sync::atomic::AtomicUsize>,
@@ -338,7 +338,7 @@ impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         use std::sync::atomic::Ordering::Relaxed;
         let count = self.inner.read(buffer)?;
-        if self.since_record.fetch_add(count, Relaxed) + count > ROW_LIMIT {
+        if self.since_record.fetch_add(count, Relaxed) + count > Limit::RowBytes.get() {
             return Err(std::io::Error::other("row too long"));
         }
         Ok(count)

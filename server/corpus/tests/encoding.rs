@@ -265,7 +265,7 @@ fn a_stream_never_prints_half_a_character_and_loses_nothing() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
     #[test]
-    fn random_tokenizer_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+    fn s27_random_tokenizer_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         proptest::prop_assert!(ModelTokenizer::from_bytes(&bytes, None, None, None).is_err());
     }
 
@@ -285,7 +285,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_messages_become_turns_or_a_reason(text in "\\PC{0,40}", role in "(user|assistant|system|tool|)") {
+    fn s27_any_messages_become_turns_or_a_reason(text in "\\PC{0,40}", role in "(user|assistant|system|tool|)") {
         let value = json!({"messages": [{"role": role, "content": text}, {"from": "gpt", "value": text}]});
         let row = Row::new(value.as_object().unwrap().clone().into_iter().collect());
         let made = Conversation::from_row(&row, &Mapping::empty(DataFormat::Messages));

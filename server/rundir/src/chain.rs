@@ -1,6 +1,7 @@
 //! Whether the checkpoints a run starts from fit its base and one another, from manifests, configurations and file
 //! headers alone: milliseconds, nothing large is read (S-105, S-123).
 
+use contract::limits::Limit;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -23,8 +24,6 @@ pub const ADAPTER: &str = "adapter_model.safetensors";
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// File of whole weights.
 pub const WHOLE_MODEL: &str = "model.safetensors";
-/// Longest safetensors header believed, bytes.
-const MAX_HEADER: u64 = 64 << 20;
 
 /// Every way in which the checkpoints of a specification do not fit; empty when they do.
 pub fn problems(spec: &RunSpec) -> Vec<Problem> {
@@ -247,7 +246,7 @@ fn header(path: &Path) -> Option<BTreeMap<String, Vec<u64>>> {
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
     let size = file.metadata().ok()?.len();
-    if length > MAX_HEADER || length + 8 > size {
+    if length > Limit::HeaderBytes.value() || length + 8 > size {
         return None;
     }
     let mut text = vec![0; usize::try_from(length).ok()?];

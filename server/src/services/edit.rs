@@ -5,6 +5,7 @@ use contract::dataset::{DatasetView, RowEdit};
 use contract::reading::ChangeRow;
 use contract::{DatasetId, Problem};
 
+use super::incoming::Temporary;
 use super::{datasets, uploads};
 use crate::error::Fault;
 use crate::readers::Lane;
@@ -22,7 +23,7 @@ pub async fn edit(state: &AppState, id: &DatasetId, edit: RowEdit) -> Result<Dat
     }
     let target = uploads::place(state);
     // removes the file whatever ends this early
-    let mut made = uploads::made(target.clone());
+    let mut made = Temporary::made(target.clone());
     let target = target.to_string_lossy().into_owned();
     let asked = ChangeRow { stored: datasets::stored(state, &before), target, edit };
     let changed = state.readers.ask(Lane::of_bytes(before.view.bytes), asked).await?;

@@ -6,6 +6,7 @@ use app::ports::{Answer, SystemPort};
 use contract::carry::PageSize;
 use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::chosen;
+use contract::limits::LimitView;
 use contract::system::{SystemView, TourView};
 use contract::templates::MODEL_TEMPLATE;
 use contract::{RunId, Stage};
@@ -131,6 +132,10 @@ impl System {
 impl SystemPort for System {
     fn system(&self) -> Answer<'_, SystemView> {
         Box::pin(async move { Ok(self.reading().await?) })
+    }
+
+    fn limits(&self) -> Answer<'_, Vec<LimitView>> {
+        Box::pin(async { Ok(self.0.config.limits()) })
     }
 
     fn voices(&self) -> Answer<'_, Vec<Voice>> {

@@ -7,13 +7,14 @@ use axum::body::Body;
 use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::files;
-use contract::reading::{Inspect, Inspected, Sheet, Written};
+use contract::reading::{Inspect, Inspected, Sheet};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem, label};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::incoming::{self, Temporary};
 use super::remove_folder;
 use crate::config::Config;
 use crate::error::Fault;
@@ -29,42 +30,20 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("everyday-en-zh", "everyday-en-zh.jsonl", "Everyday English and Chinese"),
 ];
 
+/// How the folder of a model's files begins.
+const MODEL: &str = "model-";
+
 /// Longest file name that is kept, characters.
 const MAX_FILE_NAME: usize = 200;
 
-/// A file that is removed unless it is kept.
-pub struct Temporary {
-    path: PathBuf,
-    /// Bytes written.
-    pub bytes: u64,
-    /// SHA-256, hex.
-    pub sha256: String,
-}
-
-impl Temporary {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// It was written by another.
-    pub fn written(&mut self, written: Written) {
-        (self.bytes, self.sha256) = (written.bytes, written.sha256);
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // renamed away when it was kept
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Removes what a killed server left half-made.
+/// Removes what a killed server left half-made. The files of a model that came in so far
+/// stay for a day: a page may be sending the rest.
 pub fn sweep(config: &Config) {
     for (kind, prefix) in [("uploads", ""), ("datasets", "new-")] {
         for entry in std::fs::read_dir(config.folder(kind)).into_iter().flatten().flatten() {
-            if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let goes_on = kind == "uploads" && name.starts_with(MODEL) && !incoming::is_old(&entry.path());
+            if !name.starts_with(prefix) || goes_on {
                 continue;
             }
             if entry.path().is_dir() {
@@ -77,22 +56,42 @@ pub fn sweep(config: &Config) {
     }
 }
 
+/// What a request brings.
+pub enum Incoming {
+    /// The file itself.
+    Body(Body),
+    /// Id of an upload that is whole.
+    Upload(String),
+}
+
+impl From<Body> for Incoming {
+    fn from(body: Body) -> Self {
+        Self::Body(body)
+    }
+}
+
+impl Incoming {
+    async fn file(self, state: &AppState) -> Result<Temporary, Fault> {
+        match self {
+            Self::Body(body) => receive(state, body).await,
+            Self::Upload(id) => state.resumable.take(&id).await,
+        }
+    }
+}
+
 /// Streams a request's body into a temporary file.
-pub async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
+async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
     let path = place(state);
     let mut file = tokio::fs::File::create(&path).await.map_err(Fault::disk("create", &path))?;
     // from here on the guard removes the file whenever this future ends early, an aborted request included
-    let mut kept = Temporary { path: path.clone(), bytes: 0, sha256: String::new() };
+    let mut kept = Temporary::made(path.clone());
     let (mut sha, limit) = (Sha256::new(), state.config.max_upload);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| {
-            Problem::new(Code::UploadAborted, "The upload ended before the file was whole.")
-                .hint("Send it again.")
-        })?;
+        let chunk = chunk.map_err(|_| incoming::aborted())?;
         kept.bytes += chunk.len() as u64;
         if kept.bytes > limit {
-            return Err(too_large(limit).into());
+            return Err(incoming::too_large(limit).into());
         }
         sha.update(&chunk);
         file.write_all(&chunk).await.map_err(Fault::disk("write", &path))?;
@@ -101,18 +100,6 @@ pub async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
     file.sync_all().await.map_err(Fault::disk("write", &path))?;
     kept.sha256 = format!("{:x}", sha.finalize());
     Ok(kept)
-}
-
-/// The problem of a file above the limit.
-pub fn too_large(limit: u64) -> Problem {
-    let size = match limit {
-        0..1_048_576 => format!("{limit} bytes"),
-        1_048_576..1_073_741_824 => format!("{} MiB", limit >> 20),
-        _ => format!("{} GiB", limit >> 30),
-    };
-    Problem::new(Code::UploadTooLarge, format!("The file is larger than {size}."))
-        .with("limit", size)
-        .hint("Split it, or start the server with a larger BURNISH_MAX_UPLOAD.")
 }
 
 /// Reads a dataset's file name: its last part, and a kind Burnish can read.
@@ -141,15 +128,15 @@ fn advice(name: &str) -> &'static str {
     }
 }
 
-/// Takes a dataset in: streamed, inspected, stored.
+/// Takes a dataset in: its file comes once its name is known to be of use, is inspected, stored.
 pub async fn dataset(
     state: &AppState,
     name: &str,
     declared: Declared,
-    body: Body,
+    file: impl Into<Incoming>,
 ) -> Result<DatasetView, Fault> {
     let (name, kind) = file_name(name)?;
-    let file = receive(state, body).await?;
+    let file = file.into().file(state).await?;
     let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let title = declared.title.clone().unwrap_or_else(|| stem.to_owned());
     let title = Some(label::cleaned(&title, label::MAX_NAME)).filter(|title| !title.is_empty());
@@ -184,14 +171,9 @@ pub fn place(state: &AppState) -> PathBuf {
     state.config.folder("uploads").join(format!("part-{}", state.ids.next()))
 }
 
-/// A temporary file that is about to be written; size and digest are for the writer to fill in.
-pub fn made(path: PathBuf) -> Temporary {
-    Temporary { path, bytes: 0, sha256: String::new() }
-}
-
 async fn keep(
     state: &AppState,
-    file: Temporary,
+    mut file: Temporary,
     file_name: &str,
     title: &str,
     kind: FileKind,
@@ -199,7 +181,7 @@ async fn keep(
 ) -> Result<DatasetView, Fault> {
     let target = place(state);
     // removes the file whatever ends this early
-    let mut made = made(target.clone());
+    let mut made = Temporary::made(target.clone());
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let asked = Inspect {
         file: path(file.path()),
@@ -211,10 +193,16 @@ async fn keep(
         target: path(&target),
     };
     let read = state.readers.ask(Lane::of_bytes(file.bytes), asked).await;
-    let Inspected { inspection, findings, written } = read.map_err(|problem| problem.file(file_name))?;
+    let Inspected { inspection, findings, written } = read.map_err(|problem| {
+        if !is_worth_asking_again(&problem) {
+            file.refuse();
+        }
+        problem.file(file_name)
+    })?;
     let file = match written {
         Some(written) => {
             made.written(written);
+            file.refuse();
             made
         }
         None => file,
@@ -222,6 +210,12 @@ async fn keep(
     let lineage =
         Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings, before: None };
     store(state, file, lineage, inspection).await
+}
+
+/// Whether the same file may be read after all: the person is asked something, or it is the server that failed.
+fn is_worth_asking_again(problem: &Problem) -> bool {
+    matches!(problem.code, Code::DatasetEncodingUnsure | Code::DatasetSheetUnsure)
+        || !Fault::status(problem).is_client_error()
 }
 
 /// Where a dataset comes from.
@@ -317,14 +311,19 @@ pub fn folder(state: &AppState, upload: &str) -> Result<PathBuf, Fault> {
         Problem::new(Code::UploadBadId, "The upload's id may hold letters, digits and - only.")
             .field("upload")
     })?;
-    Ok(state.config.folder("uploads").join(format!("model-{id}")))
+    Ok(state.config.folder("uploads").join(format!("{MODEL}{id}")))
 }
 
 /// Takes one file of a model in.
-pub async fn model_file(state: &AppState, upload: &str, name: &str, body: Body) -> Result<u64, Fault> {
+pub async fn model_file(
+    state: &AppState,
+    upload: &str,
+    name: &str,
+    file: impl Into<Incoming>,
+) -> Result<u64, Fault> {
     let folder = folder(state, upload)?;
     model_file_name(name)?;
-    let file = receive(state, body).await?;
+    let file = file.into().file(state).await?;
     std::fs::create_dir_all(&folder).map_err(Fault::disk("create", &folder))?;
     let path = folder.join(name);
     std::fs::rename(file.path(), &path).map_err(Fault::disk("move", &path))?;

@@ -199,12 +199,16 @@ macro_rules! kinds {
             SampleMissing = "sample.missing",
             /// An upload that broke off.
             UploadAborted = "upload.aborted",
+            /// A header of an upload that is missing or cannot be read. `name`.
+            UploadBadHeader = "upload.bad_header",
             /// An upload's id with odd characters.
             UploadBadId = "upload.bad_id",
             /// Columns that cannot be read.
             UploadBadMapping = "upload.bad_mapping",
             /// A file name with odd characters. `name`.
             UploadBadName = "upload.bad_name",
+            /// Bytes that do not begin where those that are there end, or that are missing. `offset`.
+            UploadOffset = "upload.offset",
             /// A pickle. `name`.
             UploadPickle = "upload.pickle",
             /// A program. `name`.
@@ -213,6 +217,8 @@ macro_rules! kinds {
             UploadStalled = "upload.stalled",
             /// A file above the limit. `limit`.
             UploadTooLarge = "upload.too_large",
+            /// More uploads than may be open.
+            UploadTooMany = "upload.too_many",
             /// Neither dataset nor model.
             UploadUnknownKind = "upload.unknown_kind",
 

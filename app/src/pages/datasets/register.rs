@@ -8,7 +8,8 @@ use contract::Problem;
 use contract::registry::{Finding, Registered, Source};
 use leptos::prelude::*;
 
-use crate::browser::{encode, files_of, upload};
+use crate::browser::upload::{self, Sent};
+use crate::browser::{encode, files_of};
 use crate::components::notice::ProblemList;
 use crate::words::amounts::num;
 use crate::words::{fill, problem_text, words};
@@ -22,6 +23,8 @@ enum Fate {
     Waiting,
     /// Share sent.
     Sending(f64),
+    /// The server does not answer.
+    Held,
     /// The dataset it became.
     Here(String),
     /// Its file was not among those chosen.
@@ -60,7 +63,7 @@ impl State {
         upload::post(
             "/api/v1/registry",
             Some(&register),
-            |_, _| {},
+            |_| {},
             move |answer| {
                 let entries = answer.and_then(|body| {
                     serde_json::from_str::<Vec<Registered>>(&body).map_err(|_| upload::problems_in(200, ""))
@@ -97,8 +100,14 @@ impl State {
             encode(&mapping),
             encode(sha1.as_deref().unwrap_or_default())
         );
-        let step = move |sent: f64, all: f64| {
-            self.set(index, Fate::Sending(if all > 0.0 { sent / all } else { 0.0 }))
+        let step = move |sent: Sent| {
+            self.set(
+                index,
+                match sent {
+                    Sent::Share(share) => Fate::Sending(share),
+                    Sent::Waiting => Fate::Held,
+                },
+            );
         };
         upload::post(&url, Some(&file), step, move |answer| {
             self.set(
@@ -178,6 +187,7 @@ fn Entry(entry: Registered, fate: Fate) -> impl IntoView {
             view! { <progress class="bar-line" max="1" value=share.to_string() aria-label=label></progress> }
                 .into_any()
         }
+        Fate::Held => view! { <span class="small">{fill(w.data.waiting, &[&entry.name])}</span> }.into_any(),
         Fate::Here(id) => {
             view! { <a class="link small" href=format!("/datasets/{id}")>{w.data.register_open}</a> }
                 .into_any()

@@ -8,7 +8,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
 use super::readings::{Chosen, Readings};
-use crate::browser::{encode, files_in, files_of, upload};
+use crate::browser::upload::{self, Sent};
+use crate::browser::{encode, files_in, files_of};
 use crate::components::notice::ProblemList;
 use crate::words::{fill, words};
 
@@ -19,6 +20,8 @@ enum Stage {
     Idle,
     /// File name and share sent.
     Sending(String, f64),
+    /// The server does not answer; file name.
+    Waiting(String),
     /// The server reads the rows.
     Reading,
 }
@@ -38,10 +41,12 @@ impl Progress {
     fn start(self, url: &str, name: String, file: Option<&web_sys::File>, open: impl Fn(String) + 'static) {
         self.problems.set(Vec::new());
         self.stage.set(Stage::Sending(name.clone(), 0.0));
-        let step = move |sent: f64, all: f64| {
-            let share = if all > 0.0 { sent / all } else { 0.0 };
-            let stage = if share < 1.0 { Stage::Sending(name.clone(), share) } else { Stage::Reading };
-            self.stage.try_set(stage);
+        let step = move |sent: Sent| {
+            self.stage.try_set(match sent {
+                Sent::Waiting => Stage::Waiting(name.clone()),
+                Sent::Share(share) if share < 1.0 => Stage::Sending(name.clone(), share),
+                Sent::Share(_) => Stage::Reading,
+            });
         };
         upload::post(url, file, step, move |answer| {
             self.stage.try_set(Stage::Idle);
@@ -128,6 +133,9 @@ fn Stages(progress: Progress) -> impl IntoView {
             let text = fill(w.uploading, &[&name]);
             let label = text.clone();
             Some(view! { <span class="small">{text}</span><progress class="bar-line" max="1" value=share aria-label=label></progress> }.into_any())
+        }
+        Stage::Waiting(name) => {
+            Some(view! { <span class="small">{fill(w.waiting, &[&name])}</span> }.into_any())
         }
         Stage::Reading => Some(view! { <span class="small">{w.reading}</span> }.into_any()),
     };

@@ -8,7 +8,8 @@ use contract::{DatasetId, Problem};
 use leptos::html;
 use leptos::prelude::*;
 
-use crate::browser::{encode, files_in, upload, uuid, value_of};
+use crate::browser::upload::{self, Sent};
+use crate::browser::{encode, files_in, uuid, value_of};
 use crate::components::field::{Field, described_by};
 use crate::components::notice::ProblemList;
 use crate::pages::hub::FromHub;
@@ -109,7 +110,7 @@ fn ByPath(version: RwSignal<u32>) -> impl IntoView {
 fn send_all(
     mut files: Vec<web_sys::File>,
     upload: String,
-    said: RwSignal<Option<(String, f64)>>,
+    said: RwSignal<Option<(String, Sent)>>,
     done: impl FnOnce(Result<String, Vec<Problem>>) + 'static,
 ) {
     if files.is_empty() {
@@ -119,9 +120,7 @@ fn send_all(
     let file = files.remove(0);
     let name = file.name();
     let url = format!("/api/v1/uploads?kind=model&upload={upload}&name={}", encode(&name));
-    let step = move |sent: f64, all: f64| {
-        said.try_set(Some((name.clone(), if all > 0.0 { sent / all } else { 0.0 })));
-    };
+    let step = move |sent: Sent| drop(said.try_set(Some((name.clone(), sent))));
     upload::post(&url, Some(&file), step, move |answer| match answer {
         Ok(_) => send_all(files, upload, said, done),
         Err(problems) => {
@@ -136,7 +135,7 @@ fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
     let w = words();
     let name = RwSignal::new(String::new());
     let input = NodeRef::<html::Input>::new();
-    let said = RwSignal::new(None::<(String, f64)>);
+    let said = RwSignal::new(None::<(String, Sent)>);
     let creation = Creation::new(version);
     let start = move |_| {
         let list = input.get_untracked().and_then(|input| input.files());
@@ -157,10 +156,14 @@ fn ByUpload(version: RwSignal<u32>) -> impl IntoView {
         });
     };
     let progress = move || {
-        said.get().map(|(name, share)| {
-            let text = fill(w.data.uploading, &[&name]);
-            let label = text.clone();
-            view! { <span class="small">{text}</span><progress class="bar-line" max="1" value=share aria-label=label></progress> }
+        said.get().map(|(name, sent)| match sent {
+            Sent::Waiting => view! { <span class="small">{fill(w.data.waiting, &[&name])}</span> }.into_any(),
+            Sent::Share(share) => {
+                let text = fill(w.data.uploading, &[&name]);
+                let label = text.clone();
+                view! { <span class="small">{text}</span><progress class="bar-line" max="1" value=share aria-label=label></progress> }
+                    .into_any()
+            }
         })
     };
     view! {

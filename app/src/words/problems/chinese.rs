@@ -128,13 +128,16 @@ pub(super) const fn sentence(code: Code) -> &'static str {
             "没有安装这个示例数据集；请用 make serve 启动，或用 --site-root 指出它生成的文件夹。"
         }
         Code::UploadAborted => "上传在文件完整之前就断了，请重新上传。",
+        Code::UploadBadHeader => "上传的请求头缺失或无法读取：{name}",
         Code::UploadBadId => "上传的编号只能有字母、数字和 -。",
         Code::UploadBadMapping => "读不出这个文件的列。",
         Code::UploadBadName => "文件名不能这样写，只能用字母、数字、点、- 和 _：{name}",
+        Code::UploadOffset => "已经收到 {offset} 个字节，请从那里继续。",
         Code::UploadPickle => "pickle 文件可以运行代码，因此不接受；请改用 safetensors：{name}",
         Code::UploadProgram => "程序文件不会被运行，也不接受：{name}",
         Code::UploadStalled => "上传有 {seconds} 秒没有进展，已经停止，请重新上传。",
         Code::UploadTooLarge => "文件太大：上限是 {limit}。",
+        Code::UploadTooMany => "等待继续的上传太多，请等其中一个完成。",
         Code::UploadUnknownKind => "只能上传数据集或模型。",
         Code::DeviceNoCuda => {
             "要求使用 CUDA 显卡，但这里没有 CUDA 驱动，或训练程序不带 CUDA；请选择自动或 CPU。"

@@ -5,6 +5,7 @@ mod dialect;
 mod header;
 mod quotes;
 
+use contract::limits::Limit;
 use std::collections::HashSet;
 use std::io::{BufRead, Chain, Cursor, Read};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use contract::problem::Problem;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use serde_json::Value;
 
-use super::limits::{NAME_LIMIT, NAMES_LIMIT, name_too_long, too_many_columns};
+use super::limits::{name_too_long, too_many_columns};
 use super::{Capped, Row, io_problem, too_long, utf8};
 use dialect::{Dialect, shown};
 #[cfg(not(target_arch = "wasm32"))]
@@ -141,8 +142,12 @@ impl<R: BufRead> CsvRows<R> {
             let name = utf8(cell, 1, start).map_err(|problem| self.placed(problem))?.trim();
             let name = if name.is_empty() { format!("column {}", index + 1) } else { name.to_owned() };
             bytes += name.len();
-            if name.len() > NAME_LIMIT || bytes > NAMES_LIMIT {
-                let problem = if name.len() > NAME_LIMIT { name_too_long(&name) } else { too_many_columns() };
+            if name.len() > Limit::NameBytes.get() || bytes > Limit::NamesBytes.get() {
+                let problem = if name.len() > Limit::NameBytes.get() {
+                    name_too_long(&name)
+                } else {
+                    too_many_columns()
+                };
                 return Err(problem.byte(self.place(start)));
             }
             if !known.insert(name.clone()) {

@@ -5,16 +5,17 @@ mod replay;
 mod scan;
 mod shape;
 
+use contract::limits::Limit;
 use std::collections::VecDeque;
 use std::io::BufRead;
 
 use contract::Code;
 use contract::problem::Problem;
 
-use super::limits::{COLUMN_VALUES_LIMIT, VALUES_LIMIT};
+use super::limits::COLUMN_VALUES_LIMIT;
 use super::row::{is_half_a_character, parse_json_of};
 use super::spared::Read;
-use super::{DEPTH_LIMIT, ROW_LIMIT, io_problem, too_long, utf8};
+use super::{io_problem, too_long, utf8};
 use replay::Replay;
 use scan::{Scan, Step};
 use shape::{Columns, Shape};
@@ -128,12 +129,12 @@ impl<R: BufRead> JsonRows<R> {
                     }
                     Step::More => take += 1,
                 }
-                if scan.depth > DEPTH_LIMIT {
+                if scan.depth > Limit::ValueDepth.get() {
                     return Err(Problem::new(
                         Code::DatasetJsonTooDeep,
-                        format!("This row nests deeper than {DEPTH_LIMIT} levels."),
+                        format!("This row nests deeper than {} levels.", Limit::ValueDepth.get()),
                     )
-                    .with("most", DEPTH_LIMIT)
+                    .with("most", Limit::ValueDepth.get())
                     .row(row)
                     .byte(self.offset + take as u64)
                     .hint("Flatten the row."));
@@ -141,7 +142,7 @@ impl<R: BufRead> JsonRows<R> {
             }
             if kept {
                 raw.bytes.extend_from_slice(&buffer[..take]);
-                raw.cut = raw.bytes.len() > ROW_LIMIT;
+                raw.cut = raw.bytes.len() > Limit::RowBytes.get();
             }
             self.input.consume(take);
             self.offset += take as u64;
@@ -163,7 +164,7 @@ impl<R: BufRead> JsonRows<R> {
     /// Reads one row of a list, or several where the list is one of articles with questions.
     fn element(&mut self) -> Result<(), Problem> {
         let raw = self.raw(true)?;
-        let read = self.parsed(&raw, VALUES_LIMIT)?;
+        let read = self.parsed(&raw, Limit::RowValues.get())?;
         let enveloped = matches!(self.shape, Shape::Envelope(_));
         match read {
             Ok(row) if enveloped => {
@@ -202,7 +203,7 @@ impl<R: BufRead> JsonRows<R> {
             }
             Shape::Row => {
                 self.state = State::Loose;
-                let read = self.parsed(&raw, VALUES_LIMIT)?;
+                let read = self.parsed(&raw, Limit::RowValues.get())?;
                 self.ready.push_back(read);
             }
         }

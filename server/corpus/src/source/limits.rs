@@ -2,28 +2,8 @@
 //! each bound is far above what files of real conversations need.
 
 use contract::Code;
+use contract::limits::Limit;
 use contract::problem::Problem;
-
-/// Longest line, CSV record or JSON element held in memory, bytes (32 MiB): a book of twenty thousand pages.
-pub const ROW_LIMIT: usize = 32 << 20;
-
-/// Deepest nesting of a JSON value: messages of messages nest ten deep; what reads values walks them recursively.
-pub const DEPTH_LIMIT: usize = 128;
-
-/// Columns of a file, over all its rows. Real tables have hundreds; where every row brings names of its own, the names
-/// are values, and a list of them is of no use to anybody.
-pub const COLUMNS_LIMIT: usize = 10_000;
-
-/// Bytes of one column's name. Names are shown, stored and sent with every page of rows.
-pub const NAME_LIMIT: usize = 1_000;
-
-/// Bytes of all names of columns together (1 MiB), for the same reason.
-pub const NAMES_LIMIT: usize = 1 << 20;
-
-/// Values of one row as [`Values`] counts them. One costs up to 80 bytes of memory and two of a file, so that a row of
-/// 32 MiB would become more than a gigabyte. A thousand turns of a conversation are some ten thousand, three columns of
-/// 128 k token ids are 400,000.
-pub const VALUES_LIMIT: usize = 1_000_000;
 
 /// Values of a file that is one object of columns, which is held whole: a hundred thousand rows of twenty columns.
 pub const COLUMN_VALUES_LIMIT: usize = 2_000_000;
@@ -41,13 +21,6 @@ pub const SAMPLE_LIMIT: usize = 64 << 20;
 /// cells are cut shorter.
 pub const PAGE_CHARS: usize = 16_000_000;
 
-/// Bytes of the footer of a Parquet file (32 MiB), which is held whole and becomes several times larger; that of ten
-/// thousand row groups of ten columns has half of it.
-pub const FOOTER_LIMIT: usize = 32 << 20;
-
-/// Deepest nesting of the columns of a Parquet file; a list takes two levels. What reads them walks them recursively.
-pub const SCHEMA_DEPTH_LIMIT: usize = 64;
-
 /// Bytes of the names of all columns of a Parquet file with those of the groups around each (16 MiB).
 pub const PATHS_LIMIT: usize = 16 << 20;
 
@@ -57,18 +30,11 @@ pub const CHUNKS_LIMIT: usize = 200_000;
 /// Elements of all lists in the footer of a Parquet file: statistics, encodings and the like.
 pub const ELEMENTS_LIMIT: usize = 4_000_000;
 
-/// Rows that the smallest of Parquet files may declare. A column of one and the same value takes no bytes, so that a
-/// few hundred bytes could say a thousand million rows, which would take an hour to count.
-pub const ROWS_BASE: u64 = 1_000_000;
-
 /// Rows that each byte of a Parquet file adds to that.
 pub const ROWS_PER_BYTE: u64 = 8;
 
 /// Bytes of the header of a page (16 MiB); statistics of long texts are in it.
 pub const HEADER_LIMIT: usize = 16 << 20;
-
-/// Bytes of an unpacked page (128 MiB). Writers end pages at one, unless a thousand pictures stand in one.
-pub const PAGE_LIMIT: usize = 128 << 20;
 
 /// Bytes of all pages that are held at a time (256 MiB): of each column its dictionary and what its batch of rows lies in.
 pub const HELD_LIMIT: usize = 256 << 20;
@@ -79,9 +45,6 @@ pub const BATCH_VALUES_LIMIT: usize = 2_000_000;
 /// Bytes that the rows of the smallest of Parquet files may become, one after the other (1 GiB). A text that is in the
 /// file once may be that of every row.
 pub const UNPACKED_BASE: u64 = 1 << 30;
-
-/// Bytes that each byte of a Parquet file adds to that. Texts pack five to one, tables of few words fifty to one.
-pub const UNPACKED_PER_BYTE: u64 = 256;
 
 /// Characters of a name of a person's file that a problem repeats.
 const TOLD_CHARS: usize = 80;
@@ -104,20 +67,23 @@ pub fn told_all(names: &[String]) -> String {
     listed.join(", ")
 }
 
-/// The problem of a column's name longer than [`NAME_LIMIT`].
+/// The problem of a column's name longer than [`Limit::NameBytes`].
 pub fn name_too_long(name: &str) -> Problem {
-    let message = format!("The name of a column is longer than {NAME_LIMIT} bytes.");
+    let message = format!("The name of a column is longer than {} bytes.", Limit::NameBytes.get());
     Problem::new(Code::DatasetColumnNameTooLong, message)
-        .with("most", NAME_LIMIT)
+        .with("most", Limit::NameBytes.get())
         .field(told(name))
         .hint("Name columns by a few words; texts belong into rows.")
 }
 
-/// The problem of more columns than [`COLUMNS_LIMIT`], or of names above [`NAMES_LIMIT`].
+/// The problem of more columns than [`Limit::Columns`], or of names above [`Limit::NamesBytes`].
 pub fn too_many_columns() -> Problem {
-    Problem::new(Code::DatasetTooManyColumns, format!("The file has more than {COLUMNS_LIMIT} columns."))
-        .with("most", COLUMNS_LIMIT)
-        .hint("Keep the columns that are questions and answers; make rows of the others.")
+    Problem::new(
+        Code::DatasetTooManyColumns,
+        format!("The file has more than {} columns.", Limit::Columns.get()),
+    )
+    .with("most", Limit::Columns.get())
+    .hint("Keep the columns that are questions and answers; make rows of the others.")
 }
 
 /// The problem of a row of more than `most` values.

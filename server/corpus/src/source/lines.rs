@@ -1,11 +1,11 @@
 //! Lines of bytes with their offsets, none longer than the row limit.
 
+use contract::limits::Limit;
 use std::io::BufRead;
 
 use contract::problem::Problem;
 
-use super::{ROW_LIMIT, io_problem, too_long};
-
+use super::{io_problem, too_long};
 /// Reads lines; `offset` is the byte of the file the next line begins at.
 pub(super) struct Lines<R> {
     input: R,
@@ -28,7 +28,7 @@ impl<R: BufRead> Lines<R> {
             }
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let take = end.unwrap_or(buffer.len());
-            if line.len() + take > ROW_LIMIT {
+            if line.len() + take > Limit::RowBytes.get() {
                 return Err(too_long(row, start));
             }
             line.extend_from_slice(&buffer[..take]);

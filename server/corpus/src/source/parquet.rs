@@ -5,6 +5,7 @@ mod pages;
 mod runs;
 mod thrift;
 
+use contract::limits::Limit;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row as Record};
 use serde_json::{Map, Number, Value};
 
-use super::limits::{UNPACKED_BASE, UNPACKED_PER_BYTE, unpacks_too_large};
-use super::{DEPTH_LIMIT, Row, io_problem};
+use super::limits::{UNPACKED_BASE, unpacks_too_large};
+use super::{Row, io_problem};
 use pages::{Checked, Shared};
 
 /// Rows read from the column pages at a time, at most.
@@ -50,7 +51,7 @@ impl ParquetRows {
         let (shared, batch) = (Shared::default(), batch(&metadata));
         let checked = Checked { file: Arc::new(file), metadata, shared: shared.clone(), batch };
         let rows = RowIter::from_file_into(Box::new(checked)).with_batch_size(batch);
-        let left = UNPACKED_BASE.saturating_add(length.saturating_mul(UNPACKED_PER_BYTE));
+        let left = UNPACKED_BASE.saturating_add(length.saturating_mul(Limit::ParquetRatio.value()));
         Ok(Self { rows, row: 0, shared, left })
     }
 
@@ -119,7 +120,7 @@ fn cell(field: Field) -> Value {
 
 /// A cell as JSON. Bytes that are no text are named by their size: a picture column does not spoil the rows.
 fn value(field: &Field, depth: usize) -> Value {
-    if depth > DEPTH_LIMIT {
+    if depth > Limit::ValueDepth.get() {
         return Value::Null;
     }
     match field {

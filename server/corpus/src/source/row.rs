@@ -1,19 +1,15 @@
 //! One row: named cells, and how JSON text becomes one.
 
+use contract::limits::Limit;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::limits::{Values, name_too_long, told, too_many_columns, too_many_values};
 use contract::Code;
 use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
-
-use super::DEPTH_LIMIT;
-use super::limits::{
-    COLUMNS_LIMIT, NAME_LIMIT, VALUES_LIMIT, Values, name_too_long, told, too_many_columns, too_many_values,
-};
-
 /// Named cells in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
@@ -145,14 +141,14 @@ impl<'de> Deserialize<'de> for Row {
                     }
                     let again = match row.cells.len() {
                         ..FEW => row.cells.iter().any(|(known, _)| *known == name),
-                        COLUMNS_LIMIT.. => return Err(A::Error::custom(MANY)),
+                        many if many >= Limit::Columns.get() => return Err(A::Error::custom(MANY)),
                         _ => !known.insert(name.clone()),
                     };
                     // Which of the two is meant, nobody can tell: the last one would win silently.
                     if again {
                         return Err(A::Error::custom(format!("{TWICE}{}", told(&name))));
                     }
-                    if name.len() > NAME_LIMIT {
+                    if name.len() > Limit::NameBytes.get() {
                         return Err(A::Error::custom(format!("{LONG_NAME}{}", told(&name))));
                     }
                     row.cells.push((name, map.next_value()?));
@@ -167,7 +163,7 @@ impl<'de> Deserialize<'de> for Row {
 /// Parses one JSON value that began at byte `start` of the file. The numbers that Python writes and JSON has not are
 /// null.
 pub(crate) fn parse_json(text: &str, row: u64, start: u64) -> Result<Row, Problem> {
-    parse_json_of(text, row, start, VALUES_LIMIT)
+    parse_json_of(text, row, start, Limit::RowValues.get())
 }
 
 /// As [`parse_json`], of `most` values.
@@ -260,9 +256,9 @@ fn problem_of(error: &serde_json::Error) -> Problem {
     if why.contains("recursion limit") {
         return Problem::new(
             Code::DatasetJsonTooDeep,
-            format!("This row nests deeper than {DEPTH_LIMIT} levels."),
+            format!("This row nests deeper than {} levels.", Limit::ValueDepth.get()),
         )
-        .with("most", DEPTH_LIMIT)
+        .with("most", Limit::ValueDepth.get())
         .hint("Flatten the row.");
     }
     if why == MANY {

@@ -8,6 +8,7 @@ mod package;
 mod table;
 mod xml;
 
+use contract::limits::Limit;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -23,8 +24,7 @@ use self::book::Book;
 use self::cells::Cells;
 use self::package::{Package, broken, too_much};
 use self::table::Table;
-use super::{ROW_LIMIT, SHOWN_CHARS, SHOWN_ROWS, empty, folder, io_problem, open_file, too_long};
-
+use super::{SHOWN_CHARS, SHOWN_ROWS, empty, folder, io_problem, open_file, too_long};
 /// Bytes of the JSON Lines that a sheet becomes, at most (1 GiB): cells may share one long text.
 const MOST_WRITTEN: u64 = 1 << 30;
 
@@ -124,7 +124,7 @@ fn written_rows(
                 serde_json::to_writer(&mut line, &value)
             });
             written.map_err(broken)?;
-            if line.len() > ROW_LIMIT {
+            if line.len() > Limit::RowBytes.get() {
                 return Err(too_long(number, bytes));
             }
         }

@@ -1,5 +1,6 @@
 //! What one rendering may use up.
 
+use contract::limits::Limit;
 use std::borrow::Cow;
 use std::io::{Error, Write};
 
@@ -8,7 +9,7 @@ use contract::problem::Problem;
 use minijinja::Environment;
 use serde_json::Value;
 
-use super::limits::{FUEL, FUEL_A_BYTE, FUEL_A_PART, MOST_FUEL, OUTPUT, OUTPUT_A_BYTE, SMALL};
+use super::limits::{FUEL, FUEL_A_BYTE, FUEL_A_PART, OUTPUT_A_BYTE, SMALL};
 
 /// How large an input is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +47,7 @@ impl Size {
         }
         let fuel = FUEL + self.parts as u64 * FUEL_A_PART + self.bytes as u64 * FUEL_A_BYTE;
         let mut own = plain.clone();
-        own.set_fuel(Some(fuel.min(MOST_FUEL)));
+        own.set_fuel(Some(fuel.min(Limit::TemplateSteps.value())));
         Cow::Owned(own)
     }
 }
@@ -60,7 +61,7 @@ pub(super) struct Capped {
 impl Capped {
     /// A collector for a rendering of so much input.
     pub(super) fn new(size: Size) -> Self {
-        Self { bytes: Vec::new(), left: OUTPUT + size.bytes * OUTPUT_A_BYTE }
+        Self { bytes: Vec::new(), left: Limit::TemplateOutput.get() + size.bytes * OUTPUT_A_BYTE }
     }
 
     /// What was written.

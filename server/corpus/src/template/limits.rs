@@ -1,8 +1,5 @@
 //! What a chat template may use up, each limit once: a template from somewhere ends neither a process nor its memory.
 
-/// Longest source of a template, bytes. The longest published ones have some sixty thousand.
-pub(super) const SOURCE: usize = 512 << 10;
-
 /// Longest line of a template, bytes, and most lines: the engine counts both in sixteen bits.
 pub(super) const LINE: usize = u16::MAX as usize;
 
@@ -31,14 +28,8 @@ pub(super) const FUEL_A_PART: u64 = 1_000;
 /// Steps for each byte of the input: sixty-four bytes are copied in one.
 pub(super) const FUEL_A_BYTE: u64 = 2;
 
-/// Most steps, however large the input is: about a second, and less memory than half a gigabyte.
-pub(super) const MOST_FUEL: u64 = 6_000_000;
-
 /// Deepest nesting of calls.
 pub(super) const CALLS: usize = 60;
-
-/// Deepest nesting of a value.
-pub(super) const DEEPEST: usize = 128;
 
 /// Most that a value may weigh, what it holds twice counted twice: the bytes of its texts and [`PART`] for each part.
 pub(super) const HEAVIEST: usize = 16 << 20;
@@ -51,9 +42,6 @@ pub(super) const INDENTATION: usize = 64;
 
 /// Longest JSON that `tojson` writes, bytes.
 pub(super) const JSON: usize = 64 << 20;
-
-/// Bytes written before a rendering is stopped, besides [`OUTPUT_A_BYTE`] for each byte of the input.
-pub(super) const OUTPUT: usize = 1 << 20;
 
 /// Bytes that may be written for each byte of the input.
 pub(super) const OUTPUT_A_BYTE: usize = 8;

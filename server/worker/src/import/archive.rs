@@ -1,6 +1,7 @@
 //! Zips: a model's or an adapter's folder in one file. Only entries whose names are known are written, under those names;
 //! what else a zip claims is looked at and refused where it is not harmless.
 
+use contract::limits::Limit;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -21,8 +22,6 @@ const LONGEST_NAME: usize = 400;
 const MOST_BYTES: u64 = 64 << 30;
 /// Bytes of a file that holds no weights at most; the largest tokenizers take a fifth of it.
 const MOST_TEXT: u64 = 128 << 20;
-/// How many times larger than packed a file may be; weights are hardly packed at all, JSON ten times.
-const MOST_RATIO: u64 = 100;
 /// Unpacked bytes from which on the ratio counts: a short file of zeros packs well and harms nobody.
 const RATIO_FROM: u64 = 1 << 20;
 /// Files of a model beside its weights and companions.
@@ -119,14 +118,14 @@ fn chosen(archive: &mut ZipArchive<File>, packed: u64) -> Result<BTreeMap<String
             return Err(too_large(format!("{} MiB", most >> 20)));
         }
         if found.compressed_size() > packed || is_bomb(found.size(), found.compressed_size()) {
-            return Err(too_large(format!("{MOST_RATIO} : 1")));
+            return Err(too_large(format!("{} : 1", Limit::ArchiveRatio.value())));
         }
         if chosen.insert(name.to_owned(), at).is_some() {
             return Err(entry(path));
         }
     }
     if is_bomb(total, packed) {
-        return Err(too_large(format!("{MOST_RATIO} : 1")));
+        return Err(too_large(format!("{} : 1", Limit::ArchiveRatio.value())));
     }
     if chosen.is_empty() {
         return Err(Problem::new(Code::ModelFileMissing, "The zip holds no file of a model or an adapter.")
@@ -136,7 +135,7 @@ fn chosen(archive: &mut ZipArchive<File>, packed: u64) -> Result<BTreeMap<String
 }
 
 fn is_bomb(unpacked: u64, packed: u64) -> bool {
-    unpacked > RATIO_FROM && unpacked / MOST_RATIO > packed
+    unpacked > RATIO_FROM && unpacked / Limit::ArchiveRatio.value() > packed
 }
 
 /// Whether a path stays below the folder it is unpacked to, on every system.

@@ -1,10 +1,9 @@
 //! The quotes of a table, looked at before its cells are split: blanks around them are dropped (and empty lines with
 //! them), and one that swallows what follows is an error that says where it opens.
 
+use contract::limits::Limit;
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
-
-use crate::source::limits::COLUMNS_LIMIT;
 
 /// Blanks before a quote that are held back; text that is indented further is text.
 const INDENT: usize = 256;
@@ -175,7 +174,7 @@ impl<R: BufRead> Quotes<R> {
                 self.release();
                 self.state = if separates || ends_line { State::Start } else { State::Plain };
                 self.cell = if ends_line { 0 } else { self.cell + usize::from(separates) };
-                if self.cell >= COLUMNS_LIMIT {
+                if self.cell >= Limit::Columns.get() {
                     return Err(Fault::Cells);
                 }
                 self.records += u64::from(ends_line && self.begun);

@@ -1,6 +1,7 @@
 //! The footer of a Parquet file, looked at before the reader makes tables of it: how deep its columns nest, and how much
 //! it says there is.
 
+use contract::limits::Limit;
 use std::fs::File;
 
 use contract::Code;
@@ -10,10 +11,9 @@ use parquet::file::reader::ChunkReader;
 use super::broken;
 use super::thrift::{Broken, Kind, Thrift};
 use crate::source::limits::{
-    CHUNKS_LIMIT, COLUMNS_LIMIT, ELEMENTS_LIMIT, FOOTER_LIMIT, NAME_LIMIT, PATHS_LIMIT, ROWS_BASE,
-    ROWS_PER_BYTE, SCHEMA_DEPTH_LIMIT, name_too_long, too_many_columns, unpacks_too_large,
+    CHUNKS_LIMIT, ELEMENTS_LIMIT, PATHS_LIMIT, ROWS_PER_BYTE, name_too_long, too_many_columns,
+    unpacks_too_large,
 };
-
 /// Bytes at the end of a file: the length of the footer and four letters.
 const TAIL: usize = 8;
 
@@ -36,7 +36,7 @@ pub(super) fn check(file: &File, length: u64) -> Result<(), Problem> {
     if size as u64 > tail {
         return Err(broken("its footer is longer than the file"));
     }
-    if size > FOOTER_LIMIT {
+    if size > Limit::FooterBytes.get() {
         return Err(unpacks_too_large("its footer"));
     }
     let footer = file.get_bytes(tail - size as u64, size).map_err(|_| cut())?;
@@ -50,7 +50,7 @@ fn check_footer(footer: &[u8], length: u64) -> Result<(), Problem> {
     if found.chunks > CHUNKS_LIMIT || thrift.elements > ELEMENTS_LIMIT {
         return Err(unpacks_too_large("its list of row groups"));
     }
-    if found.rows > ROWS_BASE.saturating_add(length.saturating_mul(ROWS_PER_BYTE)) {
+    if found.rows > Limit::ParquetRows.value().saturating_add(length.saturating_mul(ROWS_PER_BYTE)) {
         return Err(unpacks_too_large("its number of rows"));
     }
     Ok(())
@@ -144,7 +144,7 @@ fn check_columns(elements: &[Element]) -> Result<(), Problem> {
         } else if index > 0 {
             return Err(broken("its columns do not form a tree"));
         }
-        if element.name.len() > NAME_LIMIT {
+        if element.name.len() > Limit::NameBytes.get() {
             return Err(name_too_long(&String::from_utf8_lossy(element.name)));
         }
         let path = around + element.name.len() + size_of::<String>();
@@ -157,10 +157,10 @@ fn check_columns(elements: &[Element]) -> Result<(), Problem> {
             Ok(children) if children <= there => open.push((children, path)),
             _ => return Err(broken("it names more columns than it has")),
         }
-        if open.len() > SCHEMA_DEPTH_LIMIT {
+        if open.len() > Limit::SchemaDepth.get() {
             return Err(too_deep());
         }
-        if columns > COLUMNS_LIMIT || paths > PATHS_LIMIT {
+        if columns > Limit::Columns.get() || paths > PATHS_LIMIT {
             return Err(too_many_columns());
         }
     }
@@ -168,9 +168,9 @@ fn check_columns(elements: &[Element]) -> Result<(), Problem> {
 }
 
 fn too_deep() -> Problem {
-    let message = format!("The columns of this file nest deeper than {SCHEMA_DEPTH_LIMIT} levels.");
+    let message = format!("The columns of this file nest deeper than {} levels.", Limit::SchemaDepth.get());
     Problem::new(Code::DatasetColumnsTooDeep, message)
-        .with("most", SCHEMA_DEPTH_LIMIT)
+        .with("most", Limit::SchemaDepth.get())
         .hint("Flatten the columns, or write the file as JSON Lines.")
 }
 
@@ -192,10 +192,10 @@ mod tests {
         assert_eq!(checked(&[1, -1]), Err(Code::DatasetParquetBroken));
         assert_eq!(checked(&[0x7FFF_FFFF, 0]), Err(Code::DatasetParquetBroken));
         let deep = |depth: usize| [vec![1; depth], vec![0]].concat();
-        assert_eq!(checked(&deep(SCHEMA_DEPTH_LIMIT)), Ok(()));
-        assert_eq!(checked(&deep(SCHEMA_DEPTH_LIMIT + 1)), Err(Code::DatasetColumnsTooDeep));
+        assert_eq!(checked(&deep(Limit::SchemaDepth.get())), Ok(()));
+        assert_eq!(checked(&deep(Limit::SchemaDepth.get() + 1)), Err(Code::DatasetColumnsTooDeep));
         let wide = |width: usize| [vec![width as i64], vec![0; width]].concat();
-        assert_eq!(checked(&wide(COLUMNS_LIMIT)), Ok(()));
-        assert_eq!(checked(&wide(COLUMNS_LIMIT + 1)), Err(Code::DatasetTooManyColumns));
+        assert_eq!(checked(&wide(Limit::Columns.get())), Ok(()));
+        assert_eq!(checked(&wide(Limit::Columns.get() + 1)), Err(Code::DatasetTooManyColumns));
     }
 }

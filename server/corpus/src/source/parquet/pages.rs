@@ -1,6 +1,7 @@
 //! Pages of a Parquet file, looked at before they are unpacked and before values are made of them. The reader takes all
 //! the memory that a page asks for; here it is known how much that would be.
 
+use contract::limits::Limit;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
@@ -20,10 +21,8 @@ use parquet::schema::types::Type as Schema;
 use super::runs;
 use super::thrift::{Broken, Kind, Thrift};
 use crate::source::limits::{
-    BATCH_VALUES_LIMIT, HEADER_LIMIT, HELD_LIMIT, PAGE_LIMIT, VALUES_LIMIT, too_many_values,
-    unpacks_too_large,
+    BATCH_VALUES_LIMIT, HEADER_LIMIT, HELD_LIMIT, too_many_values, unpacks_too_large,
 };
-
 /// Bytes that gzip makes of one at most.
 const GZIP_RATIO: usize = 1032;
 
@@ -209,11 +208,11 @@ impl Pages {
             if size > self.left {
                 return wrong("a page is longer than its column");
             }
-            if header.unpacked > PAGE_LIMIT {
+            if header.unpacked > Limit::PageBytes.get() {
                 return self.shared.fail(unpacks_too_large("one of its pages"));
             }
             let gzip = matches!(self.codec, Compression::GZIP(_));
-            if gzip && header.packed.saturating_mul(GZIP_RATIO) > PAGE_LIMIT {
+            if gzip && header.packed.saturating_mul(GZIP_RATIO) > Limit::PageBytes.get() {
                 self.check_gzip(data, header.packed)?;
             }
             self.at += size;
@@ -228,9 +227,9 @@ impl Pages {
     /// The reader unpacks gzip to its end, whatever the header of the page says.
     fn check_gzip(&self, at: u64, packed: usize) -> Result<()> {
         let packed = self.file.get_bytes(at, packed)?;
-        let mut unpacked = MultiGzDecoder::new(packed.as_ref()).take(PAGE_LIMIT as u64 + 1);
+        let mut unpacked = MultiGzDecoder::new(packed.as_ref()).take(Limit::PageBytes.value() + 1);
         let size = std::io::copy(&mut unpacked, &mut std::io::sink());
-        if size.is_ok_and(|size| size > PAGE_LIMIT as u64) {
+        if size.is_ok_and(|size| size > Limit::PageBytes.value()) {
             return self.shared.fail(unpacks_too_large("one of its pages"));
         }
         Ok(())
@@ -340,10 +339,10 @@ impl Pages {
                     Ok(prefixes.saturating_add(runs::sum_of_differences(rest)?.0))
                 });
                 let Ok(unpacked) = sums else { return wrong("the lengths of texts cannot be read") };
-                if unpacked > PAGE_LIMIT as u64 {
+                if unpacked > Limit::PageBytes.value() {
                     return self.shared.fail(unpacks_too_large("one of its pages"));
                 }
-                Ok(count * (ENTRY + 2 * LENGTH) + usize::try_from(unpacked).unwrap_or(PAGE_LIMIT))
+                Ok(count * (ENTRY + 2 * LENGTH) + usize::try_from(unpacked).unwrap_or(Limit::PageBytes.get()))
             }
             _ => Ok(0),
         }
@@ -399,8 +398,8 @@ impl Pages {
                 held.values = (held.values + in_batch).saturating_sub(before);
                 held.values
             });
-            if in_row > VALUES_LIMIT {
-                return shared.fail(too_many_values(VALUES_LIMIT));
+            if in_row > Limit::RowValues.get() {
+                return shared.fail(too_many_values(Limit::RowValues.get()));
             }
             if all > BATCH_VALUES_LIMIT {
                 return shared.fail(too_many_values(BATCH_VALUES_LIMIT));

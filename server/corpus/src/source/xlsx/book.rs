@@ -1,5 +1,6 @@
 //! What a workbook says of itself: its sheets, the formats of its cells, and the texts that cells share.
 
+use contract::limits::Limit;
 use std::collections::HashMap;
 
 use contract::problem::Problem;
@@ -255,7 +256,7 @@ pub(super) fn text(xml: &mut Xml<'_>, element: &str) -> Result<String, Problem> 
             Token::End => return Ok(whole),
             Token::Text(_) | Token::Other => {}
         }
-        if whole.len().max(run.len()) > super::super::ROW_LIMIT {
+        if whole.len().max(run.len()) > Limit::RowBytes.get() {
             return Err(too_much("a text of more than 32 MiB"));
         }
     }

@@ -1,10 +1,11 @@
 //! The cells of a sheet, one row after the other.
 
+use contract::limits::Limit;
 use contract::problem::Problem;
 use quick_xml::events::BytesStart;
 use serde_json::Value;
 
-use super::super::{ROW_LIMIT, too_long};
+use super::super::too_long;
 use super::book::{Texts, text};
 use super::formats::Format;
 use super::package::{Part, broken};
@@ -102,7 +103,7 @@ impl<'b> Cells<'b> {
                             row.cells.push((place.column, value));
                         }
                     }
-                    if size > ROW_LIMIT {
+                    if size > Limit::RowBytes.get() {
                         return Err(too_long(row.number, 0));
                     }
                 }

@@ -1,6 +1,7 @@
 //! The ZIP archive around a spreadsheet: opened only where what it says of its sizes stays within limits, and its
 //! parts are read no further than they say.
 
+use contract::limits::Limit;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -10,16 +11,11 @@ use contract::problem::Problem;
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
-use super::super::ROW_LIMIT;
-
 /// Parts of an archive, at most. Workbooks have some dozens; each costs memory before anything is read.
 const MOST_PARTS: u64 = 10_000;
 
 /// Bytes of all parts together once they are unpacked, at most (512 MiB).
 pub(super) const MOST_UNPACKED: u64 = 512 << 20;
-
-/// Bytes that a part may become for each that it takes in the archive. Tables come to some tens.
-const HIGHEST_RATIO: u64 = 200;
 
 /// Parts of up to so many bytes once unpacked may be packed as closely as they like (4 MiB).
 const SMALL: u64 = 4 << 20;
@@ -72,8 +68,11 @@ impl Package {
             if unpacked > MOST_UNPACKED {
                 return Err(too_much(format!("more than {} MiB", MOST_UNPACKED >> 20)));
             }
-            if size > SMALL && size / HIGHEST_RATIO > packed {
-                return Err(too_much(format!("{name} would become more than {HIGHEST_RATIO} times as long")));
+            if size > SMALL && size / Limit::ArchiveRatio.value() > packed {
+                return Err(too_much(format!(
+                    "{name} would become more than {} times as long",
+                    Limit::ArchiveRatio.value()
+                )));
             }
             parts.insert(name, index);
         }
@@ -153,7 +152,7 @@ impl<R: Read> Read for Metered<R> {
         self.left =
             self.left.checked_sub(count as u64).ok_or_else(|| std::io::Error::other(Overrun::Part))?;
         self.since += count;
-        if self.since > ROW_LIMIT {
+        if self.since > Limit::RowBytes.get() {
             return Err(std::io::Error::other(Overrun::Piece));
         }
         Ok(count)

@@ -1,19 +1,20 @@
 //! The form of a template's source, looked at token by token before anything walks its syntax by recursion: how long it
 //! is, and how deep its expressions and blocks go.
 
+use contract::limits::Limit;
 use minijinja::machinery::{Token, Tokenizer};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Error, ErrorKind};
 
-use crate::template::limits::{BLOCKS, BRACKETS, BRANCHES, LINE, OPERATORS, SOURCE};
+use crate::template::limits::{BLOCKS, BRACKETS, BRANCHES, LINE, OPERATORS};
 
 /// Refuses a source that the engine cannot compile on a small stack.
 ///
 /// # Errors
 /// What is too long or too deep, or where the tokens end.
 pub(super) fn check(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
-    if source.len() > SOURCE {
-        return Err(too_much(format!("it is longer than {SOURCE} bytes")));
+    if source.len() > Limit::TemplateBytes.get() {
+        return Err(too_much(format!("it is longer than {} bytes", Limit::TemplateBytes.get())));
     }
     check_lines(source)?;
     let mut tokens = Tokenizer::new(source, "chat", false, syntax.clone());
@@ -178,6 +179,6 @@ mod tests {
         assert!(refused(&"{% if a %}".repeat(BLOCKS + 1)));
         assert!(refused(&"x".repeat(LINE)));
         assert!(refused(&"\n".repeat(LINE + 1)));
-        assert!(refused(&"{# #}\n".repeat(SOURCE / 6 + 1)));
+        assert!(refused(&"{# #}\n".repeat(Limit::TemplateBytes.get() / 6 + 1)));
     }
 }

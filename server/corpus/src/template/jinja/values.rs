@@ -3,10 +3,11 @@
 //! endless to compare, and one of ten thousand lists inside one another takes the stack. So every value is weighed when
 //! it is made, and once more where the engine walks through it.
 
+use contract::limits::Limit;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use crate::template::limits::{DEEPEST, HEAVIEST, PART};
+use crate::template::limits::{HEAVIEST, PART};
 
 /// Filter on what was made: weighs it.
 pub(super) const MADE: &str = "__made";
@@ -36,7 +37,7 @@ fn refused(why: &'static str) -> Error {
 /// Weight of a value, texts and parts.
 ///
 /// # Errors
-/// When it is heavier than [`HEAVIEST`], nests deeper than [`DEEPEST`], or holds a namespace, a loop, or what is yet to
+/// When it is heavier than [`HEAVIEST`], nests deeper than [`Limit::TemplateDepth`], or holds a namespace, a loop, or what is yet to
 /// be listed.
 pub(in crate::template) fn weigh(value: &Value) -> Result<usize, Error> {
     let mut left = HEAVIEST;
@@ -46,7 +47,7 @@ pub(in crate::template) fn weigh(value: &Value) -> Result<usize, Error> {
 
 fn walk(value: &Value, depth: usize, left: &mut usize) -> Result<(), Error> {
     let own = PART + value.as_str().map_or(0, str::len);
-    *left = (left.checked_sub(own).filter(|_| depth <= DEEPEST))
+    *left = (left.checked_sub(own).filter(|_| depth <= Limit::TemplateDepth.get()))
         .ok_or_else(|| refused("a value is too large or nests too deep"))?;
     if value.as_object().is_none() {
         return Ok(());

@@ -1,16 +1,13 @@
 //! The header: magic, counts, metadata, tensor table. It is walked through a small window, so that what nobody reads
 //! takes no memory.
 
+use contract::limits::Limit;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{GgufValue, broken};
 use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
 use crate::weights::{Bytes, MAX_NAME, MAX_TENSORS};
-
-/// Most bytes of metadata and tensor table that are walked. Source: a vocabulary of 262,144 tokens with scores, types
-/// and a whole `tokenizer.json` beside them is half of it.
-const MAX_HEADER: u64 = 64 << 20;
 
 /// Bytes of the file at hand at a time.
 const WINDOW: usize = 256 << 10;
@@ -74,7 +71,11 @@ impl<'a> Reader<'a> {
             )));
         }
         let end = self.at + len;
-        if end > MAX_HEADER { Err(too_large(&format!("{} MiB", MAX_HEADER >> 20))) } else { Ok(end) }
+        if end > Limit::HeaderBytes.value() {
+            Err(too_large(&format!("{} MiB", Limit::HeaderBytes.value() >> 20)))
+        } else {
+            Ok(end)
+        }
     }
 
     fn skip(&mut self, len: u64) -> Result<()> {

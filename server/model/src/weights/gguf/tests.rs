@@ -225,7 +225,7 @@ fn a_long_text_is_passed_over_unless_it_is_the_template() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
     #[test]
-    fn mutations_never_panic(at in 0usize..10_000, byte: u8, second in 0usize..10_000, other: u8) {
+    fn r12_mutations_never_panic(at in 0usize..10_000, byte: u8, second in 0usize..10_000, other: u8) {
         let mut bytes = small();
         let len = bytes.len();
         bytes[at % len] = byte;
