@@ -92,6 +92,15 @@ fn messages(past: &[Turn], question: &str) -> Vec<ChatMessage> {
         .collect()
 }
 
+/// What stands around a question.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AskedWith {
+    /// Template key; `None`: the model's own.
+    pub(crate) template: Option<String>,
+    /// System text; `None`: the one it was trained with.
+    pub(crate) system: Option<String>,
+}
+
 /// A conversation; copyable, its parts are signals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Talk {
@@ -124,7 +133,7 @@ impl Talk {
     pub(crate) fn ask(
         self,
         target: ChatTarget,
-        template: Option<String>,
+        with: AskedWith,
         settings: GenerationSettings,
         question: String,
     ) {
@@ -132,9 +141,12 @@ impl Talk {
         if let Some(turn) = self.current.get_untracked() {
             self.past.update(|past| past.push(turn));
         }
-        let messages = self.past.with_untracked(|past| messages(past, &question));
+        let mut messages = self.past.with_untracked(|past| messages(past, &question));
+        if let Some(content) = with.system {
+            messages.insert(0, ChatMessage { role: "system".to_owned(), content });
+        }
         self.current.set(Some(Turn { question, answer: Answer::default() }));
-        let request = ChatRequest { target, template, messages, settings };
+        let request = ChatRequest { target, template: with.template, messages, settings };
         let frame = serde_json::to_string(&request).unwrap_or_default();
         if let Some(id) = self.engine.get_untracked() {
             engine::send(id, &frame);

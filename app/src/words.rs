@@ -18,6 +18,7 @@ mod verdict;
 
 use contract::chat::Voice;
 use contract::checkpoint::Mark;
+use contract::templates::{MODEL_TEMPLATE, UserTemplate};
 use leptos::prelude::use_context;
 
 pub(crate) use hub::Hub;
@@ -182,6 +183,15 @@ pub(crate) fn mark_word(w: &Words, mark: Mark) -> &'static str {
         Mark::Best => w.runs.best,
         Mark::Lowest => w.runs.lowest,
         Mark::NoBetter => w.runs.no_better,
+    }
+}
+
+/// What people call a template, by its key.
+pub(crate) fn template_name(key: &str) -> String {
+    match UserTemplate::of_key(key) {
+        Some(Ok(own)) => own.name,
+        _ if key == MODEL_TEMPLATE => words().runs.template_model.to_owned(),
+        _ => key.to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ mod worker;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use contract::chat::{ChatMessage, ChatRequest, ChatTarget};
 use contract::checkpoint::Mark;
 use contract::dataset::FileKind;
 use contract::event::{Event, Kind};
@@ -316,6 +317,81 @@ async fn the_answer_from_before_training_is_made_once_and_kept() {
     }
     call(&state, "delete_run", &format!(r#"{{"id":"{id}"}}"#)).await;
     assert_eq!(state.store.before_answer(&id).await.expect("reads"), None, "it goes with its run");
+    state.stop().await;
+}
+
+/// What the model was asked with: template, and the system text if there is one.
+async fn asked_with(state: &AppState, target: ChatTarget, system: Option<&str>) -> (String, Option<String>) {
+    let message =
+        |role: &str, content: &str| ChatMessage { role: role.to_owned(), content: content.to_owned() };
+    let mut messages = vec![message("user", "Tea?")];
+    messages.splice(0..0, system.map(|text| message("system", text)));
+    let request = ChatRequest { target, template: None, messages, settings: Default::default() };
+    let mut answer = server::services::chat::answer(state, request).await.expect("asked");
+    while answer.next().await.is_some() {}
+    let last = asked(state).pop().expect("a question");
+    let texts = last["messages"].as_array().expect("messages").iter();
+    let systems: Vec<_> =
+        texts.filter(|one| one["role"] == "system").map(|one| one["content"].clone()).collect();
+    assert!(systems.len() <= 1, "{systems:?}");
+    let system = systems.first().and_then(|text| text.as_str()).map(str::to_owned);
+    (last["template"].as_str().expect("a key").to_owned(), system)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s_222_s_032_s_061_a_question_is_asked_as_its_rows_were_trained() {
+    let place = tempfile::tempdir().expect("a folder");
+    let state = AppState::open(config(place.path())).await.expect("opens");
+    state.start().await.expect("starts");
+    let model = contract::ModelId("m1".to_owned());
+    state.store.add_model(&model, "vicuna-7b", false, 0).await.expect("added");
+    let facts = r#"{"architecture":"llama","parameters":1,"vocab_size":1,"layers":1,"hidden_size":1,"context_length":1,
+        "digest":"d","has_chat_template":false,"source":"scratch"}"#;
+    state.store.end_import(&model, Ok(&serde_json::from_str(facts).expect("facts"))).await.expect("ready");
+    std::fs::create_dir_all(state.model_folder(&model)).expect("made");
+    let mut data = Vec::new();
+    for name in ["a", "b"] {
+        let row = format!("{{\"prompt\":\"{name}?\",\"response\":\"{name}.\"}}\n");
+        let (_, text) = ask(&state, "POST", &format!("/api/v1/uploads?name={name}.jsonl"), &[], &row).await;
+        let view: serde_json::Value = serde_json::from_str(&text).expect("a dataset");
+        data.push(view["id"].as_str().expect("an id").to_owned());
+    }
+    for (further, prefix, expected) in [
+        (data[1].as_str(), "Be brief.|Be kind.", Some("Be brief.")),
+        (&data[1], "Be brief.", Some("Be brief.")),
+        (&data[1], "|Be kind.", None),
+        ("", "", Some("Of the run.")),
+    ] {
+        let draft = serde_json::json!({
+            "name": "x", "dataset": data[0], "more_datasets": further, "model": "m1", "stage": "sft", "template": "alpaca",
+            "system": "Of the run.", "tuning": "lora", "reward_model": "", "values": {"source_prefix": prefix},
+        });
+        let run = call(&state, "launch_run", &serde_json::json!({ "draft": draft }).to_string()).await;
+        let run = run.as_str().expect("an id").to_owned();
+        reaches(&state, &run, "running").await;
+        let id = contract::RunId(run.clone());
+        let writer =
+            rundir::RunDir::open(&state.run_folder(&id)).expect("opens").begin_checkpoint(5).expect("begun");
+        writer.write("adapter_model.safetensors", b"weights").expect("written");
+        writer.commit("adapter_model.safetensors", Default::default()).expect("saved");
+        let target = ChatTarget { model: model.clone(), run: Some(id), step: None };
+        let expected = expected.map(str::to_owned);
+        assert_eq!(
+            asked_with(&state, target.clone(), None).await,
+            ("alpaca".to_owned(), expected),
+            "{prefix}"
+        );
+        let own = asked_with(&state, target, Some("My own.")).await;
+        assert_eq!(own, ("alpaca".to_owned(), Some("My own.".to_owned())));
+        call(&state, "stop_run", &format!(r#"{{"id":"{run}"}}"#)).await;
+        reaches(&state, &run, "stopped").await;
+    }
+    let base = ChatTarget { model, run: None, step: None };
+    assert_eq!(asked_with(&state, base, None).await, ("vicuna".to_owned(), None), "by its family");
+    let voices = call(&state, "list_voices", "{}").await;
+    let systems = voices.as_array().expect("a list").iter().map(|voice| voice["systems"].clone());
+    let brief_and_kind = serde_json::json!(["Be brief.", "Be kind."]);
+    assert!(systems.clone().any(|texts| texts == brief_and_kind), "{voices}");
     state.stop().await;
 }
 

@@ -90,6 +90,10 @@ pub struct Voice {
     pub kind: String,
     /// Template key used.
     pub template: String,
+    /// System texts that its rows were trained with: what it is asked with is the first, unless a question brings its
+    /// own. Empty: the template's.
+    #[serde(default)]
+    pub systems: Vec<String>,
     /// A question from the run's dataset, to start with.
     pub suggestion: Option<String>,
     /// Stage of the run; `None`: the base.

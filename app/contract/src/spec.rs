@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapter::AdapterFacts;
 use crate::dataset::{DataFormat, FileKind, Mapping};
 use crate::ids::{DatasetId, ModelId, RunId};
+use crate::mixing::source_prefixes;
 use crate::params::Hyper;
 use crate::stage::{Stage, Tuning};
 
@@ -96,6 +97,21 @@ impl RunSpec {
     /// Every dataset, in the order they are read.
     pub fn datasets(&self) -> impl Iterator<Item = &DatasetRef> {
         std::iter::once(&self.dataset).filter(|_| self.brought.is_none()).chain(&self.more_datasets)
+    }
+
+    /// The system texts that its rows were trained with, each once, in the order of the datasets (S-032). A question to
+    /// the run is asked with the first, unless it brings its own (S-222). Empty: the template's own.
+    pub fn system_texts(&self) -> Vec<String> {
+        let count = self.datasets().count();
+        let prefixes =
+            source_prefixes(&self.hyper.source_prefix, count).unwrap_or_else(|_| vec![None; count.max(1)]);
+        let mut texts: Vec<String> = Vec::new();
+        for text in prefixes.into_iter().map(|prefix| prefix.unwrap_or_else(|| self.system.clone())) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        if texts == [""] { Vec::new() } else { texts }
     }
 
     /// How many of [`RunSpec::adapters`] are part of the base before training: adapters merged into it, or a whole

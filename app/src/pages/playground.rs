@@ -1,5 +1,6 @@
 //! The playground: one question, one or two models side by side.
 
+mod around;
 mod pane;
 mod place;
 mod settings;
@@ -104,8 +105,9 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
             return;
         }
         let count = if two.get_untracked() { 2 } else { 1 };
-        for pane in panes.iter().take(count) {
-            pane.ask(voices, settings.get_untracked(), question.clone());
+        for (at, pane) in panes.iter().enumerate().take(count) {
+            let beside = (count > 1).then(|| panes[1 - at]);
+            pane.ask(voices, beside, settings.get_untracked(), question.clone());
         }
         text.set(String::new());
     };
@@ -118,12 +120,14 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
             }
         });
     }
+    let beside = |at: usize| Signal::derive(move || two.get().then(|| panes[1 - at].voice.get()));
+    let [beside_left, beside_right] = [beside(0), beside(1)];
     on_cleanup(move || panes.iter().for_each(|pane| pane.talk.hang_up()));
     view! {
         {gone.then(|| view! { <p class="notice warn" role="status">{w.play.gone}</p> })}
         <div class="panes" class:one=move || !two.get()>
-            <PaneView pane=panes[0] voices index=1/>
-            {part(move || two.get().then(|| view! { <PaneView pane=panes[1] voices index=2/> }))}
+            <PaneView pane=panes[0] beside=beside_left voices index=1/>
+            {part(move || two.get().then(|| view! { <PaneView pane=panes[1] beside=beside_right voices index=2/> }))}
         </div>
         <Suggestion suggestion panes=panes ask=Callback::new(ask)/>
         <div class="card composer">
@@ -212,6 +216,7 @@ mod tests {
             name,
             kind,
             template,
+            systems: Vec::new(),
             suggestion: None,
             stage: None,
             chosen: false,

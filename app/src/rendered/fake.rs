@@ -514,6 +514,9 @@ impl SystemPort for Fake {
             name: name.to_owned(),
             kind: if run.is_some() { "run" } else { "base" }.to_owned(),
             template: "model".to_owned(),
+            systems: run
+                .map(|_| vec!["Answer in one sentence.".to_owned(), String::new()])
+                .unwrap_or_default(),
             suggestion: run.map(|_| "What is the mascot of Kettle & Co?".to_owned()),
             stage: run.map(|_| Stage::Sft),
             chosen: run.is_some(),

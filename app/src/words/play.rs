@@ -53,6 +53,11 @@ super::table!(Play {
     answer: "Answer", "回答";
     cut_length: "Stopped at the longest answer allowed.", "已到回答长度上限。";
     cancelled: "Stopped by you.", "已由你停止。";
+    template_of_run: "This model has no chat template of its own. It is asked with that of {1}: {0}.", "此模型没有自带的对话模板，按 {1} 的模板提问：{0}。";
+    template_of_family: "This model has no chat template of its own. It is asked with this one: {0}.", "此模型没有自带的对话模板，按此模板提问：{0}。";
+    system_text: "System text, as in training: {0}", "系统提示（与训练时相同）：{0}";
+    system_choice: "System text, one of those it was trained with", "系统提示（训练时用过的其中一个）";
+    system_none: "none", "无";
     place: "In this browser", "在本浏览器中";
     place_asking: "Asking for its size", "正在查询大小";
     place_load: "Load {0} into this browser", "把 {0} 载入本浏览器";

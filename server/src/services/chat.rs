@@ -7,7 +7,7 @@ use contract::Problem;
 use contract::chat::{ChatRequest, ChatTarget};
 use contract::checkpoint::chosen;
 use contract::spec::CheckpointKey;
-use contract::templates::{MODEL_TEMPLATE, is_known};
+use contract::templates::{is_known, suggest};
 
 use super::{chain, models, runs};
 use crate::error::Fault;
@@ -50,7 +50,7 @@ pub(super) async fn resolve(
                 .with("name", &model.name)
                 .into());
         };
-        let own = if facts.has_chat_template { MODEL_TEMPLATE } else { "default" };
+        let own = suggest(&model.name, facts.has_chat_template);
         let template = request.template.clone().unwrap_or_else(|| own.to_owned());
         if !is_known(&template) {
             let message = format!("Template {template} does not exist.");
@@ -63,7 +63,7 @@ pub(super) async fn resolve(
     if state.store.model(&run.model).await?.is_none() {
         return Err(Problem::new(Code::RunModelGone, "The base model of this run was deleted.").into());
     }
-    let system = Some(run.spec.system.clone()).filter(|text| !text.is_empty());
+    let system = run.spec.system_texts().into_iter().next().filter(|text| !text.is_empty());
     let template = run.spec.template.clone();
     Ok((weights(state, target, &run).await?, template, system))
 }

@@ -8,7 +8,7 @@ use contract::chat::{ChatTarget, Voice};
 use contract::checkpoint::chosen;
 use contract::limits::LimitView;
 use contract::system::{SystemView, TourView};
-use contract::templates::MODEL_TEMPLATE;
+use contract::templates::suggest;
 use contract::{RunId, Stage};
 use serde::de::DeserializeOwned;
 
@@ -102,6 +102,7 @@ impl System {
                     name: run.summary.name.clone(),
                     kind: "run".to_owned(),
                     template: run.spec.template.clone(),
+                    systems: run.spec.system_texts(),
                     suggestion: run.suggestion.clone(),
                     stage: Some(run.summary.stage),
                     judges,
@@ -112,12 +113,13 @@ impl System {
         }
         for model in models {
             let Some(facts) = model.facts.filter(|_| model.state == "ready") else { continue };
-            let template = if facts.has_chat_template { MODEL_TEMPLATE } else { "default" };
+            let template = suggest(&model.name, facts.has_chat_template);
             voices.push(Voice {
                 target: ChatTarget { model: model.id, run: None, step: None },
                 name: model.name,
                 kind: "base".to_owned(),
                 template: template.to_owned(),
+                systems: Vec::new(),
                 suggestion: None,
                 stage: None,
                 judges: false,

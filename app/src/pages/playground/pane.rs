@@ -4,6 +4,7 @@ use contract::chat::{ChatTarget, Voice};
 use contract::generation::GenerationSettings;
 use leptos::prelude::*;
 
+use super::around::{Around, asked_with};
 use super::key;
 use super::place::{Place, PlaceSwitch};
 use crate::browser::value_of;
@@ -17,6 +18,8 @@ use crate::words::{fill, voice_name, words};
 pub(crate) struct Pane {
     /// Key of the voice chosen.
     pub(crate) voice: RwSignal<String>,
+    /// Place of the system text it is asked with among those of the voice.
+    pub(crate) system: RwSignal<usize>,
     /// The conversation.
     pub(crate) talk: Talk,
     /// Where it is held.
@@ -27,22 +30,37 @@ impl Pane {
     /// A pane with a voice chosen.
     pub(crate) fn new(voice: &Voice) -> Self {
         let talk = Talk::new();
-        Self { voice: RwSignal::new(key(&voice.target)), talk, place: Place::new(talk) }
+        let voice = RwSignal::new(key(&voice.target));
+        Self { voice, system: RwSignal::new(0), talk, place: Place::new(talk) }
     }
 
-    /// Asks the voice chosen.
-    pub(crate) fn ask(self, voices: StoredValue<Vec<Voice>>, settings: GenerationSettings, question: String) {
-        let chosen = self.voice.get_untracked();
-        let Ok(target) = serde_json::from_str::<ChatTarget>(&chosen) else { return };
-        let template =
-            voices.with_value(|v| v.iter().find(|v| v.target == target).map(|v| v.template.clone()));
-        self.talk.ask(target, template, settings, question);
+    /// Asks the voice chosen; `beside` answers the same question.
+    pub(crate) fn ask(
+        self,
+        voices: StoredValue<Vec<Voice>>,
+        beside: Option<Self>,
+        settings: GenerationSettings,
+        question: String,
+    ) {
+        let find = |pane: Self| {
+            let target = serde_json::from_str::<ChatTarget>(&pane.voice.get_untracked()).ok()?;
+            voices.with_value(|voices| voices.iter().find(|voice| voice.target == target).cloned())
+        };
+        let Some(voice) = find(self) else { return };
+        let with = asked_with(&voice, beside.and_then(find).as_ref(), self.system.get_untracked());
+        self.talk.ask(voice.target, with, settings, question);
     }
 }
 
 /// The pane drawn.
 #[component]
-pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize) -> impl IntoView {
+pub(crate) fn PaneView(
+    pane: Pane,
+    /// Key of the voice in the other pane, while there are two.
+    beside: Signal<Option<String>>,
+    voices: StoredValue<Vec<Voice>>,
+    index: usize,
+) -> impl IntoView {
     let w = &words().play;
     let id = format!("voice-{index}");
     let options = voices
@@ -75,11 +93,13 @@ pub(crate) fn PaneView(pane: Pane, voices: StoredValue<Vec<Voice>>, index: usize
                 <select class="input voice" id=id on:change=move |event| {
                     pane.talk.clear();
                     pane.place.leave();
+                    pane.system.set(0);
                     pane.voice.set(value_of(&event));
                 }>{options}</select>
                 <span class=move || chip().0>{move || chip().1}</span>
             </div>
             <PlaceSwitch place=pane.place voice=pane.voice/>
+            <Around pane beside voices index/>
             <div class="pane-talk" aria-live="polite" aria-busy=move || pane.talk.busy().to_string() tabindex="0" role="log" aria-label=w.answer>
                 <Part when=move || pane.talk.current.with(Option::is_none)><p class="small">{w.no_question}</p></Part>
                 <Transcript talk=pane.talk/>

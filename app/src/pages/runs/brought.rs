@@ -8,7 +8,7 @@ use super::parts::Checkpoints;
 use super::show::{Actions, watched};
 use crate::components::page_title::PageTitle;
 use crate::words::amounts::{num, weights};
-use crate::words::{fill, words};
+use crate::words::{fill, template_name, words};
 
 /// The page.
 #[component]
@@ -52,7 +52,7 @@ fn Origin(facts: AdapterFacts, template: String, model: String) -> impl IntoView
                 <dt>{w.brought_base}</dt><dd class="break">{base}</dd>
                 {revision}
                 <dt>{w.brought_on}</dt><dd class="break">{model}</dd>
-                <dt>{w.template}</dt><dd class="break">{template}</dd>
+                <dt>{w.template}</dt><dd class="break">{template_name(&template)}</dd>
                 <dt>{w.brought_rank}</dt><dd>{num(facts.rank)}</dd>
                 <dt>{w.brought_alpha}</dt><dd>{facts.alpha.to_string()}</dd>
                 <dt>{w.brought_targets}</dt><dd class="break">{facts.targets.join(", ")}</dd>

@@ -14,7 +14,7 @@ use crate::components::part::Part;
 use crate::feed::Feed;
 use crate::ports::run_log;
 use crate::words::amounts::{loss, num, rate, size, weights};
-use crate::words::{Runs, fill, mark_word, words};
+use crate::words::{Runs, fill, mark_word, template_name, words};
 
 /// The numbers of the last step.
 #[component]
@@ -195,7 +195,7 @@ pub(crate) fn Settings(run: RunView) -> impl IntoView {
             <summary>{w.runs.settings}</summary>
             <div class="fold-body">
                 <dl class="settings-list">
-                    <dt>{w.runs.template}</dt><dd>{run.template}</dd>
+                    <dt>{w.runs.template}</dt><dd class="break">{template_name(&run.template)}</dd>
                     {system}
                     {facts}
                 </dl>

@@ -117,6 +117,7 @@ mod tests {
             name: "run".to_owned(),
             kind: "run".to_owned(),
             template: String::new(),
+            systems: Vec::new(),
             suggestion: None,
             stage: Some(stage),
             chosen: true,
