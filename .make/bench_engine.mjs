@@ -29,6 +29,7 @@ function worker(files, request) {
     made.ask(JSON.stringify(request));
     let text = "", done;
     for (let piece; (piece = made.next()) !== undefined;) {
+      if (!piece) continue; // it reads
       const delta = JSON.parse(piece);
       if (delta.type === "text") text += delta.text;
       if (delta.type === "done") done = delta;

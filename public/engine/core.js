@@ -1,5 +1,5 @@
 // What every Web Worker with a model shares, whether the files came from a server or with the page: it tells its page
-// how loading goes, and answers token by token, so that a wish to stop is heard between two tokens.
+// how loading goes, and answers step by step, so that a wish to stop is heard between two of them.
 "use strict";
 var engine, parcel, stopped;
 
@@ -48,7 +48,7 @@ async function answer(request) {
   const messages = system ? [{ role: "system", content: parcel.system }, ...request.messages] : request.messages;
   engine.ask(JSON.stringify({ ...request, template: parcel.template, messages }));
   for (let piece; (piece = engine.next()) !== undefined;) {
-    tell(piece);
+    if (piece) tell(piece); // else it reads or searches
     await breathe();
     if (stopped) { engine.cancel(); stopped = false; }
   }

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::Code;
-use contract::Problem;
+use contract::chat::ChatMessage;
+use contract::generation::GenerationSettings;
+use contract::{Code, Problem};
 
-pub use process::{Answer, Speaker};
+pub use process::{Answer, Refused, Speaker};
 
 use crate::config::Config;
 use crate::state::AppState;
@@ -65,6 +66,28 @@ impl Pool {
         let speaker = Arc::new(Speaker::start(&self.config, weights)?);
         seats.insert(weights.clone(), Seat { speaker: speaker.clone(), used: Instant::now() });
         Ok(speaker)
+    }
+
+    /// Asks the process that speaks with these weights; see [`Pool::speaker`] and [`Speaker::ask`].
+    ///
+    /// # Errors
+    /// Every seat is busy, too many questions wait, or the process is gone.
+    pub fn ask(
+        &self,
+        weights: &Weights,
+        template: &str,
+        messages: &[ChatMessage],
+        settings: &GenerationSettings,
+    ) -> Result<Answer, Problem> {
+        loop {
+            let speaker = self.speaker(weights)?;
+            match speaker.ask(template.to_owned(), messages.to_vec(), settings.clone()) {
+                Ok(answer) => return Ok(answer),
+                Err(Refused::Problem(problem)) => return Err(problem),
+                // everybody else left between the two calls; the next turn starts a new process
+                Err(Refused::Left) => {}
+            }
+        }
     }
 
     /// Ends processes that were silent for too long.

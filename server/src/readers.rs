@@ -15,6 +15,7 @@ use contract::{Code, Problem};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use process::Process;
+pub(crate) use process::odd;
 
 use crate::config::Config;
 

@@ -79,6 +79,16 @@ pub enum ChatDelta {
     },
 }
 
+impl ChatDelta {
+    /// Why an answer ended that was broken off.
+    pub const CANCELLED: &str = "cancelled";
+
+    /// The end of an answer that was taken back before a word of it was said.
+    pub fn taken_back() -> Self {
+        Self::Done { tokens: 0, tokens_per_second: 0.0, reason: Self::CANCELLED.to_owned() }
+    }
+}
+
 /// A checkpoint one can talk to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voice {

@@ -7,7 +7,7 @@ mod files;
 use contract::Code;
 use contract::chat::{ChatDelta, ChatRequest};
 use contract::problem::Problem;
-use speech::{Question, Reply, Speaker};
+use speech::{Piece, Question, Reply, Speaker};
 use wasm_bindgen::prelude::*;
 
 pub use files::{Files, load};
@@ -66,7 +66,8 @@ impl Engine {
         self.answer(request).map_err(|problem| json(&problem))
     }
 
-    /// The next piece of the answer, a [`ChatDelta`] as JSON; nothing once it is over.
+    /// The next piece of the answer, a [`ChatDelta`] as JSON; empty where there is nothing to tell yet, so that a wish
+    /// to stop is heard in between; nothing once it is over.
     #[expect(clippy::should_implement_trait, reason = "JavaScript knows no traits")]
     pub fn next(&mut self) -> Option<String> {
         let piece = self.reply.as_mut()?.next();
@@ -74,7 +75,8 @@ impl Engine {
             self.reply = None;
         }
         Some(match piece? {
-            Ok(delta) => json(&delta),
+            Ok(Piece::Said(delta)) => json(&delta),
+            Ok(Piece::Silent) => String::new(),
             Err(problem) => json(&ChatDelta::Error { problem }),
         })
     }

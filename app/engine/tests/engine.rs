@@ -48,7 +48,8 @@ fn request(question: &str, tokens: u32) -> String {
 }
 
 fn pieces(engine: &mut Engine) -> Vec<ChatDelta> {
-    std::iter::from_fn(|| engine.next()).map(|piece| serde_json::from_str(&piece).unwrap()).collect()
+    let told = std::iter::from_fn(|| engine.next()).filter(|piece| !piece.is_empty());
+    told.map(|piece| serde_json::from_str(&piece).unwrap()).collect()
 }
 
 #[test]
@@ -83,6 +84,25 @@ fn an_answer_can_be_ended_between_two_tokens() {
     let rest = pieces(&mut engine);
     assert!(
         matches!(rest.last(), Some(ChatDelta::Done { reason, tokens, .. }) if reason == "cancelled" && *tokens < 200),
+        "{rest:?}"
+    );
+}
+
+#[test]
+fn f24_a_search_breathes_between_two_tokens_and_can_be_ended_there() {
+    let mut engine = filled();
+    engine.load("x").unwrap();
+    let mut asked: serde_json::Value = serde_json::from_str(&request("abc", 100)).unwrap();
+    asked["settings"]["num_beams"] = 16.into();
+    engine.ask(&asked.to_string()).unwrap();
+    assert!(engine.next().unwrap().contains("ready"));
+    for _ in 0..4 {
+        assert_eq!(engine.next().unwrap(), "", "nothing is chosen yet");
+    }
+    engine.cancel();
+    let rest = pieces(&mut engine);
+    assert!(
+        matches!(rest.last(), Some(ChatDelta::Done { reason, tokens, .. }) if reason == "cancelled" && *tokens <= 4),
         "{rest:?}"
     );
 }

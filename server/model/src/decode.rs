@@ -14,10 +14,10 @@ use crate::kernels::Kernels;
 use crate::rng::{Rng, splitmix};
 use crate::sample::{SamplingConfig, choose};
 use crate::train::Batch;
-pub use beam::{BeamConfig, Beamed, EarlyStopping};
+pub use beam::{BeamConfig, BeamSearch, Beamed, EarlyStopping, Searched};
 
 /// Prompt tokens fed at a time.
-const PROMPT_PIECE: usize = 256;
+pub const PROMPT_PIECE: usize = 256;
 
 /// Why generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Generated {
 }
 
 /// A text being written, one token a call of [`Generator::next`]; it borrows nothing, so whoever holds it may do other
-/// things between two tokens.
+/// things between two tokens, and between two pieces of a long prompt ([`Generator::read`]).
 pub struct Writing<B: Kernels> {
     sequence: Sequence<B>,
     config: SamplingConfig,
@@ -145,19 +145,25 @@ impl<'a, B: Kernels> Generator<'a, B> {
         Ok((tokens, writing.finish().unwrap_or(Finish::Length)))
     }
 
-    /// Reads a prompt and begins to write after it. Fails as [`Generator::generate`] does.
+    /// Begins to write after a prompt, of which nothing is read yet. Fails as [`Generator::generate`] does.
     pub fn begin(&self, prompt: &[u32], config: &SamplingConfig) -> Result<Writing<B>> {
         config.check()?;
-        let sequence = self.start(prompt, config.max_new_tokens, config.seed)?;
+        let sequence = self.place(prompt, config.max_new_tokens, config.seed)?;
         Ok(Writing { sequence, config: *config })
     }
 
-    /// The next token; `None` once the text has ended.
+    /// Reads the next piece of the prompt, at most [`PROMPT_PIECE`] tokens; false when none was left to read.
+    pub fn read(&self, writing: &mut Writing<B>) -> bool {
+        writing.sequence.finish.is_none() && self.read_piece(&mut writing.sequence)
+    }
+
+    /// The next token, after what is left of the prompt; `None` once the text has ended.
     pub fn next(&self, writing: &mut Writing<B>) -> Option<Result<u32>> {
         let Writing { sequence, config } = writing;
         if sequence.finish.is_some() {
             return None;
         }
+        while self.read_piece(sequence) {}
         let mut scores = self.step(&mut [sequence]).pop()?;
         sequence.finish = self.advance(sequence, &mut scores, config, |_| ControlFlow::Continue(()));
         match &sequence.finish {
@@ -243,16 +249,31 @@ impl<'a, B: Kernels> Generator<'a, B> {
 
     /// A sequence that has read its prompt but for the last token.
     fn start(&self, prompt: &[u32], max_new_tokens: usize, seed: u64) -> Result<Sequence<B>> {
+        let mut sequence = self.place(prompt, max_new_tokens, seed)?;
+        while self.read_piece(&mut sequence) {}
+        Ok(sequence)
+    }
+
+    /// A sequence that has read nothing yet.
+    fn place(&self, prompt: &[u32], max_new_tokens: usize, seed: u64) -> Result<Sequence<B>> {
         let context = self.model.config.max_position_embeddings;
         self.check_prompt(prompt, context)?;
         let room = max_new_tokens.min(context - prompt.len());
-        let mut cache = self.model.new_cache(prompt.len() + room);
-        for piece in prompt[..prompt.len() - 1].chunks(PROMPT_PIECE) {
-            self.model.forward_cached(piece, &mut cache, self.mode);
-        }
+        let cache = self.model.new_cache(prompt.len() + room);
         let finish = (room == 0).then_some(Ok(Finish::Length));
         let (history, rng) = (prompt.to_vec(), Rng::new(seed));
         Ok(Sequence { history, prompt: prompt.len(), cache, room, rng, finish })
+    }
+
+    /// Reads a piece of the prompt but for its last token, which [`Generator::step`] feeds; false when none is left.
+    fn read_piece(&self, row: &mut Sequence<B>) -> bool {
+        let read = row.cache.len();
+        let end = row.prompt.saturating_sub(1).min(read + PROMPT_PIECE);
+        if read >= end {
+            return false;
+        }
+        self.model.forward_cached(&row.history[read..end], &mut row.cache, self.mode);
+        true
     }
 
     fn check_prompt(&self, prompt: &[u32], context: usize) -> Result<()> {

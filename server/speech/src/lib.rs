@@ -16,7 +16,7 @@ use model::kernels::Kernels;
 
 pub use problems::of_model;
 use reply::Plan;
-pub use reply::Reply;
+pub use reply::{Piece, Reply};
 use writer::Speaks;
 
 /// A model, its tokenizer and what its weights are called.

@@ -12,7 +12,7 @@ use model::decode::{BeamConfig, Finish};
 use model::sample::SamplingConfig;
 
 use crate::of_model;
-use crate::writer::{Speaks, Writes};
+use crate::writer::{Speaks, Step, Writes};
 
 /// What is to be written.
 pub(crate) struct Plan {
@@ -29,15 +29,25 @@ enum State {
     Over,
 }
 
-/// An answer: what [`contract::chat`] says of it, one piece a call. It does the work of about one token between two
-/// pieces, so whoever iterates may look for a wish to stop in between.
+/// What a step of an answer brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// Something to pass on.
+    Said(ChatDelta),
+    /// Work was done of which there is nothing to tell: a piece of the prompt was read, or a search went on.
+    Silent,
+}
+
+/// An answer: what [`contract::chat`] says of it, one piece a call. A call does the work of about one token, of one
+/// token of every beam, or of [`model::decode::PROMPT_PIECE`] tokens of the prompt, so whoever iterates may look for a
+/// wish to stop in between.
 pub struct Reply {
     plan: Plan,
     state: State,
     text: DecodeStream<Rc<ModelTokenizer>>,
     words: StopFilter,
     clock: fn() -> f64,
-    /// When the first token came.
+    /// When the first token was there.
     first: Option<f64>,
     tokens: u32,
     pieces: VecDeque<ChatDelta>,
@@ -66,52 +76,52 @@ impl Reply {
         }
     }
 
-    /// Ends it here; what was said so far stays, and its last piece still comes.
+    /// Ends it here, and its last piece still comes. What was said so far stays; of a search the best sequence so far
+    /// is said.
     pub fn cancel(&mut self) {
-        if !matches!(self.state, State::Over) {
-            self.end(Finish::Cancelled);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Over => return,
+            State::Planned(_) => {}
+            State::Writing(writer) => {
+                self.say_all(&writer.leading());
+            }
         }
+        self.end(Finish::Cancelled);
     }
 
-    /// Does the next token's work.
+    /// Does the next step's work.
     fn work(&mut self) -> Result<(), Problem> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Over => {}
-            State::Planned(model) if self.plan.settings.num_beams > 1 && !self.plan.settings.do_sample => {
-                self.search(&*model)?;
-            }
-            State::Planned(model) => {
-                let config = sampling(&self.plan.settings, self.plan.seed);
-                let begun = model.begin(&self.plan.prompt, self.plan.stop.clone(), &config);
-                self.state = State::Writing(begun.map_err(of_model)?);
-            }
-            State::Writing(mut writer) => match writer.next() {
-                None => self.end(writer.finish().unwrap_or(Finish::Length)),
-                Some(token) => {
-                    let token = token.map_err(of_model)?;
-                    if self.plan.stop.contains(&token) {
-                        self.end(Finish::Stop);
-                    } else if self.say(token) {
+            State::Planned(model) => self.state = State::Writing(self.plan.begin(&*model)?),
+            State::Writing(mut writer) => match writer.step().map_err(of_model)? {
+                Step::Read => self.state = State::Writing(writer),
+                Step::Searched => {
+                    self.first.get_or_insert_with(self.clock);
+                    self.state = State::Writing(writer);
+                }
+                Step::Token(token) => {
+                    if !self.plan.stop.contains(&token) && self.say(token) {
                         self.state = State::Writing(writer);
                     } else {
                         self.end(Finish::Stop);
                     }
                 }
+                Step::Whole(tokens) => {
+                    let ended = tokens.last().is_some_and(|last| self.plan.stop.contains(last));
+                    let whole = self.say_all(&tokens);
+                    self.end(if whole && !ended { Finish::Length } else { Finish::Stop });
+                }
+                Step::End(finish) => self.end(finish),
             },
         }
         Ok(())
     }
 
-    /// Beams are found as a whole.
-    fn search(&mut self, model: &dyn Speaks) -> Result<(), Problem> {
-        let (plan, stop) = (&self.plan, self.plan.stop.clone());
-        let found =
-            model.beam_search(&plan.prompt, stop.clone(), &beams(&plan.settings)).map_err(of_model)?;
-        let best = found.into_iter().next().map(|best| best.tokens).unwrap_or_default();
-        let ended = best.last().is_some_and(|last| stop.contains(last));
-        let whole = best.iter().filter(|id| !stop.contains(id)).all(|id| self.say(*id));
-        self.end(if whole && !ended { Finish::Length } else { Finish::Stop });
-        Ok(())
+    /// Says tokens, stop tokens left out; false once a stop word was met.
+    fn say_all(&mut self, ids: &[u32]) -> bool {
+        let spoken: Vec<u32> = ids.iter().copied().filter(|id| !self.plan.stop.contains(id)).collect();
+        spoken.into_iter().all(|id| self.say(id))
     }
 
     /// Says a token; false once a stop word was met.
@@ -136,10 +146,10 @@ impl Reply {
         let held = self.words.finish();
         self.out(rest + &held);
         let reason = match finish {
+            Finish::Cancelled => ChatDelta::CANCELLED,
             _ if stopped => "stop",
             Finish::Stop => "stop",
             Finish::Length => "length",
-            Finish::Cancelled => "cancelled",
         };
         // The clock starts with the first token, so one less was waited for.
         let seconds = self.first.map_or(0.0, |first| (self.clock)() - first).max(1e-6);
@@ -153,20 +163,33 @@ impl Reply {
 }
 
 impl Iterator for Reply {
-    type Item = Result<ChatDelta, Problem>;
+    type Item = Result<Piece, Problem>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(piece) = self.pieces.pop_front() {
-                return Some(Ok(piece));
-            }
-            if matches!(self.state, State::Over) {
-                return None;
-            }
-            if let Err(problem) = self.work() {
-                return Some(Err(problem));
-            }
+        if self.pieces.is_empty()
+            && !matches!(self.state, State::Over)
+            && let Err(problem) = self.work()
+        {
+            return Some(Err(problem));
         }
+        match self.pieces.pop_front() {
+            Some(said) => Some(Ok(Piece::Said(said))),
+            None if matches!(self.state, State::Over) => None,
+            None => Some(Ok(Piece::Silent)),
+        }
+    }
+}
+
+impl Plan {
+    /// Begins what is planned: a search where several beams are wanted and nothing is drawn.
+    fn begin(&self, model: &dyn Speaks) -> Result<Box<dyn Writes>, Problem> {
+        let (settings, stop) = (&self.settings, self.stop.clone());
+        let begun = if settings.num_beams > 1 && !settings.do_sample {
+            model.begin_search(&self.prompt, stop, &beams(settings))
+        } else {
+            model.begin(&self.prompt, stop, &sampling(settings, self.seed))
+        };
+        begun.map_err(of_model)
     }
 }
 
@@ -191,3 +214,6 @@ fn beams(settings: &GenerationSettings) -> BeamConfig {
         ..BeamConfig::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

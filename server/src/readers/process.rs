@@ -63,7 +63,7 @@ pub(super) fn line(request: &ReadRequest) -> Result<Vec<u8>, Problem> {
 }
 
 /// An answer that is not what was agreed.
-pub(super) fn odd(why: &dyn std::fmt::Display) -> Problem {
+pub(crate) fn odd(why: &dyn std::fmt::Display) -> Problem {
     Problem::new(Code::WorkerOddAnswer, format!("The worker's answer is not what was agreed: {why}."))
         .with("why", why)
         .hint("Use a worker of the same version as the server.")

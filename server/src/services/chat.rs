@@ -33,8 +33,7 @@ pub async fn answer(state: &AppState, request: ChatRequest) -> Result<Answer, Fa
         let content = system;
         messages.insert(0, contract::chat::ChatMessage { role: "system".to_owned(), content });
     }
-    let speaker = state.pool.speaker(&weights)?;
-    Ok(speaker.ask(template, messages, request.settings)?)
+    Ok(state.pool.ask(&weights, &template, &messages, &request.settings)?)
 }
 
 /// Weights, template key and the system text a run was trained with.

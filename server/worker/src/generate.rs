@@ -15,7 +15,7 @@ use contract::worker::{GenerateCommand, GenerateLine};
 
 use crate::{output, problems};
 use inbox::Inbox;
-use speech::{Question, Speaker};
+use speech::{Piece, Question, Speaker};
 
 /// Serves until stdin is closed.
 pub fn serve() -> ExitCode {
@@ -50,13 +50,21 @@ fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &In
                 Err(problem) => say(0, ChatDelta::Error { problem }),
             }
         }
+        GenerateCommand::Generate { request, .. } if inbox.is_cancelled(request) => {
+            inbox.forget(request);
+            say(request, ChatDelta::taken_back())
+        }
         GenerateCommand::Generate { request, template, messages, settings } => {
             let answered = guarded(|| {
                 let speaker = speaker.as_ref().ok_or_else(|| {
                     Problem::new(Code::ChatNothingLoaded, "No model is loaded.").hint("Load a model first.")
                 })?;
-                answer(speaker, &template, &messages, &settings, &mut |delta| {
-                    say(request, delta).is_ok() && !inbox.is_cancelled(request)
+                answer(speaker, &template, &messages, &settings, &mut |piece| {
+                    let heard = match piece {
+                        Piece::Said(delta) => say(request, delta).is_ok(),
+                        Piece::Silent => true,
+                    };
+                    heard && !inbox.is_cancelled(request)
                 })
             });
             inbox.forget(request);
@@ -69,13 +77,13 @@ fn serve_one(command: GenerateCommand, speaker: &mut Option<Speaker>, inbox: &In
     }
 }
 
-/// Answers piece by piece; `emit` returns false once the answer is no longer wanted.
+/// Answers piece by piece; `emit` returns false once the answer is no longer wanted, and is asked after silent pieces too.
 fn answer(
     speaker: &Speaker,
     template: &str,
     messages: &[ChatMessage],
     settings: &GenerationSettings,
-    emit: &mut dyn FnMut(ChatDelta) -> bool,
+    emit: &mut dyn FnMut(Piece) -> bool,
 ) -> Result<(), Problem> {
     let seed = u64::from_ne_bytes(rundir::now_ms().to_ne_bytes());
     let mut reply = speaker.ask(&Question { template, messages, settings, seed, clock: speaker::clock })?;

@@ -1,5 +1,5 @@
 //! Beam search as transformers (since 4.50) defines it: the likeliest continuations of all beams go on, finished ones
-//! are ranked by `sum of log-probabilities / length ^ penalty`.
+//! are ranked by `sum of log-probabilities / length ^ penalty`. A search goes step by step, so that it can be broken off.
 
 use super::{Generator, Sequence, check_scores};
 use crate::error::Code;
@@ -106,74 +106,121 @@ fn best(sums: &[Vec<f32>], count: usize) -> Vec<(usize, u32, f32)> {
     top
 }
 
-impl<B: Kernels> Generator<'_, B> {
-    /// Searches the likeliest sequences after a prompt, the best first. Fails on a wrong prompt or setting and on
-    /// scores that are no numbers.
-    pub fn beam_search(&self, prompt: &[u32], config: &BeamConfig) -> Result<Vec<Beamed>> {
-        config.check()?;
-        let first = self.start(prompt, config.max_new_tokens, 0)?;
-        let mut search =
-            Search { config, sums: vec![0.0], beams: vec![first], finished: Vec::new(), stop: &self.stop };
-        let room = search.beams[0].room;
-        for made in 0..room {
-            let mut rows: Vec<_> = search.beams.iter_mut().collect();
-            let scores = self.step(&mut rows);
-            if !search.advance(scores, made, room)? {
-                break;
-            }
-        }
-        let mut found = search.finished;
-        found.truncate(config.num_return);
-        Ok(found)
-    }
-}
-
-struct Search<'a, B: Kernels> {
-    config: &'a BeamConfig,
+/// A search on its way, one step a call of [`Generator::search`]; it borrows nothing, so whoever holds it may do other
+/// things between two steps, or leave it.
+pub struct BeamSearch<B: Kernels> {
+    config: BeamConfig,
+    /// The likeliest first; none once the search is over.
     beams: Vec<Sequence<B>>,
     /// Sum of log-probabilities of each beam.
     sums: Vec<f32>,
     /// The best first, at most as many as beams.
     finished: Vec<Beamed>,
-    stop: &'a [u32],
+    /// Tokens that each beam has.
+    made: usize,
+    /// Most tokens that a beam may have.
+    room: usize,
 }
 
-impl<B: Kernels> Search<'_, B> {
+/// What a step of a search did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Searched {
+    /// A piece of the prompt was read.
+    Prompt,
+    /// Every beam went one token further.
+    Token,
+    /// Nothing: the search is over.
+    Over,
+}
+
+impl<B: Kernels> Generator<'_, B> {
+    /// Searches the likeliest sequences after a prompt, the best first. Fails on a wrong prompt or setting and on
+    /// scores that are no numbers.
+    pub fn beam_search(&self, prompt: &[u32], config: &BeamConfig) -> Result<Vec<Beamed>> {
+        let mut search = self.begin_search(prompt, config)?;
+        while self.search(&mut search)? != Searched::Over {}
+        Ok(search.found())
+    }
+
+    /// Begins a search after a prompt, of which nothing is read yet. Fails on a wrong prompt or setting.
+    pub fn begin_search(&self, prompt: &[u32], config: &BeamConfig) -> Result<BeamSearch<B>> {
+        config.check()?;
+        let first = self.place(prompt, config.max_new_tokens, 0)?;
+        let room = first.room;
+        let beams = Vec::from_iter((room > 0).then_some(first));
+        Ok(BeamSearch { config: *config, beams, sums: vec![0.0], finished: Vec::new(), made: 0, room })
+    }
+
+    /// Takes a search one step further: a piece of the prompt, or a token of every beam. Fails on scores that are no
+    /// numbers.
+    pub fn search(&self, search: &mut BeamSearch<B>) -> Result<Searched> {
+        let Some(first) = search.beams.first_mut() else { return Ok(Searched::Over) };
+        if self.read_piece(first) {
+            return Ok(Searched::Prompt);
+        }
+        let scores = self.step(&mut search.beams.iter_mut().collect::<Vec<_>>());
+        search.advance(scores, &self.stop)?;
+        Ok(Searched::Token)
+    }
+}
+
+impl<B: Kernels> BeamSearch<B> {
+    /// The finished sequences, the best first, at most [`BeamConfig::num_return`].
+    pub fn found(mut self) -> Vec<Beamed> {
+        self.finished.truncate(self.config.num_return);
+        self.finished
+    }
+
+    /// The best sequence so far, finished or not; `None` before the first token.
+    pub fn leading(&self) -> Option<Beamed> {
+        let going = self.beams.first().zip(self.sums.first()).filter(|_| self.made > 0);
+        let going = going.map(|(beam, sum)| Beamed {
+            tokens: beam.history[beam.prompt..].to_vec(),
+            score: sum / self.norm(self.made),
+        });
+        match (self.finished.first(), going) {
+            (Some(finished), Some(going)) if going.score > finished.score => Some(going),
+            (Some(finished), _) => Some(finished.clone()),
+            (None, going) => going,
+        }
+    }
+
     fn norm(&self, length: usize) -> f32 {
         (length as f32).powf(self.config.length_penalty)
     }
 
-    /// One token further; false when the search is over.
-    fn advance(&mut self, scores: Vec<Vec<f32>>, made: usize, room: usize) -> Result<bool> {
-        let (wide, last) = (self.config.num_beams, made + 1 >= room);
+    /// One token further; no beams are left when the search is over.
+    fn advance(&mut self, scores: Vec<Vec<f32>>, stop: &[u32]) -> Result<()> {
+        let (wide, length) = (self.config.num_beams, self.made + 1);
         let mut all = Vec::with_capacity(scores.len());
         for ((beam, sum), scores) in self.beams.iter().zip(&self.sums).zip(scores) {
-            check_scores(&scores, made)?;
+            check_scores(&scores, self.made)?;
             let mut logs = log_softmax(&scores);
             penalise(&mut logs, &beam.history, self.config.repetition_penalty);
             logs.iter_mut().for_each(|x| *x += sum);
             all.push(logs);
         }
-        let keep = wide * 2.max(1 + self.stop.len());
+        let keep = wide * 2.max(1 + stop.len());
         let candidates: Vec<Candidate> = best(&all, keep)
             .into_iter()
             .map(|(beam, token, sum)| Candidate {
                 beam,
                 token,
                 sum,
-                ends: last || self.stop.contains(&token),
+                ends: length >= self.room || stop.contains(&token),
             })
             .collect();
         // Only what stands among the best may finish.
         for candidate in candidates.iter().take(wide).filter(|candidate| candidate.ends) {
-            self.finish(*candidate, made + 1);
+            self.finish(*candidate, length);
         }
-        let going: Vec<Candidate> = candidates.iter().filter(|c| !c.ends).take(wide).copied().collect();
-        if going.is_empty() || !self.can_improve(&going, made + 1, room) {
-            return Ok(false);
+        let mut going: Vec<Candidate> = candidates.iter().filter(|c| !c.ends).take(wide).copied().collect();
+        if !self.can_improve(&going, length) {
+            going.clear();
         }
         self.go_on(&going);
-        Ok(true)
+        self.made = length;
+        Ok(())
     }
 
     fn finish(&mut self, candidate: Candidate, length: usize) {
@@ -190,13 +237,13 @@ impl<B: Kernels> Search<'_, B> {
         self.finished.truncate(self.config.num_beams);
     }
 
-    fn can_improve(&self, going: &[Candidate], length: usize, room: usize) -> bool {
+    fn can_improve(&self, going: &[Candidate], length: usize) -> bool {
         if self.finished.len() < self.config.num_beams {
             return true;
         }
         let longest = match self.config.early_stopping {
             EarlyStopping::Yes => return false,
-            EarlyStopping::Never if self.config.length_penalty > 0.0 => room,
+            EarlyStopping::Never if self.config.length_penalty > 0.0 => self.room,
             _ => length,
         };
         let best = going.first().map_or(NEVER, |candidate| candidate.sum) / self.norm(longest);

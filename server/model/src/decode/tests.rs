@@ -126,3 +126,89 @@ fn one_beam_is_greedy_and_more_beams_are_never_less_likely() {
     let config = BeamConfig { num_beams: 0, ..BeamConfig::default() };
     assert!(generator.beam_search(&[1], &config).unwrap_err().to_string().contains("num_beams"));
 }
+
+/// Steps of a search that is broken off after some of them, and what leads then.
+fn left(generator: &Generator<Cpu>, config: &BeamConfig, steps: usize) -> Option<Beamed> {
+    let mut search = generator.begin_search(&[1, 2], config).unwrap();
+    for _ in 0..steps {
+        generator.search(&mut search).unwrap();
+    }
+    search.leading()
+}
+
+#[test]
+fn f24_a_search_goes_a_token_a_step_and_may_be_left_after_each() {
+    let model = model();
+    let generator = Generator::new(&model, vec![]);
+    let config = BeamConfig { num_beams: 3, num_return: 3, max_new_tokens: 8, ..BeamConfig::default() };
+    let whole = generator.beam_search(&[1, 2], &config).unwrap();
+    let mut search = generator.begin_search(&[1, 2], &config).unwrap();
+    let mut steps = Vec::new();
+    while steps.last() != Some(&Searched::Over) {
+        steps.push(generator.search(&mut search).unwrap());
+    }
+    let expected = [vec![Searched::Prompt], vec![Searched::Token; 8], vec![Searched::Over]].concat();
+    assert_eq!((steps, generator.search(&mut search).unwrap()), (expected, Searched::Over));
+    assert_eq!((search.leading(), search.found()), (whole.first().cloned(), whole));
+
+    assert_eq!((left(&generator, &config, 0), left(&generator, &config, 1)), (None, None), "nothing said");
+    for tokens in 1..8 {
+        // were the search to end there, the same would be the best
+        let shorter = BeamConfig { max_new_tokens: tokens, ..config };
+        let best = generator.beam_search(&[1, 2], &shorter).unwrap().remove(0);
+        assert_eq!(left(&generator, &config, 1 + tokens), Some(best));
+    }
+}
+
+#[test]
+fn f24_what_has_finished_leads_while_nothing_better_goes_on() {
+    let model = model();
+    let config = BeamConfig { num_beams: 3, max_new_tokens: 10, ..BeamConfig::default() };
+    let likeliest = left(&Generator::new(&model, vec![]), &config, 2).unwrap();
+    let stop = likeliest.tokens.clone();
+    let generator = Generator::new(&model, stop.clone());
+    let best = (2..6).map(|steps| left(&generator, &config, steps).unwrap()).collect::<Vec<_>>();
+    assert_eq!(best[0], likeliest, "it ended with its first token");
+    assert!(best.windows(2).all(|pair| pair[1].score >= pair[0].score || pair[0].tokens != stop));
+    let none = BeamConfig { max_new_tokens: 0, ..config };
+    let mut search = generator.begin_search(&[1], &none).unwrap();
+    assert_eq!(generator.search(&mut search), Ok(Searched::Over));
+    assert_eq!((search.leading(), search.found()), (None, vec![]));
+}
+
+#[test]
+fn f24_a_long_prompt_is_read_in_pieces_and_gives_the_scores_of_a_whole_one() {
+    let config = ModelConfig { vocab_size: 40, initializer_range: 0.3, ..ModelConfig::default() };
+    let model = CausalLm::<Cpu>::init_random(config, 5, &Default::default()).unwrap();
+    let generator = Generator::new(&model, vec![]);
+    let prompt: Vec<u32> = (0..2 * PROMPT_PIECE as u32 + 90).map(|i| i * i % 39).collect();
+    let (last, before) = prompt.split_last().unwrap();
+
+    let mut whole = model.new_cache(prompt.len());
+    model.forward_cached(before, &mut whole, Mode::default());
+    let whole = model.next_logits(&[*last], &mut whole, Mode::default());
+
+    let mut writing = generator.begin(&prompt, &SamplingConfig::greedy(4)).unwrap();
+    let mut read = Vec::new();
+    while generator.read(&mut writing) {
+        read.push(writing.sequence.cache.len());
+    }
+    assert_eq!(read, [PROMPT_PIECE, 2 * PROMPT_PIECE, before.len()]);
+    let pieces = generator.step(&mut [&mut writing.sequence]).remove(0);
+    let largest = whole.iter().fold(0f32, |most, score| most.max(score.abs()));
+    for (pieces, whole) in pieces.iter().zip(&whole) {
+        assert!((pieces - whole).abs() <= 1e-5 * largest.max(1.0), "{pieces} and {whole} of {largest}");
+    }
+
+    // who does not care about pieces gets the same tokens, and a search reads as an answer does
+    let greedy = |_| ControlFlow::Continue(());
+    let said = generator.generate(&prompt, &SamplingConfig::greedy(4), greedy).unwrap().0;
+    let mut writing = generator.begin(&prompt, &SamplingConfig::greedy(4)).unwrap();
+    assert!(generator.read(&mut writing));
+    let tokens = std::iter::from_fn(|| generator.next(&mut writing)).collect::<Result<Vec<_>>>().unwrap();
+    assert_eq!((tokens, generator.read(&mut writing)), (said, false));
+    let beams = BeamConfig { num_beams: 2, max_new_tokens: 4, ..BeamConfig::default() };
+    let mut search = generator.begin_search(&prompt, &beams).unwrap();
+    let steps: Vec<_> = (0..4).map(|_| generator.search(&mut search).unwrap()).collect();
+    assert_eq!(steps, [Searched::Prompt, Searched::Prompt, Searched::Prompt, Searched::Token]);
+}

@@ -55,9 +55,13 @@ impl Talk {
     }
 
     fn ask_with(&mut self, template: &str, request: u64, max_new_tokens: u32) {
+        let settings = GenerationSettings { do_sample: false, max_new_tokens, ..Default::default() };
+        self.ask_by(template, request, settings);
+    }
+
+    fn ask_by(&mut self, template: &str, request: u64, settings: GenerationSettings) {
         let messages =
             vec![ChatMessage { role: "user".to_owned(), content: "What colour is the kettle?".to_owned() }];
-        let settings = GenerationSettings { do_sample: false, max_new_tokens, ..Default::default() };
         self.send(&GenerateCommand::Generate { request, template: template.to_owned(), messages, settings });
     }
 
@@ -108,6 +112,33 @@ fn s_090_a_base_model_answers_and_breaks_off_when_told() {
     assert!(reason == "cancelled" && tokens < 1500, "{tokens} {reason}");
     talk.ask(4, 7);
     assert_eq!(talk.answer(4).0, text, "greedy says the same again");
+    talk.close();
+}
+
+#[test]
+fn f24_a_search_breaks_off_and_what_waits_behind_it_is_taken_back_unread() {
+    let mut talk = Talk::open();
+    talk.load(&[]);
+    let beams = |num_beams, max_new_tokens| GenerationSettings {
+        do_sample: false,
+        num_beams,
+        max_new_tokens,
+        ..Default::default()
+    };
+    talk.ask_by("model", 1, beams(16, 1500));
+    talk.ask(2, 1500);
+    talk.ask(3, 1500);
+    for request in [3, 2, 1] {
+        talk.send(&GenerateCommand::Cancel { request });
+    }
+    let (_, tokens, reason) = talk.answer(1);
+    assert!(reason == ChatDelta::CANCELLED && tokens < 1500, "{tokens} {reason}");
+    for request in [2, 3] {
+        assert_eq!(talk.next(), (request, ChatDelta::taken_back()));
+    }
+    talk.ask_by("model", 4, beams(2, 5));
+    let (_, tokens, reason) = talk.answer(4);
+    assert!(reason != ChatDelta::CANCELLED && (1..=5).contains(&tokens), "{tokens} {reason}");
     talk.close();
 }
 
