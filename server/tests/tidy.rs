@@ -240,3 +240,27 @@ fn text_of_people_reaches_a_page_as_text_only() {
         }
     }
 }
+
+/// Words in backticks that could be the name of a test.
+fn names_in(text: &str) -> BTreeSet<String> {
+    let is_name = |word: &&str| {
+        word.len() > 8
+            && word.contains('_')
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    text.split('`').skip(1).step_by(2).filter(is_name).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_test_that_the_promises_name_is_there() {
+    let text = std::fs::read_to_string(root().join("server/docs/promises.md")).expect("read");
+    let sources = files().into_iter().filter(|path| path.ends_with(".rs"));
+    let sources: Vec<_> =
+        sources.filter_map(|path| std::fs::read_to_string(root().join(path)).ok()).collect();
+    let named = names_in(&text);
+    assert!(named.len() > 40, "{named:?}");
+    for name in named.iter().filter(|name| *name != "leptos_meta") {
+        let function = format!("fn {name}(");
+        assert!(sources.iter().any(|source| source.contains(&function)), "{name}");
+    }
+}

@@ -6,8 +6,6 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, ProgressEvent, XmlHttpRequest};
 
-use crate::assets;
-
 /// What a request brought.
 pub(crate) struct Answer {
     /// HTTP status; 0: nothing came.
@@ -40,7 +38,6 @@ pub(crate) async fn send(
     if request.open_with_async(method, url, true).is_err() {
         return Answer::none();
     }
-    let _ = request.set_request_header(assets::HEADER, &assets::build());
     for (name, value) in headers {
         let _ = request.set_request_header(name, value);
     }

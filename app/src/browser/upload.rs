@@ -8,7 +8,7 @@ use web_sys::{Blob, File};
 
 use super::request::{Answer, pause, send};
 use super::{encode, kept};
-use crate::live;
+use crate::{assets, live};
 
 /// Where a file that is whole becomes something.
 const UPLOADS: &str = "/api/v1/uploads?";
@@ -68,9 +68,9 @@ pub(crate) fn post(
 
 async fn at_once(url: &str, file: Option<&File>, progress: impl Fn(Sent) + 'static) -> Answer {
     let size = file.map_or(0.0, |file| file.size());
-    let kind = [("content-type", "application/octet-stream".to_owned())];
+    let headers = [build(), ("content-type", "application/octet-stream".to_owned())];
     let step = move |sent: f64| progress(Sent::Share(if size > 0.0 { sent / size } else { 0.0 }));
-    send("POST", url, &kind, file.map(AsRef::as_ref), step).await
+    send("POST", url, &headers, file.map(AsRef::as_ref), step).await
 }
 
 /// What an answer means for an upload.
@@ -86,10 +86,12 @@ enum Meant {
     Refused,
 }
 
-fn meant(status: u16) -> Meant {
+fn meant(status: u16, body: &str) -> Meant {
     match status {
         200..300 => Meant::Done,
-        409 => Meant::Look,
+        409 if problems_in(status, body).iter().any(|problem| problem.code == Code::UploadOffset) => {
+            Meant::Look
+        }
         404 | 410 => Meant::Gone,
         0 | 408 | 425 | 429 | 500.. => Meant::Later,
         _ => Meant::Refused,
@@ -129,8 +131,8 @@ async fn in_parts(url: &str, file: &File, progress: impl Fn(Sent) + Clone + 'sta
                 progress(Sent::Share(1.0));
                 let id = place.rsplit('/').next().unwrap_or_default();
                 let answer =
-                    send("POST", &format!("{url}&resumable={}", encode(id)), &[], None, |_| {}).await;
-                match meant(answer.status) {
+                    send("POST", &format!("{url}&resumable={}", encode(id)), &[build()], None, |_| {}).await;
+                match meant(answer.status, &answer.body) {
                     Meant::Done => {
                         kept::remove(&name);
                         return answer;
@@ -142,7 +144,7 @@ async fn in_parts(url: &str, file: &File, progress: impl Fn(Sent) + Clone + 'sta
                 answer
             }
         };
-        match meant(answer.status) {
+        match meant(answer.status, &answer.body) {
             Meant::Done => {
                 tries = 0;
                 continue;
@@ -174,6 +176,11 @@ async fn send_part(place: &str, file: &File, at: f64, progress: impl Fn(Sent) + 
     // short of 1: that means that the server has all of it
     let step = move |sent: f64| progress(Sent::Share(((at + sent) / size).min(0.999)));
     send("PATCH", place, &headers, Some(&part), step).await
+}
+
+/// Parts of a file are the same for every build of the server; what becomes of it is not.
+fn build() -> (&'static str, String) {
+    (assets::HEADER, assets::build())
 }
 
 fn version() -> (&'static str, String) {
@@ -221,13 +228,17 @@ mod tests {
             (408, Meant::Later),
             (503, Meant::Later),
             (507, Meant::Later),
-            (409, Meant::Look),
+            (409, Meant::Refused),
             (404, Meant::Gone),
             (403, Meant::Refused),
             (413, Meant::Refused),
             (422, Meant::Refused),
         ] {
-            assert_eq!(meant(status), means, "{status}");
+            assert_eq!(meant(status, ""), means, "{status}");
         }
+        let offset = r#"{"problems":[{"code":"upload.offset","message":"3 bytes are here."}]}"#;
+        assert_eq!(meant(409, offset), Meant::Look);
+        let renewed = r#"{"problems":[{"code":"build.changed","message":"Burnish was renewed."}]}"#;
+        assert_eq!(meant(409, renewed), Meant::Refused, "the page must be loaded anew; the upload stays");
     }
 }

@@ -63,8 +63,13 @@ impl Drop for Temporary {
 
 /// Whether a file or folder was last changed longer than [`KEPT`] ago; one that cannot be looked at is not.
 pub fn is_old(path: &Path) -> bool {
+    age(path) > KEPT
+}
+
+/// How long ago a file or folder was last changed; nothing where it cannot be looked at.
+pub fn age(path: &Path) -> Duration {
     let changed = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    changed.and_then(|then| SystemTime::now().duration_since(then).ok()).is_some_and(|age| age > KEPT)
+    changed.and_then(|then| SystemTime::now().duration_since(then).ok()).unwrap_or_default()
 }
 
 /// The problem of a body that ended too early.

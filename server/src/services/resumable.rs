@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{Read, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use contract::{Code, Problem};
@@ -19,6 +20,8 @@ use crate::error::Fault;
 
 /// Uploads that may be open at a time.
 const OPEN: usize = 64;
+/// How long an upload may wait before it makes room for a new one where there are too many.
+const WAITS: Duration = Duration::from_secs(1800);
 /// Answers to finished uploads that are remembered.
 const REMEMBERED: usize = 64;
 /// Bytes gathered before they are written.
@@ -52,6 +55,18 @@ struct State {
     /// Of the first `hashed` bytes; those of an earlier server are hashed at the end.
     sha: Sha256,
     hashed: u64,
+}
+
+/// Gives up the upload that has waited longest, if that is longer than [`WAITS`].
+fn make_room(open: &mut HashMap<String, Arc<Upload>>) -> bool {
+    let idle = open.iter().filter(|(_, upload)| upload.state.try_lock().is_ok());
+    let waits = idle.map(|(id, upload)| (incoming::age(&upload.path), id.clone()));
+    let Some((_, id)) = waits.max().filter(|(age, _)| *age > WAITS) else { return false };
+    if let Some(upload) = open.remove(&id) {
+        // gone already is as good
+        let _ = std::fs::remove_file(&upload.path);
+    }
+    true
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -96,7 +111,7 @@ impl Resumable {
             return Err(incoming::too_large(self.0.limit).into());
         }
         let mut open = lock(&self.0.open);
-        if open.len() >= OPEN {
+        if open.len() >= OPEN && !make_room(&mut open) {
             return Err(Problem::new(Code::UploadTooMany, "Too many uploads wait to be gone on with.")
                 .hint("Wait until one is complete.")
                 .into());
@@ -274,7 +289,7 @@ fn other_offset(written: u64) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::super::incoming::KEPT;
     use super::*;
@@ -383,6 +398,12 @@ mod tests {
         for id in 0..OPEN {
             all.create(id.to_string(), 1).expect("room");
         }
+        assert_eq!(code(all.create("one-more".into(), 1).expect_err("full")), Code::UploadTooMany);
+        let waits = config.folder(incoming::OPEN).join("7.1");
+        let file = std::fs::OpenOptions::new().write(true).open(&waits).expect("opens");
+        file.set_modified(SystemTime::now() - WAITS - Duration::from_secs(9)).expect("set");
+        all.create("another".into(), 1).expect("the one that waited longest makes room");
+        assert!(!waits.exists() && all.offset("7").await.is_err());
         assert_eq!(code(all.create("one-more".into(), 1).expect_err("full")), Code::UploadTooMany);
         all.remove("0").await.expect("removed");
         all.create("one-more".into(), 1).expect("room again");
