@@ -38,6 +38,7 @@ pub mod sizes;
 pub mod spec;
 pub mod stage;
 pub mod system;
+pub mod targets;
 pub mod templates;
 pub mod wire;
 pub mod worker;
