@@ -66,6 +66,7 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
 /// The folder's tokenizer. What must work before a model is ready is tried here.
 fn tokenizer(folder: &Path) -> Result<ModelTokenizer, Problem> {
     let tokenizer = ModelTokenizer::load(folder)?;
+    tokenizer.try_out()?;
     match corpus::template::probe(&tokenizer) {
         Err(problem) if problem.code == Code::TemplateFailed => Err(problem.hint(
             "Take the chat template out of the folder (chat_template.jinja, or chat_template in tokenizer_config.json) \
