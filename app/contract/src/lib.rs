@@ -33,6 +33,7 @@ pub mod registry;
 pub mod row_reason;
 pub mod run;
 pub mod run_state;
+pub mod safetensors;
 pub mod saved;
 pub mod sizes;
 pub mod spec;

@@ -1,28 +1,25 @@
 //! Reading safetensors: headers are checked against the file's length before anything is allocated.
 
-mod header;
+mod index;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use contract::files;
+use contract::safetensors::{self, Listed, MAX_HEADER};
 
 use super::gguf::BlockFormat;
 use super::{Blocks, Bytes, MAX_TENSORS, TensorSource, is_there, overlapping};
 use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
-use header::{Index, Listed, Shards};
+use index::{Index, Shards};
 
 /// Weights in one file.
 const SINGLE: &str = "model.safetensors";
 
 /// Names the shards where there are several.
 const INDEX: &str = "model.safetensors.index.json";
-
-/// Longest header accepted, bytes. Source: the largest published models have about 100,000 tensors of 150 bytes each in
-/// all their shards together.
-const MAX_HEADER: u64 = 32 << 20;
 
 /// Bytes of two tensors that are compared at a time.
 const PIECE: usize = 8 << 20;
@@ -186,7 +183,7 @@ impl Weights {
         }
         let json = bytes.read(8, size as usize)?;
         let (file, base) = (self.files.len(), 8 + size);
-        let read = header::read(&json, |tensor, listed| {
+        let read = safetensors::read(&json, |tensor, listed| {
             if self.entries.len() == MAX_TENSORS {
                 return Err(format!("there are more than {MAX_TENSORS} tensors"));
             }

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::safetensors::MAX_NAME;
+
 use super::{GgufValue, broken};
 use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
-use crate::weights::{Bytes, MAX_NAME, MAX_TENSORS};
+use crate::weights::{Bytes, MAX_TENSORS};
 
 /// Most bytes of metadata and tensor table that are walked. Source: a vocabulary of 262,144 tokens with scores, types
 /// and a whole `tokenizer.json` beside them is half of it.
