@@ -96,7 +96,7 @@ bench: ## Speed and memory beside the Python stack, on this machine
 	@.make/bench.sh
 
 .PHONY: interop
-interop: binaries ## Adapters and merged models in PEFT and transformers: the same logits
+interop: binaries ## Adapters and merged models in PEFT and transformers: the same logits; curves in TensorBoard
 	@.make/interop.sh
 
 .PHONY: soak

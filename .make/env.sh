@@ -32,7 +32,7 @@ python_side() {
   fi
   local pins; pins=$(grep -c '==' "$ROOT/.make/python.txt")
   if [ "$("$VENV/bin/pip" freeze 2>/dev/null | grep -cxFf <(grep '==' "$ROOT/.make/python.txt"))" != "$pins" ]; then
-    say "Fetching torch, transformers, peft and datasets for the comparison (once)"
+    say "Fetching torch, transformers, peft, datasets and tensorboard for the comparison (once)"
     timeout 900 "$VENV/bin/pip" install --quiet -r "$ROOT/.make/python.txt" </dev/null 2>"$1" || {
       note "they could not be had here: $(tail -n 1 "$1")"
       note "the comparison with Python is left out."

@@ -277,6 +277,7 @@ mod tests {
             most in 0_u64..400, share in 1_u64..60, stage in 0_usize..4, generate: bool, streamed: bool,
         ) {
             let stage = [Stage::Pt, Stage::Sft, Stage::Rm, Stage::Dpo][stage];
+            let generate = generate && stage == Stage::Sft;
             let text = |n: u64| n.to_string();
             let share = share as f64 / 100.0;
             let typed = [

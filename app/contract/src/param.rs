@@ -47,7 +47,7 @@ pub enum Kind {
     },
     /// One of a list.
     Choice(&'static [(&'static str, Words)]),
-    /// A comma-separated list out of the names given.
+    /// A comma-separated list out of the names given; a name may be several of them, joined by dots.
     Names(&'static [&'static str]),
     /// Any text; it may be empty.
     Text {
@@ -117,7 +117,8 @@ impl Param {
                         self.problem(Code::FormEmpty, format!("{} needs at least one name.", self.label.en))
                     );
                 }
-                match chosen.iter().find(|name| !names.contains(name)) {
+                let known = |name: &str| name.split('.').all(|part| names.contains(&part));
+                match chosen.iter().find(|name| !known(name)) {
                     Some(name) => Err(self.problem(
                         Code::FormUnknownChoice,
                         format!("\"{name}\" is none of {}.", names.join(", ")),

@@ -24,9 +24,30 @@ const STEPS: Words = w("steps", "步");
 const ROWS: Words = w("rows", "行");
 const YES_NO: Kind = Kind::Choice(&[("false", w("No", "否")), ("true", w("Yes", "是"))]);
 
-/// Linear layers LoRA may sit on, in Hugging Face's names.
-pub const LORA_TARGETS: &[&str] =
-    &["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "all-linear"];
+/// Linear layers LoRA may sit on in some family, in Hugging Face's names, and parts of a block; what they mean in a
+/// model stands in [`crate::targets`].
+pub const LORA_TARGETS: &[&str] = &[
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "qkv_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "gate_up_proj",
+    "down_proj",
+    "c_attn",
+    "c_proj",
+    "c_fc",
+    "self_attn",
+    "self_attention",
+    "attn",
+    "mlp",
+    "all-linear",
+];
+
+/// Parts of a block that may learn, see [`crate::targets`].
+const BLOCK_PARTS: &[&str] = &["mlp", "self_attn", "self_attention", "attn", "all"];
 
 fn always(_: Stage, _: Tuning) -> bool {
     true
@@ -117,13 +138,35 @@ mod tests {
     }
 
     #[test]
-    fn s_053_what_was_typed_for_another_stage_plays_no_part() {
-        let values = typed(&[("predict_with_generate", "true"), ("dev_ratio", "0.2")]);
-        let read = |stage| Hyper::read(&values, stage, Tuning::Lora).expect("valid");
-        for stage in Stage::ALL {
-            assert_eq!(read(stage).predict_with_generate, stage == Stage::Sft, "{stage:?}");
+    fn s_053_only_fine_tuning_measures_by_answering_and_elsewhere_it_is_refused() {
+        let read = |stage, asked: &str| {
+            Hyper::read(&typed(&[("predict_with_generate", asked)]), stage, Tuning::Lora)
+        };
+        assert!(read(Stage::Sft, "true").expect("fine-tuning").predict_with_generate);
+        for stage in [Stage::Pt, Stage::Rm, Stage::Dpo, Stage::Ppo] {
+            let problems = read(stage, " true ").expect_err("refused");
+            let found: Vec<_> = problems.iter().map(|problem| (problem.code, problem.form_key())).collect();
+            assert_eq!(found, [(crate::Code::FormPredictStage, Some("predict_with_generate"))], "{stage:?}");
+            assert_eq!(problems[0].params["stage"], stage.key());
+            assert!(!read(stage, "false").expect("valid").predict_with_generate);
         }
+    }
+
+    #[test]
+    fn what_was_typed_for_another_stage_plays_no_part() {
+        let read = |stage| Hyper::read(&typed(&[("dev_ratio", "0.2")]), stage, Tuning::Lora).expect("valid");
         assert_eq!((read(Stage::Rm).dev_ratio, read(Stage::Ppo).dev_ratio), (0.2, 0.0));
+    }
+
+    #[test]
+    fn s_039_s_040_a_layer_may_be_named_with_the_part_that_holds_it() {
+        let lora = |name| Hyper::read(&typed(&[("lora_target", name)]), Stage::Sft, Tuning::Lora).is_ok();
+        for name in ["c_attn", "attn.c_proj", "qkv_proj,gate_up_proj", "self_attn", "self_attn.q_proj"] {
+            assert!(lora(name), "{name}");
+        }
+        for name in ["fc", "attn.fc", "attn.", ".c_proj", "lm_head"] {
+            assert!(!lora(name), "{name}");
+        }
     }
 
     #[test]

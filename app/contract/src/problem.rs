@@ -65,6 +65,18 @@ pub fn cut(text: impl Into<String>, most: usize) -> String {
     }
 }
 
+/// Longest name out of a file in a sentence, characters.
+const SHOWN: usize = 100;
+
+/// A name out of a file, short enough for a sentence.
+pub fn shown(name: &str) -> String {
+    let mut short: String = name.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    if name.chars().nth(SHOWN).is_some() {
+        short.push('…');
+    }
+    short
+}
+
 /// What a problem calls a file or a folder: the last part of its path. Where a server keeps things is for its log.
 pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()

@@ -1,7 +1,9 @@
 //! Draws a declared hyperparameter.
 
+use contract::model::TensorShape;
 use contract::param::{Group, Kind, Param};
 use contract::params::PARAMS;
+use contract::targets::there;
 use leptos::prelude::*;
 
 use super::state::{Form, shown};
@@ -107,6 +109,14 @@ fn Choice(
 /// Names that stand for all of a list.
 const ALL: [&str; 2] = ["all", "all-linear"];
 
+/// The names that the chosen model has, and those that are chosen all the same, so that they can be taken back. All of
+/// them where the shape of its blocks is not known.
+fn offered(names: &'static [&'static str], chosen: &str, block: Option<&[TensorShape]>) -> Vec<&'static str> {
+    let is_chosen = |name: &str| chosen.split(',').any(|part| part.trim() == name);
+    let offers = |name: &&str| block.is_none_or(|block| there(name, block)) || is_chosen(name);
+    names.iter().copied().filter(offers).collect()
+}
+
 /// Adds or removes a name, keeping the declared order. What stands for all names stands alone.
 fn toggled(now: &str, names: &[&str], name: &str, on: bool) -> String {
     let has = |candidate: &str| now.split(',').any(|part| part.trim() == candidate);
@@ -127,21 +137,22 @@ fn Names(
     let w = words();
     let key = param.key;
     let value = Memo::new(move |_| form.draft.with(|draft| shown(draft, key, form.stage(), form.tuning())));
-    let boxes = names
-        .iter()
-        .map(|name| {
-            let on = move || value.with(|value| value.split(',').any(|part| part.trim() == *name));
+    let listed = Memo::new(move |_| value.with(|chosen| offered(names, chosen, form.block().as_deref())));
+    let boxes = part(move || {
+        let one = |name: &'static str| {
+            let on = move || value.with(|value| value.split(',').any(|part| part.trim() == name));
             view! {
                 <label class="check mono">
                     <input type="checkbox" checked=on prop:checked=on on:change=move |event| {
                         let next = value.with_untracked(|now| toggled(now, names, name, checked_of(&event)));
                         form.change(|draft| { draft.values.insert(key.to_owned(), next); });
                     }/>
-                    <span>{*name}</span>
+                    <span>{name}</span>
                 </label>
             }
-        })
-        .collect_view();
+        };
+        listed.get().into_iter().map(one).collect_view()
+    });
     let missing = move || {
         value.with(String::is_empty).then(|| param.check("").err().map(|p| field_text(w.lang, &p))).flatten()
     };
@@ -159,6 +170,16 @@ fn Names(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_040_the_layers_offered_are_those_of_the_model_and_those_chosen() {
+        let tensor = |name: &str| TensorShape { name: name.to_owned(), shape: vec![4, 4] };
+        let block = [tensor("attn.c_attn.weight"), tensor("mlp.c_fc.weight")];
+        let names = &["q_proj", "v_proj", "c_attn", "c_fc", "attn", "all-linear"];
+        assert_eq!(offered(names, "all-linear", Some(&block)), ["c_attn", "c_fc", "attn", "all-linear"]);
+        assert_eq!(offered(names, "c_fc, v_proj", Some(&block))[0], "v_proj");
+        assert_eq!(offered(names, "", None), names);
+    }
 
     #[test]
     fn layers_keep_their_declared_order() {

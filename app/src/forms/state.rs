@@ -4,12 +4,12 @@ use contract::chat::Voice;
 use contract::check::check;
 use contract::checkup::CheckupRequest;
 use contract::dataset::{Behaviour, DatasetView, PreviewRequest, source_prefixes};
-use contract::model::ModelView;
+use contract::model::{ModelView, TensorShape};
 use contract::params::{Hyper, param};
 use contract::plan::Plan;
 use contract::spec::{CheckpointKey, Draft};
 use contract::templates::suggest;
-use contract::{DatasetId, ModelId, Problem, Stage, Tuning};
+use contract::{DatasetId, ModelId, Problem, Stage, Tuning, targets};
 use leptos::prelude::*;
 
 /// The form; copyable, its parts are signals.
@@ -130,6 +130,10 @@ impl Form {
             if stage != Stage::Ppo {
                 draft.reward_model.clear();
             }
+            if stage != Stage::Sft {
+                // Its field goes away, and what cannot be seen must not be refused (S-053).
+                draft.values.remove("predict_with_generate");
+            }
             let keeps = datasets.iter().any(|d| d.id.0 == draft.dataset && fits(d, stage));
             draft.more_datasets.clear();
             if !keeps {
@@ -137,6 +141,15 @@ impl Form {
                 draft.dataset = other.map(|d| d.id.0.clone()).unwrap_or_default();
             }
         });
+    }
+
+    /// The tensors of a block of the chosen model, where they are known.
+    pub(crate) fn block(self) -> Option<Vec<TensorShape>> {
+        let chosen = self.draft.with(|draft| draft.model.clone());
+        self.models.with_value(|models| {
+            let model = models.iter().find(|model| model.id.0 == chosen)?;
+            Some(model.facts.as_ref()?.shape.as_ref()?.block.clone())
+        })
     }
 
     /// Stage chosen.
@@ -162,8 +175,17 @@ impl Form {
                 .filter(|p| tried || typed(p))
                 .collect::<Vec<_>>()
         });
+        problems.extend(self.missing_layers());
         problems.extend(self.refused.get());
         problems
+    }
+
+    /// Chosen layers that the model does not have (S-040).
+    fn missing_layers(self) -> Vec<Problem> {
+        let (stage, tuning) = (self.stage(), self.tuning());
+        let hyper = self.draft.with(|draft| Hyper::read(&draft.values, stage, tuning).ok());
+        let found = hyper.zip(self.block());
+        found.map(|(hyper, block)| targets::missing(&hyper, tuning, &block)).unwrap_or_default()
     }
 
     /// The problem of one field.

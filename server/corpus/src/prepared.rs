@@ -25,7 +25,7 @@ use crate::job::{Job, PartRows, cancelled};
 use writer::{Writer, prepare, publish};
 
 /// Changes whenever encoding or the form of files does; older stores are made anew.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// What a finished store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

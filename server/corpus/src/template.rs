@@ -48,6 +48,12 @@ impl Piece {
         Self { text, learn: false, tail: 0, broken: Vec::new(), spare: Vec::new(), question: None }
     }
 
+    /// Bytes that are tokenised together: all of them, but for what ends an answer, which is tokenised by itself, so
+    /// that an answer has its tokens whatever ends it.
+    pub(crate) fn head(&self) -> usize {
+        self.text.len() - if self.learn { self.tail } else { 0 }
+    }
+
     /// An answer whose last bytes end its turn.
     fn answer(text: String, tail: usize) -> Self {
         Self { learn: true, tail, ..Self::asked(text) }
@@ -157,15 +163,13 @@ impl Template {
         }
     }
 
-    /// The prompt of a built-in template as the ancestor joined it (S-222); `None` for a chat template. With
-    /// `as_written`, words of control tokens in the conversation are the tokens.
-    pub(crate) fn joined_prompt(&self, conversation: &Conversation, as_written: bool) -> Option<Piece> {
-        let Kind::Builtin(builtin) = &self.kind else { return None };
-        let shield = Shield::of(&self.controls, conversation::texts(conversation)).filter(|_| !as_written);
-        Some(match shield {
-            Some(shield) => shield.lifted(builtin.joined_prompt(&shield.conversation(conversation))),
-            None => builtin.joined_prompt(conversation),
-        })
+    /// The prompt of a built-in template as the ancestor joined it (S-222), words of control tokens in the conversation
+    /// as the tokens; `None` for a chat template.
+    pub(crate) fn joined_prompt(&self, conversation: &Conversation) -> Option<Piece> {
+        match &self.kind {
+            Kind::Builtin(builtin) => Some(builtin.joined_prompt(conversation)),
+            Kind::Chat(_) => None,
+        }
     }
 
     /// Words that are control tokens where this template writes them, and plain text where people do: all special
@@ -190,7 +194,44 @@ impl Template {
         tokenizer.encode_broken(&piece.text[part], &broken, &self.controls, first)
     }
 
-    /// The same of the first `end` bytes of a piece, with the bytes that each id is for.
+    /// Ids of a whole piece, as training makes them. `first`: nothing stands before it.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(crate) fn piece_ids(
+        &self,
+        tokenizer: &ModelTokenizer,
+        piece: &Piece,
+        first: bool,
+    ) -> Result<Vec<u32>, Problem> {
+        let (head, end) = (piece.head(), piece.text.len());
+        let mut ids = self.ids(tokenizer, piece, 0..head, first && self.is_builtin())?;
+        if head < end {
+            ids.extend(self.ids(tokenizer, piece, head..end, false)?);
+        }
+        Ok(ids)
+    }
+
+    /// The same, with the bytes that each id is for; those of an answer's end are all for the whole of it.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub(crate) fn piece_places(
+        &self,
+        tokenizer: &ModelTokenizer,
+        piece: &Piece,
+        first: bool,
+    ) -> Result<Vec<(u32, Range<usize>)>, Problem> {
+        let (head, end) = (piece.head(), piece.text.len());
+        let mut places = self.places(tokenizer, piece, head, first && self.is_builtin())?;
+        if head < end {
+            let tail = self.ids(tokenizer, piece, head..end, false)?;
+            places.extend(tail.into_iter().map(|id| (id, head..end)));
+        }
+        Ok(places)
+    }
+
+    /// Ids of the first `end` bytes of a piece, with the bytes that each id is for.
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -271,8 +312,7 @@ impl Template {
     ) -> Result<Vec<u32>, Problem> {
         let mut ids = Vec::new();
         for (index, piece) in self.prompt_pieces(messages)?.iter().enumerate() {
-            let first = index == 0 && self.is_builtin();
-            ids.extend(self.ids(tokenizer, piece, 0..piece.text.len(), first)?);
+            ids.extend(self.piece_ids(tokenizer, piece, index == 0)?);
         }
         Ok(ids)
     }

@@ -144,6 +144,15 @@ impl ModelTokenizer {
         })
     }
 
+    /// Refuses a tokenizer that makes far too many tokens of longer texts, or takes far too much processor time for one.
+    /// Asked once, when a model comes in: what passed then is used whatever the machine is busy with.
+    ///
+    /// # Errors
+    /// `tokenizer.broken`.
+    pub fn try_out(&self) -> Result<(), Problem> {
+        probe::check_work(&self.inner)
+    }
+
     /// SHA-256 over its files, chat template included, and the tokens that the model's configuration names, hex: the
     /// same digest, the same tokens.
     pub fn digest(&self) -> &str {

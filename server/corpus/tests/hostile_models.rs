@@ -28,6 +28,13 @@ fn loaded(tokenizer: &Value) -> Result<ModelTokenizer, Problem> {
     ModelTokenizer::from_bytes(tokenizer.to_string().as_bytes(), None, None, None)
 }
 
+/// What an import makes of a tokenizer.
+fn taken_in(tokenizer: &Value) -> Result<ModelTokenizer, Problem> {
+    let loaded = loaded(tokenizer)?;
+    loaded.try_out()?;
+    Ok(loaded)
+}
+
 fn changed(key: &str, part: Value) -> Value {
     let mut tokenizer = small();
     tokenizer[key] = part;
@@ -115,19 +122,19 @@ fn n9_tokenizers_that_grow_texts_or_never_end_are_refused() {
         ),
     ] {
         let began = Instant::now();
-        let problem = loaded(&tokenizer).expect_err(name);
+        let problem = taken_in(&tokenizer).map(|_| ()).expect_err(name);
         assert_eq!(problem.code, Code::TokenizerBroken, "{name}: {problem}");
         assert!(began.elapsed() < FAR_TOO_LONG, "{name}");
     }
-    loaded(&small()).unwrap();
+    taken_in(&small()).unwrap();
 }
 
-/// A pattern that tries everything over and over is found when it is loaded, or gives up on a text.
+/// A pattern that tries everything over and over is found when it comes in, or gives up on a text.
 #[test]
 fn n9_patterns_that_look_at_a_text_over_and_over_end() {
     for regex in [r"(a|aa|aaa)+\1\1(?=b)c", r"((?=a)a|a|aa)+(?!a)b", r"(?=(a+)+$)b", r"(a*)*\1b"] {
         let began = Instant::now();
-        let outcome = loaded(&changed("pre_tokenizer", split(regex)));
+        let outcome = taken_in(&changed("pre_tokenizer", split(regex)));
         let problem = match outcome.and_then(|tokenizer| tokenizer.encode(&"a".repeat(5000), false)) {
             Ok(_) => None,
             Err(problem) => Some(problem.code),
@@ -188,6 +195,14 @@ fn n9_pipes_and_devices_are_no_files_of_a_tokenizer() {
     assert!(pipe.success());
     let problem = ModelTokenizer::load(folder.path()).unwrap_err();
     assert_eq!((problem.code, file_of(&problem)), (Code::TokenizerBroken, Some("config.json")));
+    std::fs::remove_file(folder.path().join("config.json")).unwrap();
+    ModelTokenizer::load(folder.path()).unwrap();
+    // What the system makes up while it is read has a size that means nothing.
+    if Path::new("/proc/self/comm").exists() {
+        put("chat_template.jinja", Path::new("/proc/self/comm"));
+        let problem = ModelTokenizer::load(folder.path()).unwrap_err();
+        assert_eq!((problem.code, file_of(&problem)), (Code::TokenizerBroken, Some("chat_template.jinja")));
+    }
 }
 
 fn encoder(tokenizer: &Arc<ModelTokenizer>, stage: Stage) -> Encoder {

@@ -9,7 +9,7 @@ use contract::chat::ChatMessage;
 use contract::dataset::{Behaviour, DataFormat, Mapping, Mixing, source_prefixes};
 use contract::stage::Stage;
 use contract::templates::UserTemplate;
-use corpus::encode::{EncodedPair, Example, IGNORED};
+use corpus::encode::{EncodedPair, Example, IGNORED, Taken};
 use corpus::inspect::inspect;
 use corpus::mix::{Part, mixed};
 use corpus::preview::preview;
@@ -38,6 +38,11 @@ fn encoder(tokenizer: &Arc<ModelTokenizer>, template: &str, stage: Stage, limits
         behaviour: Behaviour::Corrected,
         control_tokens_in_text: false,
     }
+}
+
+/// The same encoder for another stage.
+fn encoder_of(encoder: &Encoder, stage: Stage) -> Encoder {
+    Encoder { stage, ..encoder.clone() }
 }
 
 fn row(value: Value) -> Row {
@@ -148,6 +153,36 @@ fn s_145_each_stage_makes_its_own_kind_of_example() {
     assert!(matches!(made(Stage::Rm, &pairs), Example::Pair(_)));
     assert_eq!(made(Stage::Rm, &pairs), made(Stage::Dpo, &pairs));
     assert!(matches!(made(Stage::Ppo, &pairs), Example::Prompt(_)));
+}
+
+#[test]
+fn s_143_a_question_is_asked_with_the_tokens_that_were_trained() {
+    let tokenizer = tokenizer();
+    let turn = |number: usize| (format!("How {number}?"), format!("With vinegar {number}."));
+    let plain = Conversation { turns: (0..3).map(turn).collect(), ..Conversation::default() };
+    let briefed = Conversation { system: Some("Be brief.".into()), ..plain.clone() };
+    for key in ["model", "default", "alpaca", "vicuna", "baichuan", &chatml().key()] {
+        for talk in [&plain, &briefed] {
+            let encoder = encoder(&tokenizer, key, Stage::Sft, (512, 512));
+            let (trained, prompt) = (encoder.encode_sft(talk).unwrap(), encoder.encode_prompt(talk).unwrap());
+            let (asked, answer) = trained.input_ids.split_at(prompt.input_ids.len());
+            assert_eq!(prompt.input_ids, asked, "{key}");
+            assert!(tokenizer.decode(answer, false).starts_with("With vinegar 2."), "{key}");
+            let Example::Prompt(ppo) =
+                encoder_of(&encoder, Stage::Ppo).encode_taken(&Taken::Talk(talk.clone())).unwrap()
+            else {
+                panic!("no prompt")
+            };
+            assert_eq!(ppo, prompt, "{key}: what ppo draws answers to");
+            let pair = Pair { chosen: talk.clone(), rejected: "With salt.".into() };
+            let pair = encoder.encode_pair(&pair).unwrap();
+            assert!(pair.chosen.input_ids.starts_with(asked) && pair.rejected.input_ids.starts_with(asked));
+        }
+    }
+    let mut original = encoder(&tokenizer, "default", Stage::Sft, (512, 512));
+    original.behaviour = Behaviour::Original;
+    let joined = original.encode_prompt(&plain).unwrap().input_ids;
+    assert!(!joined.contains(&tokenizer.eos_id().unwrap()), "the original joined turns without end tokens");
 }
 
 #[test]

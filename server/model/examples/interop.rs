@@ -63,6 +63,15 @@ fn main() -> model::Result<()> {
         "llama",
         LoraConfig { use_rslora: true, target_modules: two, ..plain() },
     )?;
+    // Fused maps, by the names that their families have for them.
+    for (name, kind, targets) in [
+        ("gpt2-c_attn", "gpt2", &["c_attn"][..]),
+        ("gpt2-mixed", "gpt2", &["attn.c_proj", "c_fc"]),
+        ("phi3-fused", "phi3", &["qkv_proj", "gate_up_proj"]),
+    ] {
+        let target_modules = targets.iter().map(|name| (*name).to_owned()).collect();
+        write(&folder.join(name), kind, LoraConfig { target_modules, ..plain() })?;
+    }
     write(&folder.join("llama-dora"), "llama", LoraConfig { use_dora: true, ..plain() })?;
     let saved = vec!["lm_head".to_owned()];
     write(&folder.join("llama-head"), "llama", LoraConfig { modules_to_save: saved, ..plain() })

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use contract::files::Unread;
+pub(crate) use contract::problem::shown;
 
 /// What kind of error it is. Texts in backticks name what [`ModelError::with`] adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,18 +159,6 @@ impl ModelError {
             .with("most", most)
             .hint("Take the files that were published together.")
     }
-}
-
-/// Longest name out of a file that an error shows, characters.
-const SHOWN: usize = 100;
-
-/// A name out of a file, short enough for a sentence.
-pub(crate) fn shown(name: &str) -> String {
-    let mut short: String = name.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-    if name.chars().nth(SHOWN).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 /// What an error calls a file or a folder: people who read it need not know where a server keeps it.

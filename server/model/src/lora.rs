@@ -316,12 +316,34 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Puts a fresh adapter on the model: A uniform within `1 / sqrt(in)` (Kaiming, a = sqrt 5), B zero. The base
     /// is frozen.
+    ///
+    /// # Errors
+    /// When the shape is wrong, or a target names no linear map of this model (S-040).
     pub fn attach_adapter(&mut self, config: &LoraConfig, seed: u64) -> Result<()> {
+        self.check_targets(config)?;
         let mut rng = Rng::new(seed);
         self.put_adapter(config, &mut |name, shape| {
             let fresh = name.ends_with("lora_A.weight");
             Ok(fresh.then(|| rng.uniforms(shape[0] * shape[1], 1.0 / (shape[1] as f64).sqrt())))
         })
+    }
+
+    /// Refuses a target that names none of this model's linear maps. Those of adapters that are read are taken as they
+    /// are: PEFT writes names that the base does not have, too.
+    fn check_targets(&self, config: &LoraConfig) -> Result<()> {
+        let linears = self.config.linears();
+        let is_there = |target: &String| {
+            target == "all-linear" || linears.iter().any(|linear| matches(linear.name, target))
+        };
+        match config.target_modules.iter().find(|target| !is_there(target)) {
+            Some(target) => {
+                let why = format!("\"{target}\" is not a linear map of this model");
+                Err(ModelError::new(Code::LoraConfig, format!("{why}."))
+                    .with("why", &why)
+                    .hint(format!("Its linear maps are {}.", self.config.linear_names().join(", "))))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads a PEFT folder and puts its adapter on the model.

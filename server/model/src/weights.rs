@@ -48,9 +48,6 @@ pub const GGUF_FILE: &str = "model.gguf";
 /// Most tensors of a model. Source: the largest published models of any kind have about 100,000.
 pub(crate) const MAX_TENSORS: usize = 1 << 18;
 
-/// Longest name of a tensor, bytes.
-pub(crate) const MAX_NAME: usize = 1024;
-
 /// Whether there is a file. Fails for what is there and is no regular file.
 pub(crate) fn is_there(path: &Path) -> Result<bool> {
     match files::regular(path) {

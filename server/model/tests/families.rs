@@ -141,6 +141,47 @@ fn all_linear_resolves_from_the_model_and_its_gradients_pass_a_frozen_base() {
 }
 
 #[test]
+fn s_040_an_adapter_on_fused_maps_has_their_names_and_shapes_and_others_are_refused() {
+    let targets = |names: &[&str]| LoraConfig {
+        r: 2,
+        target_modules: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..LoraConfig::default()
+    };
+    // Widths of these models: 16, feed-forward 20; two key heads of four for Phi-3.
+    for (kind, names, prefix, maps) in [
+        ("gpt2", &["c_attn"][..], "transformer.h", &[("attn.c_attn", 48, 16)][..]),
+        ("gpt2", &["c_proj"], "transformer.h", &[("attn.c_proj", 16, 16), ("mlp.c_proj", 16, 20)]),
+        ("gpt2", &["attn.c_proj", "c_fc"], "transformer.h", &[("attn.c_proj", 16, 16), ("mlp.c_fc", 20, 16)]),
+        (
+            "phi3",
+            &["qkv_proj", "gate_up_proj"],
+            "model.layers",
+            &[("self_attn.qkv_proj", 32, 16), ("mlp.gate_up_proj", 40, 16)],
+        ),
+    ] {
+        let config = tiny().into_iter().find(|(name, _)| name == kind).unwrap().1;
+        let mut model = model(&config);
+        model.attach_adapter(&targets(names), 3).unwrap();
+        let mut expected: Vec<(String, Vec<usize>)> = Vec::new();
+        for layer in 0..2 {
+            for (map, outer, inner) in maps {
+                let at = format!("base_model.model.{prefix}.{layer}.{map}");
+                expected.push((format!("{at}.lora_A.weight"), vec![2, *inner]));
+                expected.push((format!("{at}.lora_B.weight"), vec![*outer, 2]));
+            }
+        }
+        let mut found: Vec<_> = model.adapter_tensors().into_iter().map(|t| (t.name, t.shape)).collect();
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{kind} {names:?}");
+        for foreign in ["q_proj", "proj", "lm_head"] {
+            let refused = model.attach_adapter(&targets(&[names[0], foreign]), 3).unwrap_err();
+            assert_eq!(refused.code, Code::LoraConfig, "{kind} {foreign}");
+        }
+    }
+}
+
+#[test]
 fn every_family_learns_is_saved_and_decodes_as_it_reads() {
     for (name, config) in tiny() {
         let mut trainer = Trainer::new(model(&config), Method::Full, OptimConfig::default(), 1).unwrap();

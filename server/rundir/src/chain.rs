@@ -1,15 +1,15 @@
 //! Whether the checkpoints a run starts from fit its base and one another, from manifests, configurations and file
 //! headers alone: milliseconds, nothing large is read (S-105, S-123).
 
-use contract::limits::Limit;
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
 use contract::Code;
 use contract::check::quantized_single;
 use contract::checkpoint::Manifest;
+use contract::limits::Limit;
 use contract::problem::Problem;
+use contract::safetensors;
 use contract::spec::{CheckpointRef, RunSpec};
 use contract::stage::Tuning;
 use serde_json::Value;
@@ -24,6 +24,9 @@ pub const ADAPTER: &str = "adapter_model.safetensors";
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// File of whole weights.
 pub const WHOLE_MODEL: &str = "model.safetensors";
+/// Endings of the names of linear maps that read the hidden state, in every family.
+const READ_HIDDEN: [&str; 9] =
+    ["q_proj", "k_proj", "v_proj", "qkv_proj", "gate_proj", "up_proj", "gate_up_proj", "c_attn", "c_fc"];
 
 /// Every way in which the checkpoints of a specification do not fit; empty when they do.
 pub fn problems(spec: &RunSpec) -> Vec<Problem> {
@@ -179,17 +182,18 @@ fn adapter_fits(folder: &Path, checkpoint: &CheckpointRef, width: Option<u64>) -
     if config.get("peft_type").and_then(Value::as_str).is_some_and(|kind| kind != "LORA") {
         return Err(broken());
     }
-    let shapes = header(&folder.join(ADAPTER)).ok_or_else(broken)?;
-    let Some(width) = width else { return Ok(()) };
-    // The query projection reads the hidden state, so A is as wide as the model.
-    let wrong = shapes.iter().find_map(|(name, shape)| {
-        let reads = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"];
-        let a = name.strip_suffix(".lora_A.weight")?;
-        let inner = *shape.get(1)?;
-        (reads.iter().any(|module| a.ends_with(module)) && inner != width).then_some(inner)
-    });
+    let mut inners = Vec::new();
+    header(&folder.join(ADAPTER), |name, shape| {
+        // What reads the hidden state has an A as wide as the model.
+        let map = name.strip_suffix(".lora_A.weight");
+        if map.is_some_and(|map| READ_HIDDEN.iter().any(|end| map.ends_with(end))) {
+            inners.extend(shape.get(1).map(|inner| *inner as u64));
+        }
+    })
+    .ok_or_else(broken)?;
+    let wrong = width.and_then(|width| Some((inners.into_iter().find(|inner| *inner != width)?, width)));
     match wrong {
-        Some(found) => Err(about(
+        Some((found, width)) => Err(about(
             Code::ChainShape,
             checkpoint,
             &format!("is made for a model {found} wide; this one is {width} wide."),
@@ -204,13 +208,17 @@ fn adapter_fits(folder: &Path, checkpoint: &CheckpointRef, width: Option<u64>) -
 fn reward_fits(spec: &RunSpec, reward: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
     let folder = Path::new(&reward.folder);
     let manifest = manifest(reward)?;
-    let (Some(head), true) = (header(&folder.join(VALUE_HEAD)), folder.join(ADAPTER_CONFIG).is_file()) else {
+    let mut found = None;
+    let head = header(&folder.join(VALUE_HEAD), |name, shape| {
+        if name.ends_with("summary.weight") {
+            found = shape.last().map(|width| *width as u64);
+        }
+    });
+    if head.is_none() || !folder.join(ADAPTER_CONFIG).is_file() {
         return Err(about(Code::RewardNoHead, reward, "is no reward model: it has no value head.")
             .hint("Choose a checkpoint of a run with stage rm."));
-    };
+    }
     same_base(spec, reward, &manifest)?;
-    let weight = head.iter().find(|(name, _)| name.ends_with("summary.weight"));
-    let found = weight.and_then(|(_, shape)| shape.last().copied());
     if found.is_none() || width.is_some_and(|width| found != Some(width)) {
         return Err(about(
             Code::RewardHeadWidth,
@@ -239,23 +247,23 @@ fn hidden_size(folder: &Path) -> Option<u64> {
     config.get("hidden_size").or_else(|| config.get("n_embd"))?.as_u64()
 }
 
-/// Shapes of the tensors of a safetensors file, from its header.
-fn header(path: &Path) -> Option<BTreeMap<String, Vec<u64>>> {
-    let mut file = std::fs::File::open(path).ok()?;
+/// Hands name and shape of every tensor of a safetensors file to `each`, from its header alone; `None` where there is no
+/// such file. Nothing is waited for, and nothing of the header is kept.
+fn header(path: &Path, mut each: impl FnMut(&str, &[usize])) -> Option<()> {
+    let (mut file, size) = contract::files::open(path).ok()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
-    let size = file.metadata().ok()?.len();
     if length > Limit::HeaderBytes.value() || length + 8 > size {
         return None;
     }
     let mut text = vec![0; usize::try_from(length).ok()?];
     file.read_exact(&mut text).ok()?;
-    let header: BTreeMap<String, Value> = serde_json::from_slice(&text).ok()?;
-    let shape = |value: &Value| -> Option<Vec<u64>> {
-        value.get("shape")?.as_array()?.iter().map(Value::as_u64).collect()
-    };
-    Some(header.iter().filter_map(|(name, value)| Some((name.clone(), shape(value)?))).collect())
+    safetensors::read(&text, |name, listed| {
+        each(name, &listed.shape.0);
+        Ok(())
+    })
+    .ok()
 }
 
 #[cfg(test)]

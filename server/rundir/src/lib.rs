@@ -9,6 +9,7 @@
 //! checkpoints/step-NNNNNNNN/…       complete folders with a manifest; `tmp-…` folders are half made
 //! control/{stop,checkpoint}         server to worker; renamed to `….seen` once obeyed
 //! trainer_log.jsonl, …              what the original toolkit leaves beside its checkpoints, for scripts
+//! runs/events.out.tfevents.…        the numbers of `trainer_log.jsonl` for TensorBoard, one file an attempt
 //! result.json                       its presence means: finished
 //! ```
 //!

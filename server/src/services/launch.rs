@@ -7,6 +7,7 @@ use contract::model::ModelView;
 use contract::reading::FirstQuestion;
 use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
+use contract::targets::missing;
 use contract::{Problem, RunId, RunState, Stage, label};
 
 use super::{chain, datasets, room};
@@ -36,6 +37,8 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
     if let Err(problem) = speaks(model.as_ref(), &checked) {
         problems.push(problem);
     }
+    let shape = model.as_ref().and_then(|model| model.facts.as_ref()?.shape.as_ref());
+    problems.extend(shape.map_or(Vec::new(), |shape| missing(&checked.hyper, checked.tuning, &shape.block)));
     let (Some(dataset), Some(model), true) = (dataset, model, problems.is_empty()) else {
         return Err(Fault::Problems(problems));
     };

@@ -161,3 +161,38 @@ async fn an_adapter_of_other_shapes_is_offered_no_base_and_refused_on_one() {
     let no_adapter = studio.puts_on(&model, "alpaca").await.expect_err("a model is no adapter");
     assert_eq!(no_adapter[0].code, Code::NotFound);
 }
+
+#[tokio::test]
+async fn s_040_layers_that_the_model_does_not_have_are_refused_at_launch_at_their_field() {
+    let studio = Studio::open().await;
+    let fused = [("lora_target", "c_attn")];
+    assert_eq!(
+        studio.refused("sft", "", "", &fused).await,
+        None,
+        "the shape of an older import is not known"
+    );
+    studio.shapes().await;
+    let refusal = said(Code::FormNoSuchLayer, "lora_target");
+    for (target, wanted) in [
+        ("c_attn", &refusal),
+        ("q_proj,gate_up_proj", &refusal),
+        ("mlp", &refusal),
+        ("q_proj", &None),
+        ("self_attn", &None),
+        ("self_attn.q_proj", &None),
+        ("all-linear", &None),
+    ] {
+        assert_eq!(&studio.refused("sft", "", "", &[("lora_target", target)]).await, wanted, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn s_053_measuring_by_answering_is_refused_at_launch_where_nothing_answers() {
+    let studio = Studio::open().await;
+    let values = [("predict_with_generate", "true")];
+    for stage in ["pt", "rm", "dpo"] {
+        let refused = studio.refused(stage, "", "", &values).await;
+        assert_eq!(refused, said(Code::FormPredictStage, "predict_with_generate"), "{stage}");
+    }
+    assert_eq!(studio.refused("sft", "", "", &values).await, None);
+}

@@ -5,13 +5,13 @@ mod bring;
 mod config;
 mod head;
 mod names;
-mod small;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use contract::Code;
 use contract::adapter::{AdapterFacts, Imported, is_no_model};
+use contract::files;
 use contract::model::TensorShape;
 use contract::problem::Problem;
 use model::lora::LoraConfig;
@@ -22,8 +22,7 @@ pub use bring::bring;
 
 use self::head::Head;
 use self::names::{Part, Place};
-use self::small::is_file;
-use crate::problems::{of_file, of_model};
+use crate::problems::{of_file, of_model, of_unread};
 
 /// What PEFT and the original toolkit call the same files as pickles.
 pub const PICKLES: [&str; 2] = ["adapter_model.bin", "value_head.bin"];
@@ -84,9 +83,14 @@ pub fn keep(adapter: Adapter, source: &Path, target: &Path) -> Result<Imported, 
     let folder = folder_of(source).unwrap_or_else(|| source.to_owned());
     for name in FILES.iter().filter(|name| is_file(&folder.join(name))) {
         let path = folder.join(name);
-        std::fs::copy(&path, target.join(name)).map_err(|why| of_file(&path, "copy", &why))?;
+        files::copy(&path, &target.join(name)).map_err(|why| of_unread(&path, &why))?;
     }
     Ok(Imported::Adapter { adapter: Box::new(adapter.facts) })
+}
+
+/// Whether a regular file (or a link to one) stands there: a pipe or a device would be read for ever.
+fn is_file(path: &Path) -> bool {
+    files::regular(path).is_ok()
 }
 
 /// The folder that holds an adapter. A model may lie beside it: which of the two is meant cannot be told, so it is taken

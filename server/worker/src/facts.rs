@@ -66,6 +66,7 @@ fn gather(folder: &Path, source: &str, license: Option<String>) -> Result<ModelF
 /// The folder's tokenizer. What must work before a model is ready is tried here.
 fn tokenizer(folder: &Path) -> Result<ModelTokenizer, Problem> {
     let tokenizer = ModelTokenizer::load(folder)?;
+    tokenizer.try_out()?;
     match corpus::template::probe(&tokenizer) {
         Err(problem) if problem.code == Code::TemplateFailed => Err(problem.hint(
             "Take the chat template out of the folder (chat_template.jinja, or chat_template in tokenizer_config.json) \
@@ -93,8 +94,8 @@ pub fn check_tokens(tokens: usize, rows: usize) -> Result<(), Problem> {
         .hint("Take tokenizer.json and config.json from the same model."))
 }
 
-/// What decides the cost of training a model of this configuration.
-fn shape(config: &ModelConfig, folder: &Path) -> Result<ModelShape, Problem> {
+/// The tensors of a block of a model.
+pub fn block(config: &ModelConfig) -> Vec<TensorShape> {
     let numbers = |shape: &[usize]| shape.iter().map(|size| *size as u64).collect();
     let linear = |linear: &LinearShape| TensorShape {
         name: format!("{}.weight", linear.name),
@@ -105,8 +106,13 @@ fn shape(config: &ModelConfig, folder: &Path) -> Result<ModelShape, Problem> {
         let name = name.strip_prefix(&first).filter(|_| shape.len() == 1)?.to_owned();
         Some(TensorShape { name, shape: numbers(&shape) })
     });
+    config.linears().iter().map(linear).chain(vectors).collect()
+}
+
+/// What decides the cost of training a model of this configuration.
+fn shape(config: &ModelConfig, folder: &Path) -> Result<ModelShape, Problem> {
     Ok(ModelShape {
-        block: config.linears().iter().map(linear).chain(vectors).collect(),
+        block: block(config),
         query_width: config.query_width() as u64,
         key_width: config.key_width() as u64,
         file_bytes: file_bytes(folder)?,

@@ -21,4 +21,5 @@ pub mod scores;
 pub mod signals;
 pub mod speed;
 pub mod stages;
+pub mod tensorboard;
 pub mod trainer_files;

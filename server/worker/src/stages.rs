@@ -24,7 +24,7 @@ use contract::problem::Problem;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::Stage;
 use model::kernels::Kernels;
-use rundir::RunDir;
+use rundir::{Checkpoint, RunDir};
 
 use crate::data::TrainData;
 use crate::forecast::Forecast;
@@ -194,7 +194,7 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     report.set_forecast(Forecast::new(measuring));
     let held_out = source.held_out(measuring.rows, spec.hyper.seed);
     let ears = Ears::new(run.control(), signals.clone());
-    let log = TrainerLog::open(run.path(), from_step, total)?;
+    let log = TrainerLog::open(run.path(), newest.as_ref().map(Checkpoint::step), total)?;
     let elapsed_before = state.elapsed_s;
     let preparation = source.watch();
     let training = Loop {

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use contract::Code;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::problems::of_file;
 use crate::report::{StepReport, finite};
+use crate::tensorboard::EventFile;
 
 /// One line a step and a measurement.
 pub const LOG: &str = "trainer_log.jsonl";
@@ -22,25 +23,27 @@ pub const ARGS: &str = "finetuning_args.json";
 /// How it ended.
 pub const RESULTS: [&str; 2] = ["train_results.json", "all_results.json"];
 
-/// `trainer_log.jsonl` at the root of a run.
+/// `trainer_log.jsonl` at the root of a run, and beside it the same numbers for TensorBoard.
 #[derive(Debug)]
 pub struct TrainerLog {
     path: PathBuf,
     total: u64,
+    events: EventFile,
 }
 
 impl TrainerLog {
-    /// Goes on after `from_step`: lines of later steps, which a killed worker left, are dropped; earlier ones always
-    /// stay (the original deleted the whole file, S-180).
+    /// Goes on after the checkpoint of step `after`: lines of later steps, which a killed worker left, are dropped;
+    /// earlier ones always stay (the original deleted the whole file, S-180). `None`: nothing was saved yet, so that
+    /// everything is made again, the measuring before the first step, too.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn open(run: &Path, from_step: u64, total: u64) -> Result<Self, Problem> {
-        let log = Self { path: run.join(LOG), total };
+    pub fn open(run: &Path, after: Option<u64>, total: u64) -> Result<Self, Problem> {
+        let log = Self { path: run.join(LOG), total, events: EventFile::begin(run, after)? };
         let kept: String = log
             .lines()
             .iter()
-            .filter(|line| step_of(line) <= from_step)
+            .filter(|line| after.is_some_and(|after| step_of(line) <= after))
             .map(|line| format!("{line}\n"))
             .collect();
         rundir::write_atomically(&log.path, kept.as_bytes())?;
@@ -52,20 +55,21 @@ impl TrainerLog {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    fn append(&self, line: &Value) -> Result<(), Problem> {
+    fn append(&mut self, line: &Value) -> Result<(), Problem> {
         let mut file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(&self.path)
             .map_err(|why| of_file(&self.path, "write", &why))?;
-        file.write_all(format!("{line}\n").as_bytes()).map_err(|why| of_file(&self.path, "write", &why))
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|why| of_file(&self.path, "write", &why))?;
+        self.events.add(step_of(line), &measured(line.clone()))
     }
 
     /// Adds a step.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn step(&self, made: &StepReport, elapsed_s: f64, remaining_s: f64) -> Result<(), Problem> {
+    pub fn step(&mut self, made: &StepReport, elapsed_s: f64, remaining_s: f64) -> Result<(), Problem> {
         let percentage = if self.total == 0 { 100.0 } else { 100.0 * made.step as f64 / self.total as f64 };
         let mut line = json!({
             "current_steps": made.step, "total_steps": self.total, "loss": finite(made.loss),
@@ -83,12 +87,36 @@ impl TrainerLog {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn eval(&self, step: u64, loss: Option<f64>, metrics: &BTreeMap<String, f64>) -> Result<(), Problem> {
+    pub fn eval(
+        &mut self,
+        step: u64,
+        loss: Option<f64>,
+        metrics: &BTreeMap<String, f64>,
+    ) -> Result<(), Problem> {
         let mut line = json!({ "current_steps": step, "total_steps": self.total, "eval_loss": loss });
         for (name, value) in metrics {
             line[format!("eval_{name}")] = json!(finite(*value));
         }
         self.append(&line)
+    }
+
+    /// Mean loss of all steps up to `step`, as `train_loss` of transformers; `None` before there is one.
+    pub fn mean_loss(&self, step: u64) -> Option<f64> {
+        let lines = self.lines();
+        let losses =
+            lines.iter().filter(|line| step_of(line) <= step).filter_map(|line| line.get("loss")?.as_f64());
+        let (sum, count) = losses.fold((0.0, 0_u32), |(sum, count), loss| (sum + loss, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// Says how the run ended, after `step`, to TensorBoard alone: transformers' log has no such line.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn end(&mut self, step: u64, results: &BTreeMap<String, f64>) -> Result<(), Problem> {
+        let of_training = results.iter().filter(|(name, _)| name.starts_with("train_"));
+        let line = of_training.map(|(name, value)| (name.clone(), json!(finite(*value)))).collect();
+        self.events.add(step, &line)
     }
 
     /// `trainer_state.json` as it stands after `step`.
@@ -109,15 +137,19 @@ fn step_of(line: &Value) -> u64 {
 }
 
 /// A log line as transformers writes it.
-fn history(mut line: Value) -> Value {
-    if let Some(fields) = line.as_object_mut() {
-        let step = fields.remove("current_steps");
-        for name in ["total_steps", "percentage", "elapsed_time", "remaining_time"] {
-            fields.remove(name);
-        }
-        fields.insert("step".to_owned(), step.unwrap_or_default());
-    }
-    line
+fn history(line: Value) -> Value {
+    let step = json!(step_of(&line));
+    let mut fields = measured(line);
+    fields.insert("step".to_owned(), step);
+    Value::Object(fields)
+}
+
+/// What a log line says of the model: all but how far the run is.
+fn measured(line: Value) -> Map<String, Value> {
+    let Value::Object(mut fields) = line else { return Map::new() };
+    let of_progress = ["current_steps", "total_steps", "percentage", "elapsed_time", "remaining_time"];
+    fields.retain(|name, _| !of_progress.contains(&name.as_str()));
+    fields
 }
 
 /// Seconds as `H:MM:SS`.
@@ -170,6 +202,7 @@ pub fn results(run: &Path, results: &BTreeMap<String, f64>) -> Result<(), Proble
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensorboard::tests::scalars;
 
     fn made(step: u64) -> StepReport {
         StepReport {
@@ -187,20 +220,52 @@ mod tests {
     #[test]
     fn s_180_a_resumed_run_keeps_its_log_up_to_its_checkpoint() {
         let place = tempfile::tempdir().expect("a folder");
-        let log = TrainerLog::open(place.path(), 0, 3).expect("opened");
+        let mut log = TrainerLog::open(place.path(), None, 3).expect("opened");
+        log.eval(0, Some(2.0), &BTreeMap::new()).expect("written");
         for step in 1..=3 {
             log.step(&made(step), 3661.0, 5.0).expect("written");
         }
-        let log = TrainerLog::open(place.path(), 2, 3).expect("opened");
-        assert_eq!(log.lines().iter().map(step_of).collect::<Vec<_>>(), [1, 2]);
+        let mut log = TrainerLog::open(place.path(), Some(2), 3).expect("opened");
+        assert_eq!(log.lines().iter().map(step_of).collect::<Vec<_>>(), [0, 1, 2]);
         log.step(&made(3), 1.0, 0.0).expect("written");
-        assert_eq!(log.lines().len(), 3);
+        assert_eq!(log.lines().len(), 4);
+        let log = TrainerLog::open(place.path(), None, 3).expect("opened");
+        assert!(log.lines().is_empty(), "the measuring before the first step is made again, too");
+    }
+
+    #[test]
+    fn s_185_tensorboard_is_told_what_the_log_says() {
+        let place = tempfile::tempdir().expect("a folder");
+        let mut log = TrainerLog::open(place.path(), None, 2).expect("opened");
+        log.eval(0, Some(2.0), &BTreeMap::from([("accuracy".to_owned(), 0.5)])).expect("written");
+        log.step(&made(1), 1.0, 1.0).expect("written");
+        let mut log = TrainerLog::open(place.path(), Some(1), 2).expect("opened");
+        log.step(&StepReport { loss: 0.5, ..made(2) }, 1.0, 1.0).expect("written");
+        assert_eq!((log.mean_loss(0), log.mean_loss(2)), (None, Some(1.0)));
+        let results = [("train_loss", 1.0), ("train_runtime", f64::NAN), ("best_eval_loss", 2.0)];
+        log.end(2, &results.map(|(name, value)| (name.to_owned(), value)).into()).expect("written");
+        let rest = |step| {
+            [("learning_rate", 1e-4), ("epoch", 0.5), ("tokens_per_second", 5.0), ("reward", 0.25)]
+                .map(|(name, value)| (format!("train/{name}"), step, value))
+        };
+        let one = |tag: &str, step, value| vec![(tag.to_owned(), step, value)];
+        let expected: Vec<_> = [
+            one("eval/loss", 0, 2.0),
+            one("eval/accuracy", 0, 0.5),
+            one("train/loss", 1, 1.5),
+            rest(1).to_vec(),
+            one("train/loss", 2, 0.5),
+            rest(2).to_vec(),
+            one("train/train_loss", 2, 1.0),
+        ]
+        .concat();
+        assert_eq!(scalars(place.path()), expected, "gradients that are no number are left out");
     }
 
     #[test]
     fn s_185_a_line_has_the_originals_fields() {
         let place = tempfile::tempdir().expect("a folder");
-        let log = TrainerLog::open(place.path(), 0, 3).expect("opened");
+        let mut log = TrainerLog::open(place.path(), None, 3).expect("opened");
         log.step(&made(1), 3661.0, 59.9).expect("written");
         let line = &log.lines()[0];
         assert_eq!(
@@ -209,7 +274,7 @@ mod tests {
         );
         assert_eq!((line["percentage"].as_f64(), line["reward"].as_f64()), (Some(33.33), Some(0.25)));
         assert!(line["grad_norm"].is_null(), "JSON has no NaN");
-        let empty = TrainerLog { total: 0, ..log };
+        let mut empty = TrainerLog { total: 0, ..log };
         empty.step(&made(2), 0.0, 0.0).expect("written");
         assert_eq!(empty.lines()[1]["percentage"], 100.0);
     }

@@ -271,6 +271,8 @@ macro_rules! kinds {
             FormNoChatTemplate = "form.no_chat_template",
             /// PPO without a reward model.
             FormNoRewardModel = "form.no_reward_model",
+            /// A name of layers that means nothing in the model. `name`, `known`.
+            FormNoSuchLayer = "form.no_such_layer",
             /// Text where a number is needed.
             FormNotANumber = "form.not_a_number",
             /// A NUL character.
@@ -279,6 +281,8 @@ macro_rules! kinds {
             FormOneCheckpoint = "form.one_checkpoint",
             /// A number outside its bounds. `min`, `max`.
             FormOutOfRange = "form.out_of_range",
+            /// Measuring by answering in a stage that does not answer. `stage`.
+            FormPredictStage = "form.predict_stage",
             /// Prefixes that are neither one nor one each.
             FormPrefixCount = "form.prefix_count",
             /// Quantization without LoRA.

@@ -2,6 +2,7 @@
 
 use crate::model::{ModelFacts, TensorShape};
 use crate::params::Hyper;
+use crate::targets;
 
 /// Weights of one kind that learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +29,7 @@ pub(super) fn linear(tensor: &TensorShape) -> Option<(&str, u64, u64)> {
 
 /// A low-rank adapter: `r (in + out)` for each linear map, with DoRA one length for each output row.
 pub(super) fn adapter(facts: &ModelFacts, block: &[TensorShape], hyper: &Hyper) -> Vec<Learning> {
-    let wanted = |name: &str| {
-        let last = name.rsplit('.').next();
-        hyper.lora_target.iter().any(|target| target == "all-linear" || last == Some(target))
-    };
+    let wanted = |name: &str| hyper.lora_target.iter().any(|target| targets::means(target, name));
     let part = |(name, outer, inner): (&str, u64, u64)| {
         let lengths = if hyper.use_dora { outer } else { 0 };
         let count = facts.layers * (hyper.lora_rank as u64 * (outer + inner) + lengths);
@@ -48,12 +46,11 @@ pub(super) fn adapter(facts: &ModelFacts, block: &[TensorShape], hyper: &Hyper) 
 pub(super) fn frozen(facts: &ModelFacts, block: &[TensorShape], hyper: &Hyper) -> Vec<Learning> {
     let blocks = hyper.num_layer_trainable.unsigned_abs().min(facts.layers);
     let of = |module: &str| {
-        let within =
-            |tensor: &&TensorShape| module == "all" || tensor.name.split('.').any(|part| part == module);
+        let within = |tensor: &&TensorShape| targets::within(module, &tensor.name);
         let each: u64 = block.iter().filter(within).map(|tensor| tensor.shape.iter().product::<u64>()).sum();
         Learning { name: module.to_owned(), blocks, count: blocks * each }
     };
-    match hyper.name_module_trainable.iter().find(|module| *module == "all") {
+    match hyper.name_module_trainable.iter().find(|module| *module == targets::ALL) {
         Some(all) => vec![of(all)],
         None => hyper.name_module_trainable.iter().map(|module| of(module)).collect(),
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{PARAMS, param};
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::stage::{Stage, Tuning};
 
@@ -157,7 +158,8 @@ pub struct Hyper {
 }
 
 impl Hyper {
-    /// Reads typed values; one that is missing, empty or does not apply takes its default. Returns every problem found.
+    /// Reads typed values; one that is missing, empty or does not apply takes its default. Returns every problem found,
+    /// and refuses what the original asserted against instead of passing it over (S-053).
     pub fn read(
         values: &BTreeMap<String, String>,
         stage: Stage,
@@ -173,6 +175,7 @@ impl Hyper {
             .iter()
             .filter(|param| (param.applies)(stage, tuning))
             .filter_map(|param| param.check(&text(param.key)).err())
+            .chain(answers_elsewhere(values, stage))
             .collect();
         if !problems.is_empty() {
             return Err(problems);
@@ -310,6 +313,19 @@ impl Hyper {
     pub fn save_every(&self, total: u64) -> u64 {
         if self.save_steps > 0 { self.save_steps } else { total.div_ceil(4).max(1) }
     }
+}
+
+/// Measuring by answering is asked of a stage that does not answer (S-053).
+fn answers_elsewhere(values: &BTreeMap<String, String>, stage: Stage) -> Option<Problem> {
+    let key = "predict_with_generate";
+    let asked = values.get(key).is_some_and(|text| text.trim() == "true");
+    (asked && stage != Stage::Sft).then(|| {
+        let message = format!("`predict_with_generate` cannot be set at the stage {}.", stage.key());
+        Problem::new(Code::FormPredictStage, message)
+            .with("stage", stage.key())
+            .field(key)
+            .hint("Only fine-tuning (sft) measures by answering; leave it out.")
+    })
 }
 
 /// Fields that an older specification lacks are read as the defaults of fine-tuning with LoRA.

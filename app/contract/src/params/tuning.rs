@@ -1,6 +1,6 @@
 //! What learns: LoRA and freeze.
 
-use super::{LORA_TARGETS, NO_UNIT, YES_NO, w};
+use super::{BLOCK_PARTS, LORA_TARGETS, NO_UNIT, YES_NO, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::{Stage, Tuning};
 
@@ -152,7 +152,7 @@ pub(super) const ALL: [Param; 10] = [
             "Parts of those blocks that learn: mlp, self_attn or all, separated by commas.",
             "这些块中学习的部分:mlp、self_attn 或 all,用逗号分隔。",
         ),
-        kind: Kind::Names(&["mlp", "self_attn", "all"]),
+        kind: Kind::Names(BLOCK_PARTS),
         group: Group::Lora,
         default: |_, _| "mlp",
         applies: freeze_only,

@@ -163,10 +163,12 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::FormNoBlock => "至少要有一个层参与学习。",
         Code::FormNoChatTemplate => "这个模型不带对话模板，请选择一个内置模板。",
         Code::FormNoRewardModel => "PPO 需要奖励模型，请选择一个。",
+        Code::FormNoSuchLayer => "这个模型里没有 {name}；有的是 {known}。",
         Code::FormNotANumber => "{label}要填数字。",
         Code::FormNul => "{label}里有 NUL 字符，请删除。",
         Code::FormOneCheckpoint => "只有 LoRA 可以从多个检查点开始。",
         Code::FormOutOfRange => "{label}应在 {min} 和 {max} 之间。",
+        Code::FormPredictStage => "只有微调（sft）会用作答来衡量，{stage} 阶段不能打开它。",
         Code::FormPrefixCount => "前缀的个数应与数据集相同，或只写一个。",
         Code::FormQuantizedLoraOnly => "量化只能与 LoRA 一起使用：基础模型请选 f32，或改用适配器。",
         Code::FormQuantizedMerge => {

@@ -80,27 +80,21 @@ impl Encoder {
         })
     }
 
-    /// The prompt: earlier turns with their answers, and the last question (S-143). A built-in template's pieces
-    /// are joined as text, without end tokens between turns, and tokenised at once; a chat template's piece by
-    /// piece, as in training, and what opens the answer survives cutting.
+    /// The prompt: earlier turns with their answers, and the last question (S-143), token by token as the model read
+    /// them in training, end tokens included; what opens the answer survives cutting. As the original did it, a
+    /// built-in template's turns are joined without end tokens and tokenised at once, which no training shows.
     ///
     /// # Errors
     /// As [`Encoder::encode_pair`].
     pub fn lay_out_prompt(&self, conversation: &Conversation) -> Result<Vec<LaidToken>, Problem> {
         let conversation = self.with_system(conversation);
-        let as_written = self.reads_control_tokens();
-        let joined = self.template.joined_prompt(&conversation, as_written);
-        let first = joined.is_some();
-        let pieces = match joined {
-            Some(piece) => vec![piece],
-            None => self.prompt_pieces(&conversation)?,
-        };
-        let ids_of = |piece, part, first| self.template.ids(&self.tokenizer, piece, part, first);
+        let pieces = self.prompt_pieces(&conversation)?;
         let (mut ids, mut tail) = (Vec::new(), Vec::new());
         for (index, piece) in pieces.iter().enumerate() {
-            ids.extend(ids_of(piece, 0..piece.text.len(), first)?);
+            ids.extend(self.template.piece_ids(&self.tokenizer, piece, index == 0)?);
             if index + 1 == pieces.len() && piece.tail > 0 {
-                tail = ids_of(piece, piece.text.len() - piece.tail..piece.text.len(), false)?;
+                let tail_only = piece.text.len() - piece.tail..piece.text.len();
+                tail = self.template.ids(&self.tokenizer, piece, tail_only, false)?;
             }
         }
         if ids.len() <= self.max_source_length {
@@ -109,15 +103,20 @@ impl Encoder {
         if tail.len() >= self.max_source_length || !ids.ends_with(&tail) {
             tail.clear();
         }
-        let mut asked = self.asked(&pieces, first)?;
+        let mut asked = self.asked(&pieces)?;
         asked.tokens.truncate(ids.len() - tail.len());
         let mut laid = asked.fitted(self.max_source_length - tail.len());
         laid.extend(tail.into_iter().map(LaidToken::asked));
         Ok(laid)
     }
 
-    /// What a chat template writes before the last answer.
+    /// What the template writes before the last answer.
     fn prompt_pieces(&self, conversation: &Conversation) -> Result<Vec<Piece>, Problem> {
+        if self.behaviour == Behaviour::Original
+            && let Some(joined) = self.template.joined_prompt(conversation)
+        {
+            return Ok(vec![joined]);
+        }
         if conversation.turns.last().is_none_or(|turn| turn.1.trim().is_empty()) {
             // An answer that is not there may change what a template writes.
             return self.template.asked_pieces(conversation, self.reads_control_tokens());
@@ -128,16 +127,16 @@ impl Encoder {
     }
 
     /// The tokens of a prompt, and what of them is cut first.
-    fn asked(&self, pieces: &[Piece], first: bool) -> Result<Asked, Problem> {
+    fn asked(&self, pieces: &[Piece]) -> Result<Asked, Problem> {
         let (mut asked, mut earlier, mut bytes) = (Asked::default(), Vec::new(), 0);
-        for piece in pieces {
-            let places = self.template.places(&self.tokenizer, piece, piece.text.len(), first)?;
+        for (index, piece) in pieces.iter().enumerate() {
+            let places = self.template.piece_places(&self.tokenizer, piece, index == 0)?;
             asked.extend(bytes, places);
             if self.behaviour == Behaviour::Corrected {
                 asked.spare.extend(piece.spare.iter().map(|place| moved(place, bytes)));
                 earlier.extend(asked.question.take());
                 asked.question = piece.question.as_ref().map(|place| moved(place, bytes));
-                earlier.extend(piece.learn.then(|| bytes..bytes + piece.text.len() - piece.tail));
+                earlier.extend(piece.learn.then(|| bytes..bytes + piece.head()));
             }
             bytes += piece.text.len();
         }

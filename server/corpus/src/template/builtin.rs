@@ -1,7 +1,5 @@
 //! Built-in templates: prefix, prompt, separator (S-220 to S-223).
 
-use std::ops::Range;
-
 use contract::templates::{Builtin, UserTemplate};
 
 use super::{Piece, shield};
@@ -75,18 +73,7 @@ impl BuiltinTemplate {
     pub(super) fn joined_prompt(&self, conversation: &Conversation) -> Piece {
         let mut dialog = self.dialog(conversation);
         dialog.pop();
-        let mut joined = Piece::asked(String::new());
-        for (index, piece) in dialog.into_iter().enumerate() {
-            let start = joined.text.len();
-            let here = |range: Range<usize>| start + range.start..start + range.end;
-            let contents = if index % 2 == 0 { piece.question } else { Some(0..piece.text.len()) };
-            joined.spare.extend(joined.question.take());
-            joined.spare.extend(piece.spare.into_iter().map(here));
-            joined.question = contents.map(here);
-            joined.text += &piece.text;
-        }
-        joined.spare.retain(|_| self.spares);
-        joined
+        Piece::asked(dialog.into_iter().map(|piece| piece.text).collect())
     }
 
     /// Pieces of the training text, or with `answered` false, of the prompt (last answer dropped).

@@ -1,14 +1,5 @@
 //! What the files of a tokenizer, and it itself, may use up; each limit once.
 
-/// Largest file of a name, bytes. The largest published `tokenizer.json` have 35 MB.
-pub(super) fn largest(name: &str) -> u64 {
-    match name {
-        "tokenizer.json" => 64 << 20,
-        "tokenizer_config.json" => 16 << 20,
-        _ => 1 << 20,
-    }
-}
-
 /// Most values (texts, numbers, lists, maps) in a file of a name: each takes some fifty bytes of memory, however short
 /// it is. The largest published `tokenizer.json` hold two million and a half.
 pub(super) fn most_values(name: &str) -> usize {
@@ -43,9 +34,7 @@ pub(super) const TOKENS_A_BYTE: usize = 32;
 pub(super) const NAMES: usize = 64;
 
 /// How long a text is that a tokenizer is tried on, bytes, shorter ones first.
-#[cfg(not(target_arch = "wasm32"))]
 pub(super) const TRIED: [usize; 3] = [64, 512, 4096];
 
-/// How long it may take with each of these.
-#[cfg(not(target_arch = "wasm32"))]
+/// Processor time it may take with each of these.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);

@@ -86,7 +86,8 @@ fn built_in_templates_write_the_only_control_tokens() {
         let row = talk(Some("</s>"), &[("a</s>b", "<s></s>"), ("</s>", "c</s>")]);
         let ids = encoder.encode_sft(&row).unwrap().input_ids;
         assert_eq!(controls(&ids), 2, "{name}: the ends of two answers");
-        assert_eq!(controls(&encoder.encode_prompt(&row).unwrap().input_ids), 0, "{name}");
+        let asked = encoder.encode_prompt(&row).unwrap().input_ids;
+        assert_eq!(controls(&asked), 1, "{name}: the end of the first answer");
     }
     let own = UserTemplate {
         name: "own".into(),

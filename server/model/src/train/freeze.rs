@@ -25,11 +25,21 @@ pub fn freeze_patterns(layers: usize, count: i64, modules: &[String]) -> Result<
     Ok(blocks.flat_map(|block| modules.iter().map(move |module| pattern(block, module))).collect())
 }
 
-/// Whether the dotted parts of a pattern stand one after another in a tensor's name. GPT-2 calls `layers` `h`.
+/// Whether the dotted parts of a pattern stand one after another in a tensor's name. Families have names of their own
+/// for what holds the blocks and for the part that attends; any of them will do (S-039).
 pub fn covers(name: &str, pattern: &str) -> bool {
-    let parts: Vec<&str> = name.split('.').map(|part| if part == "h" { "layers" } else { part }).collect();
-    let wanted: Vec<&str> = pattern.split('.').collect();
+    let (parts, wanted): (Vec<_>, Vec<_>) =
+        (name.split('.').map(usual).collect(), pattern.split('.').map(usual).collect());
     parts.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// The name that Llama has for a part.
+fn usual(part: &str) -> &str {
+    match part {
+        "h" => "layers",
+        "attn" | "self_attention" => "self_attn",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -55,5 +65,15 @@ mod tests {
         assert!(!covers("model.layers.31.mlp.up_proj.weight", "layers.1.mlp"));
         assert!(!covers("model.layers.1.mlp_gate.weight", "layers.1.mlp"));
         assert!(covers("transformer.h.1.mlp.c_fc.weight", "layers.1.mlp"));
+    }
+
+    #[test]
+    fn s_039_the_part_that_attends_has_several_names() {
+        for name in ["transformer.h.1.attn.c_attn.weight", "model.layers.1.self_attn.qkv_proj.weight"] {
+            for part in ["self_attn", "self_attention", "attn"] {
+                assert!(covers(name, &format!("layers.1.{part}")), "{name} {part}");
+                assert!(!covers(name, &format!("layers.2.{part}")), "{name} {part}");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Reading safetensors: headers are checked against the file's length before anything is allocated.
 
-mod header;
+mod index;
 
 use contract::limits::Limit;
 use std::collections::BTreeMap;
@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use contract::files;
+use contract::safetensors::{self, Listed};
 
 use super::gguf::BlockFormat;
 use super::{Blocks, Bytes, MAX_TENSORS, TensorSource, is_there, overlapping};
 use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
-use header::{Index, Listed, Shards};
+use index::{Index, Shards};
 
 /// Weights in one file.
 const SINGLE: &str = "model.safetensors";
@@ -183,7 +184,7 @@ impl Weights {
         }
         let json = bytes.read(8, size as usize)?;
         let (file, base) = (self.files.len(), 8 + size);
-        let read = header::read(&json, |tensor, listed| {
+        let read = safetensors::read(&json, |tensor, listed| {
             if self.entries.len() == MAX_TENSORS {
                 return Err(format!("there are more than {MAX_TENSORS} tensors"));
             }

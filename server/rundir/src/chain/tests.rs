@@ -212,3 +212,47 @@ fn torn_files_are_problems_and_no_panics() {
     std::fs::write(&path, [0xff; 32]).expect("written");
     assert_eq!(codes(&place.spec(Stage::Sft, &[&good])), [Code::ChainBroken]);
 }
+
+#[test]
+fn headers_are_read_within_bounds_and_nothing_is_waited_for() {
+    let mut place = Place::new();
+    let good = place.adapter(64, "base", &[], false);
+    let path = Path::new(&good.folder).join(ADAPTER);
+    let with = |header: &str| {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        std::fs::write(&path, bytes).expect("written");
+        codes(&place.spec(Stage::Sft, &[&good]))
+    };
+    let tensor = |shape: &str| {
+        format!(r#"{{"x.q_proj.lora_A.weight":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#)
+    };
+    assert!(with(&tensor("[8,64]")).is_empty());
+    assert_eq!(with(&tensor("[8,64,1,1,1,1,1,1,1]")), [Code::ChainBroken], "more sizes than any tensor has");
+    assert_eq!(with(&" ".repeat((32 << 20) + 1)), [Code::ChainBroken], "longer than any header");
+    #[cfg(unix)]
+    {
+        let reward = place.adapter(64, "base", &[], true);
+        let mut spec = place.spec(Stage::Ppo, &[]);
+        spec.reward_model = Some(reward.clone());
+        assert!(codes(&spec).is_empty());
+        let head = Path::new(&reward.folder).join(VALUE_HEAD);
+        std::fs::remove_file(&head).expect("removed");
+        let made = std::process::Command::new("mkfifo").arg(&head).status().expect("runs");
+        assert!(made.success());
+        assert_eq!(codes(&spec), [Code::RewardNoHead], "a pipe that nobody writes to");
+    }
+}
+
+#[test]
+fn s_123_fused_maps_tell_the_width_of_their_model_too() {
+    let mut place = Place::new();
+    for map in ["h.0.attn.c_attn", "h.0.mlp.c_fc", "layers.0.self_attn.qkv_proj", "layers.0.mlp.gate_up_proj"]
+    {
+        let name = format!("base_model.model.{map}.lora_A.weight");
+        let fitting = place.save(&[(&name, [8, 64])], "base", &[], None);
+        assert!(codes(&place.spec(Stage::Sft, &[&fitting])).is_empty(), "{map}");
+        let wide = place.save(&[(&name, [8, 128])], "", &[], None);
+        assert_eq!(codes(&place.spec(Stage::Sft, &[&wide])), [Code::ChainShape], "{map}");
+    }
+}

@@ -5,16 +5,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use contract::Code;
+use contract::files;
 use contract::problem::Problem;
 use model::lora::LoraConfig;
 use rundir::chain::ADAPTER_CONFIG;
 use serde_json::{Map, Value, json};
 
-use super::small;
-use crate::problems::of_model;
+use crate::problems::{of_model, of_unread};
 
-/// Largest configuration that is read, bytes; PEFT writes some thousands.
-const MOST_BYTES: u64 = 1 << 20;
 /// Longest name of a base that is shown, characters.
 const SHOWN: usize = 100;
 /// Ways to begin that change the base as well: the adapter means nothing on the base as it is.
@@ -38,8 +36,18 @@ fn fail(why: String) -> Problem {
 
 /// Reads the file; it must be a JSON object.
 pub(super) fn read(folder: &Path) -> Result<Map<String, Value>, Problem> {
-    let bytes = small::read(&folder.join(ADAPTER_CONFIG), MOST_BYTES)?;
+    let path = folder.join(ADAPTER_CONFIG);
+    let bytes = files::read_named(&path).map_err(|why| match why.is_missing() {
+        true => missing(),
+        false => of_unread(&path, &why),
+    })?;
     serde_json::from_slice(&bytes).map_err(|why| fail(why.to_string()))
+}
+
+fn missing() -> Problem {
+    Problem::new(Code::ModelFileMissing, format!("The folder holds no {ADAPTER_CONFIG}."))
+        .file(ADAPTER_CONFIG)
+        .hint("An adapter is adapter_config.json with adapter_model.safetensors, as PEFT writes them.")
 }
 
 /// The base it names: a name of the hub as it stands; of a path on somebody's disk only its last part.

@@ -168,10 +168,17 @@ fn settings_and_files_that_cannot_be_used_are_refused() {
         folder.config(more);
         assert_eq!(folder.code(), Code::LoraConfig);
     }
-    for text in ["", "[]", "no JSON", &"[".repeat(100_000), &" ".repeat((1 << 20) + 1)] {
+    for text in ["", "[]", "no JSON", &"[".repeat(100_000)] {
         folder.write(ADAPTER_CONFIG, text.as_bytes());
         assert_eq!(folder.code(), Code::LoraConfig);
     }
+    folder.write(ADAPTER_CONFIG, &vec![b' '; (1 << 20) + 1]);
+    assert_eq!(folder.code(), Code::ModelFileTooLarge, "by the limit of every file of that name");
+    folder.remove(ADAPTER_CONFIG);
+    assert_eq!(folder.code(), Code::ModelFileMissing);
+    std::fs::create_dir(folder.0.path().join(ADAPTER_CONFIG)).expect("a folder");
+    assert_eq!(folder.code(), Code::ModelNotAFile);
+    std::fs::remove_dir(folder.0.path().join(ADAPTER_CONFIG)).expect("removed");
     folder.config(json!({}));
     folder.write(ADAPTER, b"");
     assert_eq!(folder.code(), Code::WeightsBroken);

@@ -5,6 +5,7 @@ use std::path::Path;
 use contract::problem::Problem;
 use contract::spec::RunSpec;
 use contract::stage::{Stage, Tuning};
+use contract::targets;
 use model::CausalLm;
 use model::arch::LoadOptions;
 use model::kernels::Kernels;
@@ -13,6 +14,7 @@ use model::train::{Method, ValueHead, freeze_patterns};
 use model::weights::Quant;
 use rundir::chain::{self, VALUE_HEAD};
 
+use crate::facts;
 use crate::problems::of_model;
 
 /// A model ready to be tuned.
@@ -58,6 +60,11 @@ fn load_options(spec: &RunSpec) -> LoadOptions {
 /// What learns.
 pub(super) fn method<B: Kernels>(spec: &RunSpec, model: &CausalLm<B>) -> Result<Method, Problem> {
     let (hyper, layers) = (&spec.hyper, model.config.num_hidden_layers);
+    let block = facts::block(&model.config);
+    if let Some(problem) = targets::missing(hyper, spec.tuning, &block).into_iter().next() {
+        return Err(problem);
+    }
+    let maps: Vec<&str> = model.config.linears().iter().map(|map| map.name).collect();
     Ok(match spec.tuning {
         Tuning::Full => Method::Full,
         Tuning::Freeze => {
@@ -68,7 +75,7 @@ pub(super) fn method<B: Kernels>(spec: &RunSpec, model: &CausalLm<B>) -> Result<
             r: hyper.lora_rank,
             alpha: hyper.lora_alpha,
             dropout: hyper.lora_dropout,
-            target_modules: hyper.lora_target.clone(),
+            target_modules: targets::spelt(&hyper.lora_target, &maps),
             use_rslora: hyper.use_rslora,
             use_dora: hyper.use_dora,
             modules_to_save: hyper.modules_to_save.clone(),

@@ -189,6 +189,10 @@ impl<B: Kernels> Loop<'_, B> {
         if let Some(loss) = self.state.best_eval_loss {
             results.insert("best_eval_loss".to_owned(), loss);
         }
+        if let Some(loss) = self.log.mean_loss(step) {
+            results.insert("train_loss".to_owned(), loss);
+        }
+        self.log.end(step, &results)?;
         trainer_files::results(self.run.path(), &results)?;
         Ok(true)
     }

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use contract::Code;
 use contract::adapter::{AdapterFacts, Imported};
+use contract::cost::Planned;
+use contract::event::Kind;
+use contract::model::ModelFacts;
 use contract::problem::Problem;
+use contract::sizes::Sizes;
 use contract::spec::{DatasetRef, RunSpec};
 use contract::stage::{Stage, Tuning};
 use contract::worker::EXIT_PROBLEM;
@@ -14,7 +18,7 @@ use rundir::RunDir;
 use serde_json::{Value, json};
 
 use crate::generate::Talk;
-use crate::support::{complete, model, reference, spec_of, text, worker};
+use crate::support::{complete, events, finish, model, reference, spec_of, start, text, worker};
 
 const SHORT: [(&str, &str); 6] = [
     ("max_source_length", "48"),
@@ -240,4 +244,105 @@ fn reference_adapters_that_peft_wrote_come_in_with_the_same_numbers() {
         seen += 1;
     }
     assert!(seen >= 6, "{seen} cases");
+}
+
+/// A model of another family with random weights and the tokenizer of the scratch model, as an import leaves it.
+fn of_family(place: &Path, kind: &str) -> (PathBuf, ModelFacts) {
+    let scratch: Value =
+        serde_json::from_slice(&std::fs::read(model().join("config.json")).expect("reads")).expect("JSON");
+    let config = json!({
+        "model_type": kind, "vocab_size": scratch["vocab_size"], "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "n_embd": 32, "n_head": 4,
+        "n_layer": 2, "n_inner": 48, "n_positions": 64, "max_position_embeddings": 64,
+    });
+    let config = model::ModelConfig::from_json(config.to_string().as_bytes()).expect("a configuration");
+    let (source, target) = (place.join(format!("{kind}-source")), place.join(kind));
+    let made = CausalLm::<model::Cpu>::init_random(config, 7, &Default::default()).expect("made");
+    made.save_folder(&source).expect("written");
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(model().join(name), source.join(name)).expect("copied");
+    }
+    match ask("import", &source, &target).expect("imported") {
+        Imported::Model(facts) => (target, *facts),
+        Imported::Adapter { .. } => panic!("taken for an adapter"),
+    }
+}
+
+/// A run on a model with these settings, in its shortest form.
+fn on(place: &Path, base: &Path, tuning: Tuning, more: &[(&str, &str)]) -> RunSpec {
+    let values: Vec<_> = SHORT.iter().chain(&[("dev_ratio", "0")]).chain(more).copied().collect();
+    let mut spec = spec_of(Stage::Sft, place, tuning, &values);
+    spec.model.folder = base.to_string_lossy().into_owned();
+    spec
+}
+
+#[test]
+fn s_040_fused_maps_are_trained_under_their_names_and_the_adapter_comes_back() {
+    let place = tempfile::tempdir().expect("a folder");
+    for (kind, typed, targets, fused) in [
+        ("gpt2", "c_attn", json!(["c_attn"]), ("transformer.h.0.attn.c_attn", 96)),
+        ("gpt2", "self_attn", json!(["c_attn", "attn.c_proj"]), ("transformer.h.1.attn.c_attn", 96)),
+        (
+            "phi3",
+            "gate_up_proj,qkv_proj",
+            json!(["qkv_proj", "gate_up_proj"]),
+            ("model.layers.1.mlp.gate_up_proj", 96),
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (base, facts) = of_family(folder.path(), kind);
+        let spec = on(folder.path(), &base, Tuning::Lora, &[("lora_target", typed)]);
+        let run = complete(folder.path(), "run", &spec);
+        let out = exported(&run, &place.path().join(format!("{kind}-{typed}")));
+        let config: Value =
+            serde_json::from_slice(&std::fs::read(out.join(CONFIG)).expect("reads")).expect("JSON");
+        assert_eq!(config["target_modules"], targets, "{kind} {typed}");
+        assert_eq!(
+            config["fan_in_fan_out"],
+            kind == "gpt2",
+            "as PEFT has it for what is stored the other way"
+        );
+        let weights = Weights::open(&out.join(WEIGHTS)).expect("opens");
+        let name = format!("base_model.model.{}.lora_B.weight", fused.0);
+        assert_eq!(weights.shape(&name), Some(vec![fused.1, 4]), "{kind} {typed}");
+        let hyper = &spec.hyper;
+        let (sizes, tuning) = (&Sizes::default(), Tuning::Lora);
+        let planned = Planned { facts: &facts, stage: Stage::Sft, tuning, hyper, sizes, rows: 24, held: 0 };
+        let learns = events(&run, 1).into_iter().find_map(|kind| match kind {
+            Kind::Started { trainable_params, .. } => Some(trainable_params),
+            _ => None,
+        });
+        assert_eq!(learns, Some(planned.cost().expect("a shape").trainable()), "{kind} {typed}");
+        let back = empty_run(folder.path(), "back", &base);
+        let brought = brought(&out, &back).expect("it fits its base");
+        assert_eq!(Some(brought.parameters), learns);
+    }
+}
+
+#[test]
+fn s_039_s_040_what_a_model_does_not_have_is_refused_and_its_attention_learns_by_any_name() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (base, _) = of_family(place.path(), "gpt2");
+    let refused = on(place.path(), &base, Tuning::Lora, &[("lora_target", "c_attn,q_proj")]);
+    let run = RunDir::create(&place.path().join("refused"), &refused).expect("created");
+    assert!(!finish(start(&run)).status.success());
+    match events(&run, 1).last() {
+        Some(Kind::Failed { problem, .. }) => {
+            assert_eq!((problem.code, problem.form_key()), (Code::FormNoSuchLayer, Some("lora_target")));
+            assert_eq!(
+                (&*problem.params["name"], &*problem.params["known"]),
+                ("q_proj", "c_attn, c_proj, c_fc")
+            );
+        }
+        other => panic!("did not fail: {other:?}"),
+    }
+    let values = [("name_module_trainable", "self_attn"), ("num_layer_trainable", "2")];
+    let attention = on(place.path(), &base, Tuning::Freeze, &values);
+    let run = complete(place.path(), "freeze", &attention);
+    let learns = events(&run, 1).into_iter().find_map(|kind| match kind {
+        Kind::Started { trainable_params, .. } => Some(trainable_params),
+        _ => None,
+    });
+    // c_attn and c_proj of both blocks, with their biases.
+    assert_eq!(learns, Some(2 * (32 * 96 + 96 + 32 * 32 + 32)));
 }

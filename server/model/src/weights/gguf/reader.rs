@@ -4,10 +4,12 @@
 use contract::limits::Limit;
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::safetensors::MAX_NAME;
+
 use super::{GgufValue, broken};
 use crate::error::{Code, shown};
 use crate::error::{ModelError, Result};
-use crate::weights::{Bytes, MAX_NAME, MAX_TENSORS};
+use crate::weights::{Bytes, MAX_TENSORS};
 
 /// Bytes of the file at hand at a time.
 const WINDOW: usize = 256 << 10;

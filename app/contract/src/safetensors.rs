@@ -1,30 +1,35 @@
-//! The JSON before the numbers, read entry by entry: what no tensor needs is passed over, and nothing is held as a tree.
+//! The JSON before the numbers of a safetensors file, read entry by entry: what no tensor needs is passed over, and
+//! nothing is held as a tree. One reader for those who want the numbers and for those who only look at shapes.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::error::shown;
-use crate::weights::{MAX_NAME, MAX_TENSORS};
+use crate::problem::shown;
+
+/// Longest name of a tensor, bytes.
+pub const MAX_NAME: usize = 1024;
 
 /// Most dimensions of a tensor.
 const MAX_DIMS: usize = 8;
 
 /// A tensor as the header lists it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Listed<'a> {
+pub struct Listed<'a> {
+    /// Number format, for example `F32`.
     #[serde(borrow)]
-    pub(super) dtype: Cow<'a, str>,
-    pub(super) shape: Shape,
-    pub(super) data_offsets: [u64; 2],
+    pub dtype: Cow<'a, str>,
+    /// Sizes.
+    pub shape: Shape,
+    /// First byte and the one behind the last, from the end of the header.
+    pub data_offsets: [u64; 2],
 }
 
 /// Sizes, outermost first.
 #[derive(Debug, Default)]
-pub(super) struct Shape(pub(super) Vec<usize>);
+pub struct Shape(pub Vec<usize>);
 
 impl<'de> Deserialize<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -53,8 +58,11 @@ impl<'de> Visitor<'de> for Shapes {
     }
 }
 
-/// Hands every tensor of a header to `each`, which says why it cannot be used. Fails as well where a name is there twice.
-pub(super) fn read(
+/// Hands every tensor of a header to `each`, which says why it cannot be used.
+///
+/// # Errors
+/// What is no such header, or what `each` says of a tensor.
+pub fn read(
     json: &[u8],
     each: impl FnMut(&str, Listed<'_>) -> Result<(), String>,
 ) -> Result<(), serde_json::Error> {
@@ -95,55 +103,50 @@ impl<'de, F: FnMut(&str, Listed<'_>) -> Result<(), String>> Visitor<'de> for Ten
     }
 }
 
-fn name_fits<E: Error>(name: &str) -> Result<(), E> {
+/// Refuses the name of a tensor that is longer than any.
+///
+/// # Errors
+/// One that names the tensor.
+pub fn name_fits<E: Error>(name: &str) -> Result<(), E> {
     if name.len() <= MAX_NAME {
         return Ok(());
     }
     Err(E::custom(format!("tensor \"{}\" has a name of {} bytes", shown(name), name.len())))
 }
 
-/// `model.safetensors.index.json`: which shard holds which tensor.
-#[derive(Debug, Deserialize)]
-pub(super) struct Index {
-    pub(super) weight_map: Shards,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Names of tensors, and of the files they lie in.
-#[derive(Debug, Default)]
-pub(super) struct Shards {
-    pub(super) tensors: BTreeSet<String>,
-    pub(super) files: BTreeSet<String>,
-}
-
-impl<'de> Deserialize<'de> for Shards {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WeightMap)
-    }
-}
-
-struct WeightMap;
-
-impl<'de> Visitor<'de> for WeightMap {
-    type Value = Shards;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the names of at most {MAX_TENSORS} tensors, each with its file")
+    fn shapes(json: &str) -> Option<Vec<(String, Vec<usize>)>> {
+        let mut found = Vec::new();
+        let read = read(json.as_bytes(), |name, listed| {
+            found.push((name.to_owned(), listed.shape.0));
+            Ok(())
+        });
+        read.ok().map(|()| found)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shards, A::Error> {
-        let mut shards = Shards::default();
-        while let Some((tensor, file)) = map.next_entry::<String, Cow<'de, str>>()? {
-            name_fits(&tensor)?;
-            if shards.tensors.len() == MAX_TENSORS {
-                return Err(A::Error::invalid_length(MAX_TENSORS + 1, &self));
-            }
-            if !shards.files.contains(&*file) {
-                shards.files.insert(file.into_owned());
-            }
-            if let Some(twice) = shards.tensors.replace(tensor) {
-                return Err(A::Error::custom(format!("tensor \"{}\" is there twice", shown(&twice))));
-            }
+    #[test]
+    fn shapes_are_read_and_what_no_tensor_needs_is_passed_over() {
+        let tensor = r#"{"dtype":"F32","junk":{"a":[1,{"b":2}]},"shape":[2,3],"data_offsets":[0,24]}"#;
+        let header = format!(r#"{{"__metadata__":{{"format":"pt"}},"a":{tensor}}}"#);
+        assert_eq!(shapes(&header), Some(vec![("a".to_owned(), vec![2, 3])]));
+        assert_eq!(shapes("{}"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused() {
+        let of = |shape: &str| format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,4]}}}}"#);
+        assert!(shapes(&of("[1]")).is_some());
+        let long = format!(
+            r#"{{"{}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#,
+            "n".repeat(MAX_NAME + 1)
+        );
+        for header in
+            [&of("[1,1,1,1,1,1,1,1,1]"), &of("[-1]"), &of("1"), r#"{"a":{"shape":[1]}}"#, "[]", "", &long]
+        {
+            assert_eq!(shapes(header), None, "{header}");
         }
-        Ok(shards)
     }
 }
