@@ -1,12 +1,15 @@
 //! How much longer a tokenizer makes a text, found in its file before any text goes through it: steps that each write
 //! two characters for one make a billion of one.
 
+use std::fmt;
+
 use contract::problem::Problem;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::broken;
-use super::limits::{ADDED, AFFIX, GROWTH, PREPENDED, STEPS, WORD};
+use super::limits::{ADDED, AFFIX, GROWTH, HIGHEST_ID, PREPENDED, STEPS, WORD};
 
 /// The parts of a `tokenizer.json` that may make a text longer or take long.
 #[derive(Debug, Default, Deserialize)]
@@ -24,14 +27,51 @@ struct Parts {
 #[serde(default)]
 struct Added {
     content: String,
+    id: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Model {
+    vocab: Highest,
     max_input_chars_per_word: Option<u64>,
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
+}
+
+/// The highest id of a vocabulary by name; 0 of a list, whose ids are its places.
+#[derive(Debug, Default)]
+struct Highest(u64);
+
+impl<'de> Deserialize<'de> for Highest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ids;
+        impl<'de> Visitor<'de> for Ids {
+            type Value = Highest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a vocabulary")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Highest, A::Error> {
+                let mut highest = 0;
+                while let Some((_, id)) = map.next_entry::<IgnoredAny, u64>()? {
+                    highest = highest.max(id);
+                }
+                Ok(Highest(highest))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Highest, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Highest(0))
+            }
+
+            fn visit_unit<E>(self) -> Result<Highest, E> {
+                Ok(Highest(0))
+            }
+        }
+        deserializer.deserialize_any(Ids)
+    }
 }
 
 /// Refuses a tokenizer that makes texts, or what is decoded, far longer than they are, or takes far too long for them.
@@ -60,6 +100,10 @@ pub(super) fn check(tokenizer_json: &[u8]) -> Result<(), Problem> {
     }
     if parts.added_tokens.iter().any(|token| token.content.len() > ADDED) {
         return refused("one of its added tokens is too long");
+    }
+    let added = parts.added_tokens.iter().filter_map(|token| token.id.as_u64()).max().unwrap_or(0);
+    if parts.model.vocab.0.max(added) > HIGHEST_ID {
+        return refused("one of its ids is too high");
     }
     let affixes = [&parts.model.continuing_subword_prefix, &parts.model.end_of_word_suffix];
     if affixes.into_iter().flatten().any(|affix| affix.len() > AFFIX) {
@@ -142,6 +186,21 @@ mod tests {
 
     fn checked(key: &str, part: Value) -> Result<(), Problem> {
         check(json!({key: part}).to_string().as_bytes())
+    }
+
+    #[test]
+    fn n9_ids_are_no_higher_than_what_counts_up_to_them_may_take() {
+        let refused = |file: Value| check(file.to_string().as_bytes()).is_err();
+        for id in [HIGHEST_ID + 1, u64::from(u32::MAX), u64::MAX] {
+            assert!(refused(json!({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": id}}})), "{id}");
+            assert!(refused(json!({"model": {}, "added_tokens": [{"id": id, "content": "x"}]})), "{id}");
+        }
+        assert!(
+            refused(json!({"model": {"vocab": {"a": -1}}}))
+                && refused(json!({"model": {"vocab": {"a": 1.5}}}))
+        );
+        assert!(!refused(json!({"model": {"vocab": {"a": HIGHEST_ID}}})));
+        assert!(!refused(json!({"model": {"type": "Unigram", "vocab": [["a", -1.0]]}})));
     }
 
     #[test]

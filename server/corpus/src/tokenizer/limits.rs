@@ -21,6 +21,9 @@ pub(super) const AFFIX: usize = 64;
 /// Longest word, in characters, that is looked up piece by piece: it takes the square of that.
 pub(super) const WORD: u64 = 1_000;
 
+/// Highest id of a token: what writes a vocabulary counts up to it. The largest published ones have a quarter of a million.
+pub(super) const HIGHEST_ID: u64 = 1 << 24;
+
 /// Longest added token, bytes.
 pub(super) const ADDED: usize = 1 << 10;
 
