@@ -76,10 +76,10 @@ test("a renewal while the script is on its way loads the page anew", { timeout: 
 
 test("a server that was away while its script was asked for is waited for", { timeout: 90_000 }, async () => {
   const { page, land } = await openEarly(browser, server, "/");
-  const failed = page.waitForEvent("requestfailed", (request) => request.url().endsWith("burnish_bg.wasm"));
+  const noticed = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/healthz"));
   await server.kill();
   const landed = land();
-  await failed;
+  await noticed;
   await server.up();
   await landed;
   await page.context().close();
