@@ -16,7 +16,7 @@ try {
   const answer = await fetch(`${server.url}/api/v1/uploads?name=large.jsonl`, { method: "POST", body, headers: { "sec-fetch-site": "same-origin" } });
   const large = await answer.json();
   const data = await acts.dataset(server);
-  const model = await acts.scratchModel(server, data);
+  const model = await acts.scratchModel(server, data, "20m");
 
   /** Launches and stops a run; the seconds until each was answered, and until the first step was there. */
   async function one() {

@@ -25,7 +25,7 @@ pub struct Options {
     #[arg(long, visible_alias = "listen", env = "BURNISH_ADDR", default_value = "127.0.0.1:7860")]
     pub addr: SocketAddr,
     /// Listen on an address that other machines reach. Nobody is asked who they are: whoever reaches it may do everything.
-    #[arg(long, env = "BURNISH_ALLOW_ANYONE")]
+    #[arg(long, env = "BURNISH_ALLOW_ANYONE", value_parser = clap::builder::BoolishValueParser::new())]
     pub allow_anyone: bool,
     /// Folder for datasets, models, runs and the database.
     #[arg(long, env = "BURNISH_DATA")]
@@ -50,7 +50,7 @@ pub struct Options {
     pub chat_models: usize,
     /// What files and templates may ask of the machine, where it differs from the standard: name=value,name=value. The
     /// settings page lists the names.
-    #[arg(long = "limits", env = contract::limits::VARIABLE, default_value_t)]
+    #[arg(long = "limits", value_name = "NAME=VALUE", env = contract::limits::VARIABLE, default_value_t)]
     pub reading: contract::limits::Limits,
     /// Connections at the same time; the limit of open files may allow fewer.
     #[arg(long, env = "BURNISH_CONNECTIONS", default_value_t = CONNECTIONS)]

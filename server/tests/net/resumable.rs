@@ -79,11 +79,18 @@ async fn r13_twenty_broken_connections_and_a_new_server_cost_less_than_a_part_ea
             if broken == 10 {
                 first.stop().await;
                 address = serving(roomy(place.path())).await.1;
-                assert_eq!(offset(address, &at).await, there, "what was told to be there is there");
+                let now = offset(address, &at).await;
+                assert!(now >= there, "what was told to be there is there");
+                there = now;
             }
             continue;
         }
         let answer = part(address, &at, there, bytes, bytes.len()).await.expect("an answer");
+        if answer.starts_with("HTTP/1.1 409") {
+            // what a broken connection had sent was still on its way
+            there = offset(address, &at).await;
+            continue;
+        }
         assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
         there += bytes.len();
         assert_eq!(header(&answer, tus::OFFSET), Some(there.to_string()));
