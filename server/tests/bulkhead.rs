@@ -4,6 +4,8 @@
 
 #[path = "bulkhead/hostile.rs"]
 mod hostile;
+#[path = "support/processes.rs"]
+mod processes;
 #[path = "support/worker.rs"]
 mod worker;
 
@@ -14,6 +16,7 @@ use axum::body::Body;
 use contract::dataset::{FileKind, RowsQuery};
 use contract::reading::{PROTOCOL, ReadRegister};
 use contract::{Code, Problem};
+use processes::{is_alive, started};
 use server::readers::{Lane, Readers};
 use server::services::uploads::{self, Declared};
 use server::services::{launch::launch, rows};
@@ -33,17 +36,6 @@ fn readers(place: &Path, script: &str) -> Readers {
 
 async fn ask(readers: &Readers) -> Result<Vec<contract::registry::Registered>, Problem> {
     readers.ask(Lane::Quick, ReadRegister { text: "{}".to_owned() }).await
-}
-
-/// The processes that were started.
-fn started(place: &Path) -> Vec<u32> {
-    let text = std::fs::read_to_string(place.join("pids")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
-}
-
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// Waits until something holds, 10 seconds at most.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "support/processes.rs"]
+mod processes;
 #[expect(dead_code, reason = "all workers here are scripts of their own")]
 #[path = "support/worker.rs"]
 mod worker;
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use contract::Code;
 use contract::chat::{ChatDelta, ChatMessage};
+use processes::{is_alive, started};
 use server::config::Config;
 use server::generation::{Answer, Pool, Refused, Weights};
 
@@ -46,17 +49,6 @@ fn ask(pool: &Pool, place: &Path) -> Answer {
 /// The next delta, which does not keep anybody waiting.
 async fn next(answer: &mut Answer) -> Option<ChatDelta> {
     tokio::time::timeout(LONG, answer.next()).await.expect("a delta in time")
-}
-
-/// The processes that were started.
-fn started(place: &Path) -> Vec<u32> {
-    let text = std::fs::read_to_string(place.join("pids")).unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
-}
-
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// Looks until something holds, which is to be within `most`.

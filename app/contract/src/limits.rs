@@ -83,10 +83,15 @@ limits! {
     /// Bytes that each byte of a Parquet file may become, beyond a GiB for the smallest. Texts pack five to one, tables of
     /// few words fifty to one.
     ParquetRatio = "parquet_ratio", Count, 256, 65_536;
-    /// Bytes that each byte of a workbook or archive may become.
-    ArchiveRatio = "archive_ratio", Count, 200, 65_536;
-    /// Header of a GGUF or safetensors file.
-    HeaderBytes = "header_bytes", Bytes, 64 << 20, 256 << 20;
+    /// Bytes that each byte of a part of a workbook may become. Tables come to some tens.
+    WorkbookRatio = "workbook_ratio", Count, 200, 65_536;
+    /// Bytes that each byte of a zip, or of an entry of it, may become (promise S7).
+    ArchiveRatio = "archive_ratio", Count, 100, 65_536;
+    /// Header of a GGUF file, its vocabulary included.
+    GgufHeader = "gguf_header_bytes", Bytes, 64 << 20, 256 << 20;
+    /// Header of a safetensors file. The largest published models have about 100,000 tensors of 150 bytes each in all
+    /// their shards together.
+    SafetensorsHeader = "safetensors_header_bytes", Bytes, 32 << 20, 256 << 20;
     /// Longest source of a chat template. The longest published ones have some sixty thousand bytes.
     TemplateBytes = "template_bytes", Bytes, 512 << 10, 8 << 20;
     /// Steps of one rendering, however large the conversation is: about a second.

@@ -39,6 +39,12 @@ pub(crate) fn key(target: &ChatTarget) -> String {
     serde_json::to_string(target).unwrap_or_default()
 }
 
+/// The voice of a key.
+fn voice_of(voices: StoredValue<Vec<Voice>>, key: &str) -> Option<Voice> {
+    let target = serde_json::from_str::<ChatTarget>(key).ok()?;
+    voices.with_value(|voices| voices.iter().find(|voice| voice.target == target).cloned())
+}
+
 /// Who speaks at first: the base and the run asked for (else the newest run), or two of what there is. Without a step
 /// the checkpoint that stands for the run speaks.
 fn first_voices(voices: &[Voice], run: Option<&str>, step: Option<u64>) -> (Voice, Option<Voice>) {
@@ -149,11 +155,7 @@ fn Talking(voices: Vec<Voice>) -> impl IntoView {
 
 /// The stage of the run that answers; where two do, of the one at the right.
 fn stage_of(voices: StoredValue<Vec<Voice>>, panes: &[Pane; 2], two: bool) -> Option<Stage> {
-    let stage = |pane: &Pane| {
-        pane.voice.with(|chosen| {
-            voices.with_value(|voices| voices.iter().find(|voice| key(&voice.target) == *chosen)?.stage)
-        })
-    };
+    let stage = |pane: &Pane| pane.voice.with(|chosen| voice_of(voices, chosen)?.stage);
     let [left, right] = panes;
     if two { stage(right).or_else(|| stage(left)) } else { stage(left) }
 }

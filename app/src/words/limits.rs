@@ -20,10 +20,10 @@ pub(crate) fn limit_name(lang: Lang, limit: Limit) -> &'static str {
         Limit::ParquetRatio => {
             ("How many times larger a Parquet file may unpack", "Parquet 文件解压后的最大倍数")
         }
-        Limit::ArchiveRatio => {
-            ("How many times larger a workbook or archive may unpack", "工作簿或压缩包解压后的最大倍数")
-        }
-        Limit::HeaderBytes => ("Header of a model file", "模型文件头"),
+        Limit::WorkbookRatio => ("How many times larger a workbook may unpack", "工作簿解压后的最大倍数"),
+        Limit::ArchiveRatio => ("How many times larger a zip may unpack", "压缩包解压后的最大倍数"),
+        Limit::GgufHeader => ("Header of a GGUF file", "GGUF 文件头"),
+        Limit::SafetensorsHeader => ("Header of a safetensors file", "safetensors 文件头"),
         Limit::TemplateBytes => ("Longest chat template", "最长的对话模板"),
         Limit::TemplateSteps => ("Steps of a chat template for one row", "对话模板处理一行的步数"),
         Limit::TemplateDepth => ("Deepest nesting in a chat template", "对话模板中的最大嵌套层数"),

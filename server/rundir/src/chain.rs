@@ -254,7 +254,7 @@ fn header(path: &Path, mut each: impl FnMut(&str, &[usize])) -> Option<()> {
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
-    if length > Limit::HeaderBytes.value() || length + 8 > size {
+    if length > Limit::SafetensorsHeader.value() || length + 8 > size {
         return None;
     }
     let mut text = vec![0; usize::try_from(length).ok()?];

@@ -1,10 +1,11 @@
 //! What stands around a question: template and system text, as in training (S-222, S-032, S-061).
 
-use contract::chat::{ChatTarget, Voice};
+use contract::chat::Voice;
 use contract::templates::MODEL_TEMPLATE;
 use leptos::prelude::*;
 
 use super::pane::Pane;
+use super::voice_of;
 use crate::browser::value_of;
 use crate::chat::AskedWith;
 use crate::words::{fill, template_name, words};
@@ -34,14 +35,10 @@ pub(super) fn Around(
     voices: StoredValue<Vec<Voice>>,
     index: usize,
 ) -> impl IntoView {
-    let find = move |key: &str| {
-        let target = serde_json::from_str::<ChatTarget>(key).ok()?;
-        voices.with_value(|voices| voices.iter().find(|voice| voice.target == target).cloned())
-    };
     move || {
         let w = &words().play;
-        let voice = pane.voice.with(|key| find(key))?;
-        let other = beside.get().and_then(|key| find(&key));
+        let voice = pane.voice.with(|key| voice_of(voices, key))?;
+        let other = beside.get().and_then(|key| voice_of(voices, &key));
         let key = template(&voice, other.as_ref());
         let foreign = voice.target.run.is_none() && key != MODEL_TEMPLATE;
         let of_run = other.filter(|_| foreign && key != voice.template);
@@ -80,6 +77,7 @@ pub(super) fn Around(
 
 #[cfg(test)]
 mod tests {
+    use contract::chat::ChatTarget;
     use contract::{ModelId, RunId};
 
     use super::*;

@@ -1,12 +1,12 @@
 //! One pane: who answers, the conversation, whose weights spoke.
 
-use contract::chat::{ChatTarget, Voice};
+use contract::chat::Voice;
 use contract::generation::GenerationSettings;
 use leptos::prelude::*;
 
 use super::around::{Around, asked_with};
-use super::key;
 use super::place::{Place, PlaceSwitch};
+use super::{key, voice_of};
 use crate::browser::value_of;
 use crate::chat::{Phase, Talk};
 use crate::components::part::Part;
@@ -42,10 +42,7 @@ impl Pane {
         settings: GenerationSettings,
         question: String,
     ) {
-        let find = |pane: Self| {
-            let target = serde_json::from_str::<ChatTarget>(&pane.voice.get_untracked()).ok()?;
-            voices.with_value(|voices| voices.iter().find(|voice| voice.target == target).cloned())
-        };
+        let find = |pane: Self| voice_of(voices, &pane.voice.get_untracked());
         let Some(voice) = find(self) else { return };
         let with = asked_with(&voice, beside.and_then(find).as_ref(), self.system.get_untracked());
         self.talk.ask(voice.target, with, settings, question);

@@ -179,8 +179,8 @@ impl Weights {
         if size > total - 8 {
             return Err(broken(format!("{name}: the header claims {size} bytes, the file holds {total}.")));
         }
-        if size > Limit::HeaderBytes.value() {
-            return Err(header_too_large(&name, &format!("{} MiB", Limit::HeaderBytes.value() >> 20)));
+        if size > Limit::SafetensorsHeader.value() {
+            return Err(header_too_large(&name, &format!("{} MiB", Limit::SafetensorsHeader.value() >> 20)));
         }
         let json = bytes.read(8, size as usize)?;
         let (file, base) = (self.files.len(), 8 + size);
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn f16_a_header_that_is_too_long_is_refused_unread() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), (Limit::HeaderBytes.value() + 1).to_le_bytes()).unwrap();
+        std::fs::write(file.path(), (Limit::SafetensorsHeader.value() + 1).to_le_bytes()).unwrap();
         assert_eq!(Weights::open(file.path()).unwrap_err().code, Code::WeightsBroken);
         let whole = std::fs::OpenOptions::new().write(true).open(file.path()).unwrap();
         whole.set_len(1 << 33).unwrap();

@@ -68,10 +68,10 @@ impl Package {
             if unpacked > MOST_UNPACKED {
                 return Err(too_much(format!("more than {} MiB", MOST_UNPACKED >> 20)));
             }
-            if size > SMALL && size / Limit::ArchiveRatio.value() > packed {
+            if size > SMALL && size / Limit::WorkbookRatio.value() > packed {
                 return Err(too_much(format!(
                     "{name} would become more than {} times as long",
-                    Limit::ArchiveRatio.value()
+                    Limit::WorkbookRatio.value()
                 )));
             }
             parts.insert(name, index);

@@ -73,8 +73,8 @@ impl<'a> Reader<'a> {
             )));
         }
         let end = self.at + len;
-        if end > Limit::HeaderBytes.value() {
-            Err(too_large(&format!("{} MiB", Limit::HeaderBytes.value() >> 20)))
+        if end > Limit::GgufHeader.value() {
+            Err(too_large(&format!("{} MiB", Limit::GgufHeader.value() >> 20)))
         } else {
             Ok(end)
         }
