@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use contract::Problem;
 use contract::checkpoint::CheckpointView;
 use contract::event::{DatasetRows, Kind, Measure, What};
+use contract::results::Results;
 use contract::wire::Numbered;
 
 /// A point of a curve.
@@ -113,6 +114,8 @@ pub(crate) struct Feed {
     pub(crate) log: Vec<(String, String)>,
     /// Seconds the last attempt took, once finished.
     pub(crate) seconds: Option<f64>,
+    /// The numbers of the run, once everything was made and measured.
+    pub(crate) results: Option<Results>,
 }
 
 /// Before the name of a number that was measured on held-out rows.
@@ -164,6 +167,7 @@ impl Feed {
                 ..
             } => {
                 self.total_steps = *total_steps;
+                self.results = None;
                 // A resumed attempt makes the steps after its checkpoint again.
                 self.train.retain(|point| point.step <= *from_step);
                 self.holes.retain(|step| step <= from_step);
@@ -228,6 +232,7 @@ impl Feed {
                 self.samples.insert(0, Sample { step: *step, prompt, answer, scores, problem });
             }
             Kind::Log { level, text } => self.say(level, text.clone()),
+            Kind::Results { results } => self.results = Some(results.clone()),
             Kind::Checkpoint { .. } | Kind::Stopped { .. } => {}
             Kind::Finished { seconds, .. } => self.seconds = Some(*seconds),
             Kind::Failed { problem, .. } => self.say("error", problem.to_string()),

@@ -15,6 +15,7 @@ use contract::dataset::{
 use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::limits::LimitView;
 use contract::model::{ModelView, NewModel};
+use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
 use contract::spec::Draft;
@@ -169,6 +170,10 @@ mod ssr {
         fn resume(&self, id: RunId) -> Answer<'_, ()>;
         /// Deletes the run with its checkpoints; refused while live.
         fn delete(&self, id: RunId) -> Answer<'_, ()>;
+        /// A page of the answers it was measured by.
+        fn predictions(&self, id: RunId, query: PredictionQuery) -> Answer<'_, PredictionPage>;
+        /// Names of the files it leaves for other programs.
+        fn files(&self, id: RunId) -> Answer<'_, Vec<String>>;
         /// The last lines of the worker's log.
         fn log(&self, id: RunId) -> Answer<'_, String>;
     }
@@ -387,6 +392,18 @@ pub async fn resume_run(id: RunId) -> Result<(), Problems> {
 #[server(endpoint = "delete_run", input = leptos::server_fn::codec::Json)]
 pub async fn delete_run(id: RunId) -> Result<(), Problems> {
     ports()?.runs.delete(id).await
+}
+
+/// See `RunsPort::predictions`.
+#[server(endpoint = "list_predictions", input = leptos::server_fn::codec::Json)]
+pub async fn list_predictions(id: RunId, query: PredictionQuery) -> Result<PredictionPage, Problems> {
+    ports()?.runs.predictions(id, query).await
+}
+
+/// See `RunsPort::files`.
+#[server(endpoint = "run_files", input = leptos::server_fn::codec::Json)]
+pub async fn run_files(id: RunId) -> Result<Vec<String>, Problems> {
+    ports()?.runs.files(id).await
 }
 
 /// See `RunsPort::log`.

@@ -17,6 +17,7 @@ use contract::dataset::DatasetView;
 use contract::model::ModelView;
 use contract::reading::Sheet;
 use contract::run::{RunSummary, RunView};
+use contract::specification::SpecificationRead;
 use contract::{Problem, RunId};
 use serde::Deserialize;
 use tower::ServiceExt;
@@ -25,7 +26,8 @@ use tower_http::services::ServeFile;
 use crate::error::Fault;
 use crate::middleware::NO_PAGE_POLICY;
 use crate::services::{
-    carry, datasets::Datasets, registry, runs::Runs, takeaway, uploads, uploads::Incoming,
+    carry, checkpoint_zip, datasets::Datasets, predictions, registry, run_files, runs::Runs, specification,
+    takeaway, uploads, uploads::Incoming,
 };
 use crate::state::AppState;
 
@@ -165,10 +167,77 @@ pub async fn runs(State(state): State<AppState>) -> Result<Json<Vec<RunSummary>>
     Ok(Json(Runs(state).all().await?))
 }
 
+/// `POST /api/v1/specifications`: the raw body is a specification, YAML or JSON; the answer is the form it fills in.
+pub async fn read_specification(
+    State(state): State<AppState>,
+    text: String,
+) -> Result<Json<SpecificationRead>, Fault> {
+    Ok(Json(specification::read(&state, text).await?))
+}
+
+/// `POST /api/v1/runs`: the raw body is a specification, YAML or JSON; launches its run (S-050).
+pub async fn launch(State(state): State<AppState>, text: String) -> Result<impl IntoResponse, Fault> {
+    let run = specification::run(&state, text).await?;
+    Ok((StatusCode::CREATED, Json(serde_json::json!({ "run": run }))))
+}
+
+/// `GET /api/v1/runs/{id}/specification.yaml`: the run as a file of settings.
+pub async fn specification_yaml(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Fault> {
+    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let text = specification::write(&state, &id, false).await?;
+    Ok((to_keep("specification.yaml"), [(CONTENT_TYPE, "application/yaml")], text))
+}
+
+/// `GET /api/v1/runs/{id}/specification.json`: the same as JSON.
+pub async fn specification_json(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Fault> {
+    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let text = specification::write(&state, &id, true).await?;
+    Ok((to_keep("specification.json"), [(CONTENT_TYPE, "application/json")], text))
+}
+
 /// `GET /api/v1/runs/{id}`.
 pub async fn run(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<RunView>, Fault> {
     let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
     Ok(Json(Runs(state).view(&id).await?))
+}
+
+/// `GET /api/v1/runs/{id}/file?name=…`: a file that the run leaves for other programs.
+pub async fn run_file(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Query(FileName { name }): Query<FileName>,
+    request: axum::extract::Request,
+) -> Result<impl IntoResponse, Fault> {
+    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let path = run_files::path(&state, &id, &name).await?;
+    Ok((to_keep(&name), ServeFile::new(path).oneshot(request).await))
+}
+
+/// `GET /api/v1/runs/{id}/predictions.csv`: the answers it was measured by, for a spreadsheet.
+pub async fn predictions(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, Fault> {
+    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let body = predictions::csv(&state, &id).await?;
+    Ok((to_keep("predictions.csv"), [(CONTENT_TYPE, "text/csv; charset=utf-8")], body))
+}
+
+/// `GET /api/v1/runs/{id}/checkpoints/{step}/zip`: the checkpoint as PEFT and transformers open it.
+pub async fn checkpoint_zip(
+    State(state): State<AppState>,
+    Path((id, step)): Path<(String, u64)>,
+) -> Result<impl IntoResponse, Fault> {
+    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let name = format!("{id}-step-{step}.zip");
+    let body = checkpoint_zip::zip(&state, id, step).await?;
+    Ok((to_keep(&name), [(CONTENT_TYPE, "application/zip")], body))
 }
 
 /// `GET /api/v1/weights?model=…&run=…&step=…`: what a model consists of, for a browser that runs it itself.
@@ -179,9 +248,9 @@ pub async fn parcel(
     Ok(Json(carry::parcel(&state, &target).await?))
 }
 
-/// A file of a parcel.
+/// A file of a parcel or of a run.
 #[derive(Debug, Deserialize)]
-pub struct ParcelName {
+pub struct FileName {
     name: String,
 }
 
@@ -189,7 +258,7 @@ pub struct ParcelName {
 pub async fn parcel_file(
     State(state): State<AppState>,
     Query(target): Query<ChatTarget>,
-    Query(ParcelName { name }): Query<ParcelName>,
+    Query(FileName { name }): Query<FileName>,
     request: axum::extract::Request,
 ) -> Result<impl IntoResponse, Fault> {
     let path = carry::file(&state, &target, &name).await?;

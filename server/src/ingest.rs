@@ -159,7 +159,11 @@ pub fn apply(progress: &mut Progress, event: &Event) {
             progress.remaining_s = None;
             progress.problem = Some(problem.clone());
         }
-        Kind::Preparing { .. } | Kind::Checkpoint { .. } | Kind::Log { .. } | Kind::Sample { .. } => {}
+        Kind::Preparing { .. }
+        | Kind::Checkpoint { .. }
+        | Kind::Log { .. }
+        | Kind::Sample { .. }
+        | Kind::Results { .. } => {}
     }
 }
 

@@ -10,6 +10,9 @@ mod worker;
 #[path = "support/adapters.rs"]
 mod adapters;
 
+#[path = "chain/taken_away.rs"]
+mod taken_away;
+
 use std::path::{Path, PathBuf};
 
 use app::ports::SystemPort;

@@ -68,13 +68,12 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
         Code::FormUnknownChoice,
         "Choose what to do: pre-train (pt), fine-tune (sft), a reward model (rm), ppo or dpo.",
     );
-    let untuned = draft.tuning == "none";
-    let choose = if untuned {
-        "Nothing learns with tuning method none; it is for evaluation only."
-    } else {
-        "Choose what learns: an adapter (lora), every weight (full) or some blocks (freeze)."
-    };
-    need(tuning.is_some(), "tuning", Code::FormUnknownChoice, choose);
+    need(
+        tuning.is_some(),
+        "tuning",
+        Code::FormUnknownChoice,
+        "Choose what learns: an adapter (lora), every weight (full), some blocks (freeze), or nothing (none).",
+    );
     let known = templates::is_known(&draft.template);
     need(known, "template", Code::FormUnknownChoice, &format!("Template {} does not exist.", draft.template));
     let hyper = match (stage, tuning) {
@@ -96,7 +95,7 @@ pub fn check(draft: &Draft) -> Result<Checked, Vec<Problem>> {
         problems.extend(fits_stage(stage, tuning, adapters.len(), reward.is_some()));
     }
     if let Some(hyper) = &hyper {
-        problems.extend(cross_field(hyper, tuning));
+        problems.extend(cross_field(hyper, stage, tuning));
         problems.extend(tuning.and_then(|tuning| quantised_base(hyper, tuning, adapters.len())));
         let datasets = 1 + more_datasets.as_ref().map_or(0, Vec::len);
         problems.extend(source_prefixes(&hyper.source_prefix, datasets).err());
@@ -143,14 +142,24 @@ fn unreadable_checkpoint(key: &str, typed: &str) -> Problem {
 /// Rules between stage, tuning method and checkpoints (S-057, S-091, S-105).
 fn fits_stage(stage: Stage, tuning: Tuning, adapters: usize, reward_model: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if stage.wants_lora() && tuning != Tuning::Lora {
+    if stage == Stage::Ppo && !tuning.learns() {
+        problems.push(
+            Problem::new(Code::FormNothingToMeasure, "The stage ppo only trains; it has nothing to measure.")
+                .field("stage")
+                .hint("Measure the answers (sft), or how the reward model judges pairs (rm)."),
+        );
+    }
+    if stage.wants_lora() && !tuning.keeps_base() {
         problems.push(
             Problem::new(Code::FormLoraOnly, format!("The stage {} trains an adapter only.", stage.key()))
                 .field("tuning")
                 .hint("Choose an adapter (lora): the model it is compared with is the same one without the adapter."),
         );
     }
-    if tuning != Tuning::Lora && adapters > 1 {
+    if !tuning.learns() && matches!(stage, Stage::Rm | Stage::Dpo) && adapters == 0 {
+        problems.push(needs_checkpoint(stage));
+    }
+    if !tuning.keeps_base() && adapters > 1 {
         problems.push(
             Problem::new(Code::FormOneCheckpoint, "Only LoRA tuning accepts multiple checkpoints.")
                 .field("adapters")
@@ -171,9 +180,21 @@ fn fits_stage(stage: Stage, tuning: Tuning, adapters: usize, reward_model: bool)
     problems
 }
 
+/// What is measured on pairs is a checkpoint: a reward model, or an adapter against the model without it.
+fn needs_checkpoint(stage: Stage) -> Problem {
+    let (message, hint) = match stage {
+        Stage::Rm => ("Only a reward model can judge pairs.", "Choose a checkpoint of a run with stage rm."),
+        _ => (
+            "Preferences are measured against the model without its adapter.",
+            "Choose a checkpoint with an adapter.",
+        ),
+    };
+    Problem::new(Code::FormNoCheckpoint, message).with("stage", stage.key()).field("adapters").hint(hint)
+}
+
 /// What a base that is held in few bits allows: adapters only, and one of them (S-056, S-058).
 fn quantised_base(hyper: &Hyper, tuning: Tuning, adapters: usize) -> Option<Problem> {
-    if tuning != Tuning::Lora && hyper.quantization_bit != "none" {
+    if !tuning.keeps_base() && hyper.quantization_bit != "none" {
         let message = "Quantization is only compatible with the LoRA method.";
         let problem = Problem::new(Code::FormQuantizedLoraOnly, message).field("quantization_bit");
         return Some(problem.hint("Choose f32 for the base, or an adapter (lora)."));
@@ -189,14 +210,30 @@ pub fn quantized_single(message: impl Into<String>) -> Problem {
         .hint("Start from one checkpoint, or keep the base as its file has it.")
 }
 
+/// The largest share of rows that a training may hold out.
+const MOST_HELD_OUT: f64 = 0.9;
+
 /// Rules between hyperparameters.
-fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
+fn cross_field(hyper: &Hyper, stage: Option<Stage>, tuning: Option<Tuning>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut need = |holds: bool, key: &str, code: Code, message: &str| {
         if !holds {
             problems.push(Problem::new(code, message).field(key));
         }
     };
+    let learns = tuning.is_none_or(Tuning::learns);
+    need(
+        learns || stage == Some(Stage::Ppo) || holds_out(hyper.dev_ratio),
+        "dev_ratio",
+        Code::FormNeedsHeldOut,
+        "Nothing would be measured: choose 1 for every row.",
+    );
+    need(
+        hyper.eval_num_beams <= 1 || hyper.predict_temperature == 0.0,
+        "eval_num_beams",
+        Code::GenerationBeamsDraw,
+        "Beams search the likeliest answer and do not draw: set the temperature of measured answers to 0.",
+    );
     need(
         hyper.max_steps == 0 || hyper.warmup_steps < hyper.max_steps,
         "warmup_steps",
@@ -216,7 +253,7 @@ fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
         "Stopping early needs held-out rows to measure.",
     );
     need(
-        !hyper.predict_with_generate || holds_out(hyper.dev_ratio),
+        !learns || !hyper.predict_with_generate || holds_out(hyper.dev_ratio),
         "predict_with_generate",
         Code::FormNeedsHeldOut,
         "Measuring by answering needs held-out rows.",
@@ -233,6 +270,11 @@ fn cross_field(hyper: &Hyper, tuning: Option<Tuning>) -> Vec<Problem> {
         Code::FormNoBlock,
         "At least one block must learn.",
     );
+    if learns && hyper.dev_ratio > MOST_HELD_OUT {
+        let message = format!("Rows must be left to learn from: hold out {MOST_HELD_OUT} of them at most.");
+        let problem = Problem::new(Code::FormOutOfRange, message).field("dev_ratio");
+        problems.push(problem.with("min", 0).with("max", MOST_HELD_OUT));
+    }
     problems
 }
 
@@ -324,14 +366,55 @@ mod tests {
     }
 
     #[test]
-    fn s_036_s_120_nothing_learns_with_none() {
+    fn s_036_s_120_nothing_learns_with_none_and_everything_is_measured() {
         for tuning in ["lora", "full", "freeze"] {
-            assert!(codes(&whole("sft", tuning)).is_empty(), "{tuning}");
+            let checked = check(&whole("sft", tuning)).expect(tuning);
+            assert!(checked.tuning.learns() && checked.hyper.dev_ratio == 0.05, "{tuning}");
         }
         assert_eq!(codes(&whole("sft", "prefix")), [Code::FormUnknownChoice]);
-        let problems = check(&whole("sft", "none")).expect_err("nothing to train");
-        assert!(problems[0].message.contains("evaluation"), "{problems:?}");
-        assert_eq!(problems[0].form_key(), Some("tuning"));
+        let hyper = check(&whole("sft", "none")).expect("an evaluation").hyper;
+        assert_eq!((hyper.dev_ratio, hyper.total_steps(0), hyper.max_eval_samples), (1.0, 0, 0));
+        assert!(hyper.predict_with_generate, "S-054, S-055");
+        let share = |tuning, share: &str| {
+            codes(&Draft {
+                values: [("dev_ratio".to_owned(), share.to_owned())].into(),
+                ..whole("pt", tuning)
+            })
+        };
+        assert_eq!((share("none", "0.1"), share("lora", "0.9")), (vec![], vec![]));
+        assert_eq!(
+            (share("none", "0"), share("lora", "1")),
+            (vec![Code::FormNeedsHeldOut], vec![Code::FormOutOfRange])
+        );
+    }
+
+    #[test]
+    fn s_160_on_pairs_only_a_checkpoint_is_measured() {
+        let from =
+            |stage, adapters: &str| codes(&Draft { adapters: adapters.to_owned(), ..whole(stage, "none") });
+        for stage in ["rm", "dpo"] {
+            assert_eq!(
+                (from(stage, ""), from(stage, "r1:2,r2:4")),
+                (vec![Code::FormNoCheckpoint], vec![]),
+                "{stage}"
+            );
+        }
+        assert!(from("sft", "").is_empty() && from("pt", "r1:2").is_empty());
+        let ppo = Draft { reward_model: "r1:9".to_owned(), ..whole("ppo", "none") };
+        assert_eq!(codes(&ppo), [Code::FormNothingToMeasure]);
+    }
+
+    #[test]
+    fn s_030_beams_do_not_draw() {
+        let beams = |temperature: &str| {
+            codes(&Draft {
+                values: [("eval_num_beams", "4"), ("predict_temperature", temperature)]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+                ..whole("sft", "none")
+            })
+        };
+        assert_eq!((beams("0.95"), beams("0")), (vec![Code::GenerationBeamsDraw], vec![]));
     }
 
     #[test]

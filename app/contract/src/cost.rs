@@ -65,9 +65,14 @@ impl Cost {
 }
 
 impl Planned<'_> {
+    /// Examples worked on: those learned from, else those measured.
+    fn worked(&self) -> u64 {
+        if self.tuning.learns() { self.rows } else { self.held }
+    }
+
     /// Estimates the memory; `None` for a model whose shape was not noted at its import.
     pub fn cost(&self) -> Option<Cost> {
-        let load = Load::of(self.stage, self.hyper, self.sizes, self.rows);
+        let load = Load::of(self.stage, self.hyper, self.sizes, self.worked());
         memory::estimate(self.facts, self.stage, self.tuning, self.hyper, load)
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
+use crate::results::Results;
 
 /// One line of an attempt's event log. `seq` counts from 0 without gaps within the attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,7 +132,7 @@ pub enum Kind {
         /// Mean loss over held-out answer tokens.
         eval_loss: Option<f64>,
         /// Numbers of the stage: `perplexity` (pt), `accuracy`, `margin` (rm, dpo), `rouge-1`, `rouge-2`, `rouge-l`,
-        /// `bleu-4` (sft with generation). Those of all held-out rows, where a draw of them is measured on the way, end
+        /// `bleu-4`, `exact_match` (sft with generation). Those of all held-out rows, where a draw of them is measured on the way, end
         /// in `_all_rows`, with `loss_all_rows` beside them.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         metrics: BTreeMap<String, f64>,
@@ -179,6 +180,11 @@ pub enum Kind {
         best: bool,
         /// SHA-256 of the trained weights file, hex.
         digest: String,
+    },
+    /// Everything was made and measured: the numbers of the run.
+    Results {
+        /// Part by part.
+        results: Results,
     },
     /// A line for the log pane.
     Log {

@@ -34,6 +34,9 @@ pub struct GenerationSettings {
     pub seed: Option<u64>,
 }
 
+/// Most beams of a search.
+pub const MAX_BEAMS: u32 = 16;
+
 /// Most stop texts, and most characters of one.
 const MOST_STOPS: (usize, usize) = (8, 100);
 
@@ -93,7 +96,7 @@ impl GenerationSettings {
         bound("max_new_tokens", f64::from(self.max_new_tokens), 1.0, 2048.0);
         bound("repetition_penalty", self.repetition_penalty, 0.5, 2.0);
         bound("min_p", self.min_p, 0.0, 0.99);
-        bound("num_beams", f64::from(self.num_beams), 1.0, 16.0);
+        bound("num_beams", f64::from(self.num_beams), 1.0, f64::from(MAX_BEAMS));
         bound("length_penalty", self.length_penalty, -5.0, 5.0);
         if self.do_sample && self.num_beams > 1 {
             problems.push(

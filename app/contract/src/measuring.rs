@@ -58,11 +58,16 @@ fn passes(hyper: &Hyper, stage: Stage, tuning: Tuning) -> (f64, f64) {
     let back = match tuning {
         Tuning::Full => 2.0,
         Tuning::Lora => 1.0,
-        Tuning::Freeze => 0.0,
+        Tuning::Freeze | Tuning::None => 0.0,
     };
     let again = if hyper.gradient_checkpointing { 1.0 } else { 0.0 };
     let reference = if stage == Stage::Dpo { 1.0 } else { 0.0 };
     (1.0 + back + again + reference, 1.0 + reference)
+}
+
+/// So many rows, or fewer where a most is set; 0 sets none.
+fn at_most(rows: u64, most: u64) -> u64 {
+    if most == 0 { rows } else { rows.min(most) }
 }
 
 /// How many of so many wished fit into a budget, but at least a few.
@@ -75,32 +80,29 @@ impl Measuring {
     ///
     /// The draw has [`Hyper::max_eval_samples`] rows at most, and all measuring takes no more than
     /// [`Hyper::eval_share`] of the run's work: where it would, measurings become rarer, at last only the first and the
-    /// last are left, then the draw becomes smaller. Answers, where asked for, may take half of that share.
+    /// last are left, then the draw becomes smaller. Answers, where asked for, may take half of that share. Where nothing
+    /// learns there is no work to take a share of: everything asked for is measured, once.
     pub fn plan(hyper: &Hyper, stage: Stage, tuning: Tuning, rows: Rows) -> Self {
         let total_steps = hyper.total_steps(rows.train);
         let (learned, measured) = passes(hyper, stage, tuning);
         let mean_rows = rows.train as f64 / hyper.steps_a_round(rows.train) as f64;
         let step_passes = learned * mean_rows;
         let share = hyper.eval_share;
-        let budget = if share > 0.0 {
+        let budget = if share > 0.0 && tuning.learns() {
             share / (1.0 - share) * total_steps as f64 * step_passes
         } else {
             f64::INFINITY
         };
         let asked = if stage == Stage::Sft && hyper.predict_with_generate {
-            rows.eval.min(hyper.predict_samples as u64)
+            at_most(rows.eval, hyper.predict_samples as u64)
         } else {
             0
         };
         let budget = if asked > 0 { budget / 2.0 } else { budget };
-        let most = match hyper.max_eval_samples {
-            0 => rows.eval,
-            most => rows.eval.min(most),
-        };
         let plan = Self {
             total_steps,
-            rows: most,
-            first: !rows.streamed,
+            rows: at_most(rows.eval, hyper.max_eval_samples),
+            first: !rows.streamed || !tuning.learns(),
             every: hyper.eval_every(total_steps),
             saves: hyper.save_every(total_steps),
             all: 0,
@@ -266,6 +268,19 @@ mod tests {
         let rows = Rows { train: 50, eval: 0, streamed: false };
         let ppo = hyper(Stage::Ppo, Tuning::Lora, &[]);
         assert_eq!(Measuring::plan(&ppo, Stage::Ppo, Tuning::Lora, rows).passes(), 0.0);
+    }
+
+    #[test]
+    fn s_160_where_nothing_learns_everything_is_measured_once() {
+        let plan = |values: &[(&str, &str)], eval| {
+            let rows = Rows { train: 0, eval, streamed: eval >= 100_000 };
+            Measuring::plan(&hyper(Stage::Sft, Tuning::None, values), Stage::Sft, Tuning::None, rows)
+        };
+        let all = plan(&[("predict_samples", "0")], 150_000);
+        assert_eq!((steps(&all), all.rows, all.answers, all.all), (vec![0], 150_000, 150_000, 0));
+        let some = plan(&[("max_eval_samples", "20"), ("predict_samples", "5")], 300);
+        assert_eq!((steps(&some), some.rows, some.answers, some.total_steps), (vec![0], 20, 5, 0));
+        assert_eq!(plan(&[("predict_with_generate", "false")], 300).answers, 0);
     }
 
     proptest! {

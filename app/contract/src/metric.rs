@@ -56,7 +56,7 @@ use Direction::{Down, Neither, Up};
 use Format::{Count, Number, Score, Share};
 
 /// Every known number in the order in which pages show them.
-pub const METRICS: [Metric; 25] = [
+pub const METRICS: [Metric; 26] = [
     metric("accuracy", ("Accuracy", "准确率"), Up, Share, true),
     metric("margin", ("Reward margin", "奖励差"), Up, Number, true),
     metric("reward", ("Reward", "奖励"), Up, Number, true),
@@ -64,6 +64,7 @@ pub const METRICS: [Metric; 25] = [
     metric("response_length", ("Answer length, tokens", "回答长度(词元)"), Neither, Number, true),
     metric("loss", ("Loss", "损失"), Down, Number, true),
     metric("perplexity", ("Perplexity", "困惑度"), Down, Number, true),
+    metric("exact_match", ("Exact answers", "完全一致"), Up, Score, true),
     metric("rouge-l", ("ROUGE-L", "ROUGE-L"), Up, Score, true),
     metric("bleu-4", ("BLEU-4", "BLEU-4"), Up, Score, true),
     metric("rouge-1", ("ROUGE-1", "ROUGE-1"), Up, Score, true),

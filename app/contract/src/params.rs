@@ -53,6 +53,11 @@ fn always(_: Stage, _: Tuning) -> bool {
     true
 }
 
+/// What plays a part only where something learns.
+fn learning(_: Stage, tuning: Tuning) -> bool {
+    tuning.learns()
+}
+
 const GROUPS: [&[Param]; 7] = [
     &size::ALL,
     &tuning::ALL,

@@ -13,6 +13,7 @@ use crate::dataset::{
 use crate::health::{HealthReport, Progress};
 use crate::problem::Problem;
 use crate::registry::{Finding, Registered};
+use crate::specification::Setting;
 use crate::stage::Stage;
 
 /// Rises whenever a request or an answer changes its shape. A process that speaks another one is not asked.
@@ -84,6 +85,15 @@ readings! {
     ReadRegister -> Vec<Registered>,
     /// A register that goes out.
     WriteRegister -> String,
+    /// A run as a file that comes in.
+    ReadSpecification -> Vec<Setting>,
+}
+
+/// Reads a run as somebody wrote it down (S-050).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadSpecification {
+    /// YAML or JSON.
+    pub text: String,
 }
 
 /// A dataset's file and what is known of it.

@@ -115,11 +115,23 @@ impl RunSpec {
     }
 
     /// How many of [`RunSpec::adapters`] are part of the base before training: adapters merged into it, or a whole
-    /// model in its place; the one after them, if any, is trained further (S-124).
+    /// model in its place; the one after them, if any, is trained further or measured (S-124).
     pub fn merged_adapters(&self) -> usize {
         let last = self.adapters.last().is_some_and(|last| !last.whole);
-        let continues = last && self.tuning == Tuning::Lora && self.hyper.resume_lora_training;
+        let continues = match self.tuning {
+            Tuning::Lora => last && self.hyper.resume_lora_training,
+            // It is measured as it is asked: on the model, not within it.
+            Tuning::None => last,
+            Tuning::Full | Tuning::Freeze => false,
+        };
         self.adapters.len() - usize::from(continues)
+    }
+
+    /// Whether training the last adapter further makes the model without it the reference (S-021): dpo and ppo hold to
+    /// the model with its adapter left out, and that is the base, not what the checkpoint was.
+    pub fn refers_to_base(&self) -> bool {
+        let last = self.adapters.last().is_some_and(|last| !last.whole);
+        last && refers_to_base(self.stage, self.tuning, self.hyper.resume_lora_training)
     }
 
     /// What another run has to start from to go on after a checkpoint of this run: what was merged here, then the
@@ -128,6 +140,12 @@ impl RunSpec {
         let merged = if self.tuning == Tuning::Lora { self.merged_adapters() } else { 0 };
         self.adapters.iter().take(merged).cloned().chain([checkpoint]).collect()
     }
+}
+
+/// Whether a run of these settings that starts from an adapter holds to the model without it, see
+/// [`RunSpec::refers_to_base`].
+pub fn refers_to_base(stage: Stage, tuning: Tuning, resume_lora_training: bool) -> bool {
+    resume_lora_training && tuning == Tuning::Lora && matches!(stage, Stage::Dpo | Stage::Ppo)
 }
 
 /// A checkpoint of a run, as a form names it: `RUN:STEP`.
@@ -222,6 +240,17 @@ impl DatasetRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_021_only_an_adapter_that_goes_on_in_dpo_or_ppo_makes_the_base_the_reference() {
+        let warned = |stage, resume| refers_to_base(stage, Tuning::Lora, resume);
+        assert_eq!(Stage::ALL.map(|stage| warned(stage, true)), [false, false, false, true, true]);
+        assert_eq!(Stage::ALL.map(|stage| warned(stage, false)), [false; 5]);
+        assert!(
+            !refers_to_base(Stage::Dpo, Tuning::None, true),
+            "what is measured is its own reference's adapter"
+        );
+    }
 
     #[test]
     fn s_019_checkpoints_are_named_by_run_and_step() {

@@ -58,7 +58,7 @@ impl Stage {
     }
 }
 
-/// Which weights learn (S-036). `none` of the original trains nothing and is refused (S-120).
+/// Which weights learn (S-036).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tuning {
@@ -68,11 +68,13 @@ pub enum Tuning {
     Full,
     /// Some blocks, or parts of them (S-038, S-039).
     Freeze,
+    /// None: the run only measures what is there (S-120, S-160).
+    None,
 }
 
 impl Tuning {
     /// Every method offered.
-    pub const ALL: [Self; 3] = [Self::Lora, Self::Full, Self::Freeze];
+    pub const ALL: [Self; 4] = [Self::Lora, Self::Full, Self::Freeze, Self::None];
 
     /// The key in forms and files.
     pub fn key(self) -> &'static str {
@@ -80,7 +82,18 @@ impl Tuning {
             Self::Lora => "lora",
             Self::Full => "full",
             Self::Freeze => "freeze",
+            Self::None => "none",
         }
+    }
+
+    /// Whether anything learns; else the run only measures.
+    pub fn learns(self) -> bool {
+        self != Self::None
+    }
+
+    /// Whether the base lies frozen under adapters, and may be held in fewer bits (S-056).
+    pub fn keeps_base(self) -> bool {
+        matches!(self, Self::Lora | Self::None)
     }
 
     /// Reads a key.

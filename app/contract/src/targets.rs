@@ -60,7 +60,7 @@ pub fn missing(hyper: &Hyper, tuning: Tuning, block: &[TensorShape]) -> Vec<Prob
             let parts = maps(block).into_iter().map(first);
             unknown("name_module_trainable", &hyper.name_module_trainable, is_there, parts)
         }
-        Tuning::Full => Vec::new(),
+        Tuning::Full | Tuning::None => Vec::new(),
     }
 }
 

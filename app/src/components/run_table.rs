@@ -22,6 +22,7 @@ pub(crate) fn kind_line(w: &Words, run: &RunSummary) -> String {
         Tuning::Lora => w.runs.lora,
         Tuning::Full => w.runs.full,
         Tuning::Freeze => w.runs.freeze,
+        Tuning::None => w.runs.measured_only,
     };
     format!("{} · {stage} · {tuning}", run.model_name)
 }
@@ -30,6 +31,10 @@ pub(crate) fn kind_line(w: &Words, run: &RunSummary) -> String {
 fn standing(w: &Words, run: &RunSummary) -> (String, String) {
     let when = ago(w.lang, now_ms(), run.updated_ms);
     match run.state {
+        RunState::Running if !run.tuning.learns() => {
+            (w.runs.measuring_now.to_owned(), now_line(w.lang, 0, 0, run.remaining_s).1)
+        }
+        RunState::Stopped | RunState::Failed if !run.tuning.learns() => (String::new(), when),
         RunState::Running | RunState::Preparing | RunState::Stopping | RunState::Queued => {
             now_line(w.lang, run.step, run.total_steps, run.remaining_s)
         }

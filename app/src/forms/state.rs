@@ -1,9 +1,12 @@
 //! What a person has typed so far, and what is wrong with it.
 
+use std::collections::BTreeMap;
+
 use contract::chat::Voice;
 use contract::check::check;
 use contract::checkup::CheckupRequest;
 use contract::dataset::{Behaviour, DatasetView, PreviewRequest, source_prefixes};
+use contract::measuring::{Measuring, Rows};
 use contract::model::{ModelView, TensorShape};
 use contract::params::{Hyper, param};
 use contract::plan::Plan;
@@ -38,6 +41,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) dataset: &'a str,
     /// Checkpoint to start from, `RUN:STEP`.
     pub(crate) from: &'a str,
+    /// Stage key.
+    pub(crate) stage: &'a str,
+    /// Tuning key.
+    pub(crate) tuning: &'a str,
 }
 
 /// Whether a stage can learn from any row of a dataset. One whose columns have yet to be named fits none.
@@ -79,17 +86,43 @@ pub(crate) fn first_draft(models: &[ModelView], datasets: &[DatasetView], asked:
 }
 
 impl Form {
+    /// The draft that an address asks for.
+    pub(crate) fn first(
+        models: &[ModelView],
+        datasets: &[DatasetView],
+        voices: &[Voice],
+        asked: Asked<'_>,
+        values: BTreeMap<String, String>,
+    ) -> Draft {
+        let mut draft = first_draft(models, datasets, (asked.model, asked.dataset));
+        if let Some(from) = CheckpointKey::parse(asked.from) {
+            draft.adapters = asked.from.to_owned();
+            // It is asked as it was trained (S-222).
+            let is_it = |voice: &&Voice| {
+                voice.target.run.as_ref() == Some(&from.run) && voice.target.step == Some(from.step)
+            };
+            if let Some(voice) = voices.iter().find(is_it) {
+                draft.template.clone_from(&voice.template);
+                draft.system = voice.systems.first().cloned().unwrap_or_default();
+            }
+        }
+        if let Some(stage) = Stage::parse(asked.stage) {
+            draft.stage = stage.key().to_owned();
+        }
+        if let Some(tuning) = Tuning::parse(asked.tuning) {
+            draft.tuning = tuning.key().to_owned();
+        }
+        draft.values = values;
+        draft
+    }
+
     /// A form over what there is to choose from.
     pub(crate) fn new(
         models: Vec<ModelView>,
         datasets: Vec<DatasetView>,
         voices: Vec<Voice>,
-        asked: Asked<'_>,
+        draft: Draft,
     ) -> Self {
-        let mut draft = first_draft(&models, &datasets, (asked.model, asked.dataset));
-        if CheckpointKey::parse(asked.from).is_some() {
-            draft.adapters = asked.from.to_owned();
-        }
         Self {
             draft: RwSignal::new(draft),
             tried: RwSignal::new(false),
@@ -123,12 +156,18 @@ impl Form {
     pub(crate) fn choose_stage(self, stage: Stage) {
         let datasets = self.datasets.get_value();
         self.change(|draft| {
+            let judged = [draft.stage == Stage::Rm.key(), stage == Stage::Rm];
             draft.stage = stage.key().to_owned();
-            if stage.wants_lora() {
+            let measures = draft.tuning == Tuning::None.key() && stage != Stage::Ppo;
+            if stage.wants_lora() && !measures {
                 draft.tuning = Tuning::Lora.key().to_owned();
             }
             if stage != Stage::Ppo {
                 draft.reward_model.clear();
+            }
+            if judged[0] != judged[1] {
+                // Reward models are measured, other checkpoints are started from.
+                draft.adapters.clear();
             }
             if stage != Stage::Sft {
                 // Its field goes away, and what cannot be seen must not be refused (S-053).
@@ -204,6 +243,14 @@ impl Form {
             Some(std::iter::once(rows(&draft.dataset)?).chain(more).collect::<Vec<_>>())
         })?;
         Some(Plan::of(&usable, &Hyper::read(&draft.values, stage, tuning).ok()?, stage))
+    }
+
+    /// Where nothing learns: how many questions are answered; else `None`.
+    pub(crate) fn answers(self) -> Option<u64> {
+        let (stage, tuning) = (self.stage(), self.tuning());
+        let hyper = self.draft.with(|draft| Hyper::read(&draft.values, stage, tuning)).ok()?;
+        let rows = Rows { train: 0, eval: self.plan()?.held, streamed: false };
+        (!tuning.learns()).then(|| Measuring::plan(&hyper, stage, tuning, rows).answers)
     }
 
     /// What the server is asked about the rows of each dataset; `None` while something is missing or wrong.

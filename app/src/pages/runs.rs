@@ -3,6 +3,7 @@
 mod bar;
 mod brought;
 mod cost;
+mod from_file;
 pub(crate) mod hand_over;
 pub(crate) mod list;
 mod measuring;
@@ -10,6 +11,8 @@ mod metrics;
 mod more_datasets;
 pub(crate) mod new;
 mod parts;
+mod predictions;
+mod results;
 pub(crate) mod show;
 mod start_from;
 mod tour;

@@ -15,6 +15,7 @@ use contract::hub::*;
 use contract::limits::{LimitView, Limits};
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
 use contract::params::Hyper;
+use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::registry::Finding;
 use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
@@ -478,6 +479,14 @@ impl RunsPort for Fake {
 
     fn delete(&self, _: RunId) -> Answer<'_, ()> {
         gone()
+    }
+
+    fn predictions(&self, _: RunId, _: PredictionQuery) -> Answer<'_, PredictionPage> {
+        answer(PredictionPage::default())
+    }
+
+    fn files(&self, _: RunId) -> Answer<'_, Vec<String>> {
+        answer(Vec::new())
     }
 
     fn log(&self, _: RunId) -> Answer<'_, String> {

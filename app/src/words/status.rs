@@ -24,6 +24,8 @@ pub(crate) struct Standing {
     pub(crate) objection: String,
     /// Whether the last step made is saved.
     pub(crate) saved: bool,
+    /// Whether nothing learns: the run only measures.
+    pub(crate) only_measures: bool,
 }
 
 /// One word for a chip.
@@ -48,8 +50,30 @@ fn phase_text(lang: Lang, phase: Option<&str>) -> &'static str {
     }
 }
 
+/// The heading of a run's page where nothing learns.
+fn measuring_status(lang: Lang, state: RunState, at: &Standing) -> String {
+    match state {
+        RunState::Queued => lang.pick("Waiting for its turn.", "排队等待中。").to_owned(),
+        RunState::Preparing => phase_text(lang, at.phase.as_deref()).to_owned(),
+        RunState::Running => lang.pick("Measuring.", "正在评估。").to_owned(),
+        RunState::Stopping => lang.pick("Stopping.", "正在停止。").to_owned(),
+        RunState::Stopped => {
+            lang.pick("Stopped before everything was measured.", "在评估完成之前停止了。").to_owned()
+        }
+        RunState::Finished => {
+            let took =
+                at.seconds.map(|s| fill(lang.pick(" It took {0}.", "用时 {0}。"), &[&duration(lang, s)]));
+            lang.pick("Measured.", "评估完成。").to_owned() + &took.unwrap_or_default()
+        }
+        RunState::Failed => lang.pick("It could not be measured.", "评估失败。").to_owned(),
+    }
+}
+
 /// The heading of a run's page.
 pub(crate) fn run_status(lang: Lang, state: RunState, at: &Standing) -> String {
+    if at.only_measures {
+        return measuring_status(lang, state, at);
+    }
     let (step, total) = (num(at.step), num(at.total));
     match (state, lang) {
         (RunState::Queued, _) => lang.pick("Waiting for its turn.", "排队等待中。").to_owned(),
@@ -172,6 +196,26 @@ mod tests {
             let early = run_status(lang, RunState::Finished, &at(120, None));
             assert!(early.contains("120") && early.contains("400"), "a run may end early: {early}");
         }
+    }
+
+    #[test]
+    fn what_only_measures_never_learns_or_makes_a_step() {
+        let states =
+            [RunState::Queued, RunState::Running, RunState::Stopping, RunState::Stopped, RunState::Finished];
+        let mut said: Vec<_> = states
+            .into_iter()
+            .map(|state| {
+                run_status(
+                    Lang::En,
+                    state,
+                    &Standing { only_measures: true, seconds: Some(61.0), ..at(0, None) },
+                )
+            })
+            .collect();
+        assert!(said.iter().all(|text| !text.contains("earn") && !text.contains("step")), "{said:?}");
+        said.sort();
+        said.dedup();
+        assert_eq!(said.len(), states.len());
     }
 
     #[test]

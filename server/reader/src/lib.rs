@@ -9,6 +9,7 @@ mod preview;
 mod register;
 mod rows;
 mod serve;
+mod specification;
 mod watch;
 
 pub use serve::serve;

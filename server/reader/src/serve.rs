@@ -14,7 +14,7 @@ use contract::worker::EXIT_PROBLEM;
 use serde::Serialize;
 
 use crate::watch::Watch;
-use crate::{edit, health, inspect, limits, preview, register, rows};
+use crate::{edit, health, inspect, limits, preview, register, rows, specification};
 
 /// Answers requests until stdin ends, within `memory` bytes beyond what the process starts with.
 pub fn serve(memory: u64) -> ExitCode {
@@ -121,6 +121,10 @@ fn answer(request: ReadRequest, watch: &Watch) -> Result<serde_json::Value, Prob
             let files: Vec<&str> = asked.datasets.iter().map(|dataset| dataset.file.as_str()).collect();
             begin(watch, &files);
             value(register::write(&asked.datasets))
+        }
+        ReadRequest::ReadSpecification(asked) => {
+            begin(watch, &[]);
+            value(specification::read(&asked.text))
         }
     }
 }

@@ -11,7 +11,7 @@ use contract::limits::Limit;
 use contract::problem::Problem;
 use contract::safetensors;
 use contract::spec::{CheckpointRef, RunSpec};
-use contract::stage::Tuning;
+use contract::stage::Stage;
 use serde_json::Value;
 
 use crate::files;
@@ -32,7 +32,7 @@ const READ_HIDDEN: [&str; 9] =
 pub fn problems(spec: &RunSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     let width = hidden_size(Path::new(&spec.model.folder));
-    if spec.tuning != Tuning::Lora && spec.adapters.len() > 1 {
+    if !spec.tuning.keeps_base() && spec.adapters.len() > 1 {
         problems.push(
             Problem::new(Code::FormOneCheckpoint, "Only LoRA tuning accepts multiple checkpoints.")
                 .field("adapters"),
@@ -45,7 +45,10 @@ pub fn problems(spec: &RunSpec) -> Vec<Problem> {
         }
     }
     problems.extend(quantised(spec));
-    if spec.stage == contract::Stage::Ppo {
+    if let Err(problem) = measurable(spec, width) {
+        problems.push(problem.field("adapters"));
+    }
+    if spec.stage == Stage::Ppo {
         let reward = spec.reward_model.as_ref().ok_or_else(|| {
             Problem::new(Code::FormNoRewardModel, "A PPO run needs a reward model.")
                 .hint("Train one (stage rm) on the model you start from, then choose it here.")
@@ -65,7 +68,7 @@ pub fn is_whole(folder: &Path) -> bool {
 /// A base that is quantised when it is loaded takes one adapter, and trains it further (S-058, S-126): nothing can be
 /// merged into it. A whole model in its place is quantised as well and does not count.
 fn quantised(spec: &RunSpec) -> Option<Problem> {
-    if spec.tuning != Tuning::Lora || !spec.hyper.quantised() {
+    if !spec.tuning.keeps_base() || !spec.hyper.quantised() {
         return None;
     }
     let adapters = spec.adapters.iter().filter(|link| !link.whole).count();
@@ -122,7 +125,7 @@ fn link(
             problem.hint("The given checkpoint may be not a LoRA checkpoint; choose another one.")
         });
     }
-    if spec.tuning != Tuning::Lora {
+    if !spec.tuning.keeps_base() {
         return Err(about(
             Code::ChainAdapterForFull,
             checkpoint,
@@ -205,9 +208,30 @@ fn adapter_fits(folder: &Path, checkpoint: &CheckpointRef, width: Option<u64>) -
     }
 }
 
+/// Where nothing learns: whether what is measured on pairs is a reward model (rm), or an adapter that can be left out
+/// (dpo).
+fn measurable(spec: &RunSpec, width: Option<u64>) -> Result<(), Problem> {
+    let Some(last) = spec.adapters.last().filter(|_| !spec.tuning.learns()) else { return Ok(()) };
+    match spec.stage {
+        Stage::Rm => has_head(last, width),
+        Stage::Dpo if last.whole => Err(about(Code::ChainNotLora, last, "is not a LoRA adapter.").hint(
+            "Preferences are measured against the model without its adapter; choose one that is an adapter.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn reward_fits(spec: &RunSpec, reward: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
-    let folder = Path::new(&reward.folder);
     let manifest = manifest(reward)?;
+    has_head(reward, width)?;
+    same_base(spec, reward, &manifest)?;
+    same_backbone(spec, reward, &manifest)?;
+    adapter_fits(Path::new(&reward.folder), reward, width)
+}
+
+/// Whether a checkpoint is a reward model: an adapter with a value head as wide as the model.
+fn has_head(reward: &CheckpointRef, width: Option<u64>) -> Result<(), Problem> {
+    let folder = Path::new(&reward.folder);
     let mut found = None;
     let head = header(&folder.join(VALUE_HEAD), |name, shape| {
         if name.ends_with("summary.weight") {
@@ -218,7 +242,6 @@ fn reward_fits(spec: &RunSpec, reward: &CheckpointRef, width: Option<u64>) -> Re
         return Err(about(Code::RewardNoHead, reward, "is no reward model: it has no value head.")
             .hint("Choose a checkpoint of a run with stage rm."));
     }
-    same_base(spec, reward, &manifest)?;
     if found.is_none() || width.is_some_and(|width| found != Some(width)) {
         return Err(about(
             Code::RewardHeadWidth,
@@ -227,8 +250,7 @@ fn reward_fits(spec: &RunSpec, reward: &CheckpointRef, width: Option<u64>) -> Re
         )
         .hint("Choose a reward model of the same base model."));
     }
-    same_backbone(spec, reward, &manifest)?;
-    adapter_fits(folder, reward, width)
+    Ok(())
 }
 
 /// Policy and reward model share one backbone (S-200): what was merged into it must be the same.

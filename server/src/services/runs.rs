@@ -4,12 +4,13 @@ use app::ports::{Answer, Problems, RunsPort};
 use contract::Code;
 use contract::checkpoint::{CheckpointView, mark};
 use contract::event::Kind;
+use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::run::{RunSummary, RunView};
 use contract::spec::Draft;
 use contract::{Problem, RunId, RunState};
 use rundir::{Request, RunDir};
 
-use super::{launch, remove_folder, tail_of};
+use super::{launch, predictions, remove_folder, run_files, tail_of};
 use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::runs::RunRow;
@@ -176,6 +177,14 @@ impl RunsPort for Runs {
 
     fn delete(&self, id: RunId) -> Answer<'_, ()> {
         Box::pin(async move { Ok(self.remove(&id).await?) })
+    }
+
+    fn predictions(&self, id: RunId, query: PredictionQuery) -> Answer<'_, PredictionPage> {
+        Box::pin(async move { Ok(predictions::page(&self.0, &id, query).await?) })
+    }
+
+    fn files(&self, id: RunId) -> Answer<'_, Vec<String>> {
+        Box::pin(async move { Ok(run_files::names(&self.0, &id).await?) })
     }
 
     fn log(&self, id: RunId) -> Answer<'_, String> {

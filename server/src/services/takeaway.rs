@@ -5,21 +5,21 @@
 //! take back what base64 adds, but how much of it only the packed bytes can tell.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use contract::carry::{HandOver, PageSize, Parcel};
 use contract::chat::ChatTarget;
 use contract::generation::GenerationSettings;
 use serde_json::json;
-use tokio::sync::mpsc;
 use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
 use super::carry::{self, Found};
 use super::models;
+use super::streamed::streamed;
 use crate::error::Fault;
 use crate::site::Site;
 use crate::state::AppState;
@@ -62,16 +62,8 @@ pub async fn page(state: &AppState, target: ChatTarget, texts: HandOver) -> Resu
         tokio::task::spawn_blocking(move || page.bytes(&state.site).map(|bytes| (page, bytes))).await?
     };
     let (page, bytes) = counted.map_err(Fault::disk("read", &root))?;
-    let (out, mut pieces) = mpsc::channel(4);
-    tokio::task::spawn_blocking(move || {
-        let mut out = BufWriter::with_capacity(1 << 18, Out(out));
-        if let Err(why) = page.write(&state.site, &mut out, Pieces::Written).and_then(|_| out.flush()) {
-            tracing::warn!("a page could not be handed over: {why}");
-            // An ended body would pass for a whole file.
-            let _ = out.get_ref().0.blocking_send(Err(why));
-        }
-    });
-    Ok((Body::from_stream(futures::stream::poll_fn(move |cx| pieces.poll_recv(cx))), bytes))
+    let body = streamed(move |out| page.write(&state.site, out, Pieces::Written).map(drop));
+    Ok((body, bytes))
 }
 
 /// How large the zip of a target will be, but for the page's texts.
@@ -113,20 +105,6 @@ async fn gather(state: &AppState, target: ChatTarget, texts: HandOver) -> Result
 async fn voice(state: &AppState, target: ChatTarget) -> Result<Voice, Fault> {
     let (parcel, files) = carry::gather(state, &target).await?;
     Ok(Voice { tuned: target.run.is_some(), target, parcel, files })
-}
-
-/// Hands what is written to the answer's body.
-struct Out(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Counts what is written.

@@ -16,6 +16,8 @@ fn mutations() -> Vec<(String, String)> {
         ("POST", "/api/v1/datasets?name=x.jsonl"),
         ("POST", "/api/v1/samples/kettle-and-co"),
         ("POST", "/api/v1/registry"),
+        ("POST", "/api/v1/specifications"),
+        ("POST", "/api/v1/runs"),
         ("POST", "/api/v1/resumable"),
         ("PATCH", "/api/v1/resumable/x"),
         ("DELETE", "/api/v1/resumable/x"),

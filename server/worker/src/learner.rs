@@ -97,7 +97,8 @@ impl<B: Kernels> Learner<B> {
         let hyper = &spec.hyper;
         let start::Start { model, backbone, continues } = start::load::<B>(spec, device)?;
         let width = model.config.hidden_size;
-        let method = if continues { Method::LoadedLora } else { start::method(spec, &model)? };
+        let further = continues && spec.tuning.learns();
+        let method = if further { Method::LoadedLora } else { start::method(spec, &model)? };
         let optim = OptimConfig {
             beta1: hyper.adam_beta1,
             beta2: hyper.adam_beta2,
@@ -148,7 +149,8 @@ impl<B: Kernels> Learner<B> {
             head.params().iter().map(|param| param.shape.iter().product::<usize>()).sum()
         };
         let head = self.trainer.head().map_or(0, count);
-        ((all + head) as u64, (trainable + head) as u64)
+        let learning = if self.tuning.learns() { trainable + head } else { 0 };
+        ((all + head) as u64, learning as u64)
     }
 
     /// The trainer, for a stage's own loss.
@@ -247,6 +249,8 @@ impl<B: Kernels> Learner<B> {
     ) -> Result<(&'static str, Lineage), Problem> {
         let folder = writer.half_made();
         match self.tuning {
+            // Nothing was trained, and nothing is saved.
+            Tuning::None => {}
             Tuning::Lora => self.trainer.save_adapter(folder, &self.base).map_err(of_model)?,
             Tuning::Full | Tuning::Freeze => {
                 self.trainer.save_full(folder).map_err(of_model)?;
@@ -309,7 +313,7 @@ pub fn tokens(batches: &[Batch]) -> u64 {
 /// File of a checkpoint whose hash is its digest.
 fn weights_file(tuning: Tuning) -> &'static str {
     match tuning {
-        Tuning::Lora => ADAPTER,
+        Tuning::Lora | Tuning::None => ADAPTER,
         Tuning::Full | Tuning::Freeze => WHOLE_MODEL,
     }
 }
@@ -341,12 +345,12 @@ pub fn batch(rows: &[Encoded], pad_id: u32) -> Batch {
     }
 }
 
-/// Refuses a run over `rows` examples of these sizes that cannot fit into this machine's memory, before anything large
-/// is loaded: by the estimate that the form shows.
+/// Refuses a run that learns from `rows` examples of these sizes, and is measured on `held`, where it cannot fit into
+/// this machine's memory, before anything large is loaded: by the estimate that the form shows.
 ///
 /// # Errors
 /// `worker.too_little_memory` with the estimate.
-pub fn check_memory(spec: &RunSpec, sizes: &Sizes, rows: u64) -> Result<(), Problem> {
+pub fn check_memory(spec: &RunSpec, sizes: &Sizes, rows: u64, held: u64) -> Result<(), Problem> {
     let facts = facts::read(Path::new(&spec.model.folder))?;
     let planned = Planned {
         facts: &facts,
@@ -355,7 +359,7 @@ pub fn check_memory(spec: &RunSpec, sizes: &Sizes, rows: u64) -> Result<(), Prob
         hyper: &spec.hyper,
         sizes,
         rows,
-        held: 0,
+        held,
     };
     let refusal = planned.cost().and_then(|cost| cost::refusal(&cost, memory::of_machine()));
     refusal.map_or(Ok(()), Err)

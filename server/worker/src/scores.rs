@@ -23,13 +23,16 @@ pub fn scores(answer: &str, reference: &str) -> BTreeMap<String, f64> {
     NAMES.iter().zip(all).map(|(name, score)| ((*name).to_owned(), rounded(100.0 * score))).collect()
 }
 
+/// Name of the score that is 100 where an answer is its reference.
+pub const EXACT: &str = "exact_match";
+
 /// Mean of each score over all answers.
 pub fn means(all: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
-    let mean = |name: &str| {
-        let sum: f64 = all.iter().filter_map(|scores| scores.get(name)).sum();
-        (name.to_owned(), sum / all.len().max(1) as f64)
-    };
-    NAMES.iter().map(|name| mean(name)).collect()
+    let mut sums: BTreeMap<String, f64> = NAMES.iter().map(|name| ((*name).to_owned(), 0.0)).collect();
+    for (name, score) in all.iter().flatten() {
+        *sums.entry(name.clone()).or_default() += score;
+    }
+    sums.into_iter().map(|(name, sum)| (name, sum / all.len().max(1) as f64)).collect()
 }
 
 fn rounded(x: f64) -> f64 {

@@ -21,9 +21,10 @@ use contract::checkpoint::LoopState;
 use contract::event::{DatasetRows, Kind};
 use contract::measuring::{Measuring, Rows};
 use contract::problem::Problem;
-use contract::spec::{DatasetRef, RunSpec};
+use contract::spec::{CheckpointRef, DatasetRef, RunSpec};
 use contract::stage::Stage;
 use model::kernels::Kernels;
+use rundir::chain::VALUE_HEAD;
 use rundir::{Checkpoint, RunDir};
 
 use crate::data::TrainData;
@@ -33,11 +34,12 @@ use crate::report::Reporter;
 use crate::signals::Signals;
 use crate::trainer_files::TrainerLog;
 use crate::{checkpoint, device, facts};
+use measure::Told;
+use predict::Scored;
 use source::Source;
 use training::Loop;
 use watch::Ears;
 
-pub use predict::FILE as PREDICTIONS;
 pub use source::LARGE;
 
 /// How a run ended without an error.
@@ -83,6 +85,16 @@ struct Finish<'a> {
     step: u64,
 }
 
+/// What became of measuring by answering.
+enum Answers {
+    /// It was not asked for.
+    NotAsked,
+    /// A stop was asked for first.
+    Stopped,
+    /// How they scored.
+    Scored(Scored),
+}
+
 /// What one stage does differently.
 trait Recipe<B: Kernels> {
     /// Loads what it needs beside the model in training.
@@ -99,13 +111,9 @@ trait Recipe<B: Kernels> {
     /// Adds numbers that follow from the measured loss.
     fn extend(&self, _loss: Option<f64>, _metrics: &mut BTreeMap<String, f64>) {}
 
-    /// What is measured once, after the last step; `None` when a stop was asked for first.
-    fn finish(
-        &mut self,
-        _learner: &Learner<B>,
-        _end: &mut Finish<'_>,
-    ) -> Result<Option<BTreeMap<String, f64>>, Problem> {
-        Ok(Some(BTreeMap::new()))
+    /// What is measured once by answering, after the last step.
+    fn finish(&mut self, _learner: &Learner<B>, _end: &mut Finish<'_>) -> Result<Answers, Problem> {
+        Ok(Answers::NotAsked)
     }
 
     /// Puts what a checkpoint has to keep into its loop state.
@@ -156,7 +164,7 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
     let measuring = measuring(spec, &rows);
     measure::forget_other_rows(&mut state, &measuring, newest.is_some(), rows.eval as u64);
     let mut recipe = recipe::<B>(spec, &source, measuring.answers);
-    learner::check_memory(spec, &source.sizes()?, rows.train as u64)?;
+    learner::check_memory(spec, &source.sizes()?, rows.train as u64, rows.eval as u64)?;
     let total = measuring.total_steps;
 
     report.preparing("loading_model")?;
@@ -183,7 +191,9 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
         datasets: rows.datasets.clone(),
         worker: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
-    report.log("info", trainable_line(trainable_params, total_params))?;
+    if spec.tuning.learns() {
+        report.log("info", trainable_line(trainable_params, total_params))?;
+    }
     merged_line(spec, report)?;
     if let Some(warning) = quantised_measuring(spec, rows.eval) {
         report.log("warn", warning)?;
@@ -211,8 +221,9 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
         held_out,
         preparation,
         elapsed_before,
+        told: Told::default(),
     };
-    training.go(from_step)
+    if spec.tuning.learns() { training.go(from_step) } else { training.measure_only() }
 }
 
 fn measuring(spec: &RunSpec, rows: &Facts) -> Measuring {
@@ -232,7 +243,25 @@ fn merged_line(spec: &RunSpec, report: &mut Reporter) -> Result<(), Problem> {
         0 => {}
         count => report.log("info", format!("Merged {count} model checkpoint(s)."))?,
     }
+    if spec.refers_to_base() {
+        let text = "The adapter goes on, so the reference is the model without it, not the checkpoint it comes from.";
+        report.log("warn", text)?;
+    }
+    if let Some(last) = spec.adapters.last().filter(|_| spec.stage == Stage::Rm && spec.tuning.learns()) {
+        report.log("info", head_line(last))?;
+    }
     Ok(())
+}
+
+/// Where the value head of a reward model comes from (S-104, S-132).
+fn head_line(last: &CheckpointRef) -> String {
+    let (name, step) = (&last.name, last.step);
+    match Path::new(&last.folder).join(VALUE_HEAD).is_file() {
+        true => {
+            format!("Only the last checkpoint's value head is loaded: that of step {step} of \"{name}\".")
+        }
+        false => format!("Step {step} of \"{name}\" has no value head; a new one begins."),
+    }
 }
 
 /// What measuring a base in few bits means, in the original's words (S-059).

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use contract::Code;
 use contract::problem::Problem;
+use contract::results::{ALL_FILE, Numbers, Results};
 use contract::spec::RunSpec;
 use serde_json::{Map, Value, json};
 
@@ -20,8 +21,6 @@ pub const LOG: &str = "trainer_log.jsonl";
 pub const STATE: &str = "trainer_state.json";
 /// How the run was set.
 pub const ARGS: &str = "finetuning_args.json";
-/// How it ended.
-pub const RESULTS: [&str; 2] = ["train_results.json", "all_results.json"];
 
 /// `trainer_log.jsonl` at the root of a run, and beside it the same numbers for TensorBoard.
 #[derive(Debug)]
@@ -109,6 +108,15 @@ impl TrainerLog {
         (count > 0).then(|| sum / f64::from(count))
     }
 
+    /// The numbers measured after `step`, under their names in the log; the last ones that have a loss. Empty: none.
+    pub fn evaluated(&self, step: u64) -> Numbers {
+        let is_it =
+            |line: &Value| step_of(line) == step && line.get("eval_loss").is_some_and(Value::is_number);
+        let line = self.lines().into_iter().rfind(is_it);
+        let numbers = line.map(measured).unwrap_or_default();
+        numbers.into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?))).collect()
+    }
+
     /// Says how the run ended, after `step`, to TensorBoard alone: transformers' log has no such line.
     ///
     /// # Errors
@@ -184,19 +192,26 @@ pub fn pretty<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Err
     Ok(text)
 }
 
-/// Writes `train_results.json` and `all_results.json` at the root of a run (S-161).
+/// Writes `train_results.json`, `eval_results.json` and `predict_results.json`, as far as there is something to say, and
+/// `all_results.json` at the root of a run (S-161, S-162, S-167).
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn results(run: &Path, results: &BTreeMap<String, f64>) -> Result<(), Problem> {
+pub fn results(run: &Path, results: &Results) -> Result<(), Problem> {
+    for (part, numbers) in results.parts() {
+        if !numbers.is_empty() {
+            write_numbers(&run.join(format!("{part}_results.json")), numbers)?;
+        }
+    }
+    write_numbers(&run.join(ALL_FILE), &results.all())
+}
+
+fn write_numbers(path: &Path, numbers: &Numbers) -> Result<(), Problem> {
     let numbers: BTreeMap<&String, Option<f64>> =
-        results.iter().map(|(name, x)| (name, finite(*x))).collect();
+        numbers.iter().map(|(name, x)| (name, finite(*x))).collect();
     let text =
         pretty(&numbers).map_err(|why| Problem::new(Code::RunResults, format!("{why}.")).with("why", why))?;
-    for name in RESULTS {
-        rundir::write_atomically(&run.join(name), &text)?;
-    }
-    Ok(())
+    Ok(rundir::write_atomically(path, &text)?)
 }
 
 #[cfg(test)]

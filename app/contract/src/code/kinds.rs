@@ -252,6 +252,18 @@ macro_rules! kinds {
             /// A model too large for a browser. `megabytes`.
             EngineTooLarge = "engine.too_large",
 
+            // Runs as files.
+            /// A specification that cannot be read. `line`, `why`.
+            SpecBroken = "spec.broken",
+            /// Something a specification names that is not here. `name`.
+            SpecNotHere = "spec.not_here",
+            /// A specification that is too large.
+            SpecTooLarge = "spec.too_large",
+            /// A setting that stands twice. `key`, `line`.
+            SpecTwice = "spec.twice",
+            /// A setting that nobody knows. `key`, `line`.
+            SpecUnknownKey = "spec.unknown_key",
+
             // Forms.
             /// A list without a choice.
             FormEmpty = "form.empty",
@@ -269,10 +281,14 @@ macro_rules! kinds {
             FormNoBlock = "form.no_block",
             /// A model without a template of its own.
             FormNoChatTemplate = "form.no_chat_template",
+            /// Something that is measured of checkpoints alone, without one. `stage`.
+            FormNoCheckpoint = "form.no_checkpoint",
             /// PPO without a reward model.
             FormNoRewardModel = "form.no_reward_model",
             /// A name of layers that means nothing in the model. `name`, `known`.
             FormNoSuchLayer = "form.no_such_layer",
+            /// A stage in which nothing can be measured without training.
+            FormNothingToMeasure = "form.nothing_to_measure",
             /// Text where a number is needed.
             FormNotANumber = "form.not_a_number",
             /// A NUL character.

@@ -65,17 +65,18 @@ pub enum Offer {
 pub fn offer(plan: &Planned, bytes: u64) -> Option<Offer> {
     // Rows of a step that are there at all: 512 at once of 38 are 38.
     let asked = plan.hyper.per_device_train_batch_size;
-    let there = usize::try_from(plan.rows).unwrap_or(usize::MAX).max(1);
+    let there = usize::try_from(plan.worked()).unwrap_or(usize::MAX).max(1);
     let step = asked.saturating_mul(plan.hyper.gradient_accumulation_steps.max(1));
+    let gathered = |rows: usize| if plan.tuning.learns() { step / rows } else { 1 };
     let mut hyper = plan.hyper.clone();
     let mut batch = |rows: usize| {
-        (hyper.per_device_train_batch_size, hyper.gradient_accumulation_steps) = (rows, step / rows);
+        (hyper.per_device_train_batch_size, hyper.gradient_accumulation_steps) = (rows, gathered(rows));
         let cost = Planned { hyper: &hyper, ..*plan }.cost()?;
-        (cost.bytes() <= bytes).then_some(Offer::Batch { rows, accumulation: step / rows })
+        (cost.bytes() <= bytes).then_some(Offer::Batch { rows, accumulation: gathered(rows) })
     };
     let accumulation = param("gradient_accumulation_steps");
     let whole = |rows: &usize| {
-        let gathered = (step / rows).to_string();
+        let gathered = gathered(*rows).to_string();
         step.is_multiple_of(*rows) && accumulation.is_some_and(|param| param.check(&gathered).is_ok())
     };
     let smaller = (1..asked.min(there.saturating_add(1))).rev();
@@ -83,7 +84,7 @@ pub fn offer(plan: &Planned, bytes: u64) -> Option<Offer> {
         return Some(found);
     }
     plan.cost()?;
-    if plan.tuning == Tuning::Lora {
+    if plan.tuning.keeps_base() {
         return Some(Offer::Nothing);
     }
     hyper.per_device_train_batch_size = 1;

@@ -39,11 +39,14 @@ pub(super) fn estimate(
         Tuning::Lora => adapter(facts, &shape.block, hyper),
         Tuning::Full => vec![beside("model", facts.parameters)],
         Tuning::Freeze => frozen(facts, &shape.block, hyper),
+        Tuning::None => Vec::new(),
     };
     let mut added: u64 =
         if tuning == Tuning::Lora { learning.iter().map(|part| part.count).sum() } else { 0 };
     if stage.has_value_head() {
-        learning.push(beside("value_head", facts.hidden_size + 1));
+        if tuning.learns() {
+            learning.push(beside("value_head", facts.hidden_size + 1));
+        }
         added += facts.hidden_size + 1;
     }
     let trainable: u64 = learning.iter().map(|part| part.count).sum();
@@ -112,6 +115,7 @@ impl Held<'_> {
         let (layers, kept, bytes) = (self.facts.layers, self.kept(), F32 * self.load.tokens);
         // A block makes its products anew and their gradients; with checkpointing what it keeps as well.
         match self.hyper.gradient_checkpointing {
+            _ if !self.tuning.learns() => (0, bytes * kept),
             true => (bytes * layers * self.facts.hidden_size, bytes * 3 * kept),
             false => (bytes * layers * kept, bytes * 2 * kept),
         }
@@ -151,7 +155,7 @@ impl Held<'_> {
             Tuning::Lora if self.hyper.use_dora => {
                 self.facts.layers * maps().map(|(_, outer, inner)| outer * inner).sum::<u64>()
             }
-            Tuning::Lora => 0,
+            Tuning::Lora | Tuning::None => 0,
             Tuning::Full | Tuning::Freeze => table,
         };
         step.max(2 * moments) + copied
@@ -161,7 +165,7 @@ impl Held<'_> {
 /// Memory of the base: f32 where it learns, else as its file has it or with linear maps in fewer bits.
 fn base_bytes(facts: &ModelFacts, tuning: Tuning, hyper: &Hyper) -> Option<u64> {
     let shape = facts.shape.as_ref()?;
-    if tuning != Tuning::Lora || hyper.quantization_bit == "none" {
+    if !tuning.keeps_base() || hyper.quantization_bit == "none" {
         return Some(4 * facts.parameters);
     }
     if !hyper.quantised() {

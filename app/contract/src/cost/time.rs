@@ -90,6 +90,7 @@ pub fn seconds(plan: &Planned, speed: Speed) -> Option<f64> {
             let depth = if hyper.num_layer_trainable < 0 { 1.0 } else { learns / facts.layers.max(1) as f64 };
             depth * mean * (WEIGHTS * one.maps + SCORES_BACK * one.attention) + head
         }
+        Tuning::None => 0.0,
     };
     let again = if hyper.gradient_checkpointing { forth } else { 0.0 };
     let learn = forth + head + back + again;

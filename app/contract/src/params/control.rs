@@ -1,6 +1,6 @@
 //! Optimizer constants, measuring, saving, stopping, memory, seed, device.
 
-use super::{NO_UNIT, ROWS, STEPS, YES_NO, always, w};
+use super::{NO_UNIT, ROWS, STEPS, YES_NO, always, learning, w};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::Stage;
 
@@ -13,7 +13,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Float { min: 0.0, max: 0.9999 },
         group: Group::Expert,
         default: |_, _| "0.9",
-        applies: always,
+        applies: learning,
         source: "Kingma & Ba 2015, arXiv:1412.6980",
     },
     Param {
@@ -24,7 +24,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Float { min: 0.0, max: 0.99999 },
         group: Group::Expert,
         default: |_, _| "0.999",
-        applies: always,
+        applies: learning,
         source: "Kingma & Ba 2015, arXiv:1412.6980",
     },
     Param {
@@ -35,7 +35,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Float { min: 1e-16, max: 0.1 },
         group: Group::Expert,
         default: |_, _| "1e-8",
-        applies: always,
+        applies: learning,
         source: "PyTorch",
     },
     Param {
@@ -49,7 +49,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Choice(&[("tokens", w("By tokens", "按词元")), ("batches", w("By batches", "按批"))]),
         group: Group::Expert,
         default: |_, _| "tokens",
-        applies: |stage, _| matches!(stage, Stage::Pt | Stage::Sft),
+        applies: |stage, tuning| matches!(stage, Stage::Pt | Stage::Sft) && tuning.learns(),
         source: "transformers since October 2024 counts tokens",
     },
     Param {
@@ -63,7 +63,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Int { min: 0, max: 10_000_000 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
     Param {
@@ -76,7 +76,7 @@ pub(super) const ALL: [Param; 17] = [
         ),
         kind: Kind::Int { min: 0, max: 1_000_000_000 },
         group: Group::Expert,
-        default: |_, _| "256",
+        default: |_, tuning| if tuning.learns() { "256" } else { "0" },
         applies: |stage, _| stage != Stage::Ppo,
         source: "max_eval_samples of transformers' examples; measuring must not outlast learning",
     },
@@ -91,7 +91,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Float { min: 0.0, max: 0.9 },
         group: Group::Expert,
         default: |_, _| "0.1",
-        applies: |stage, _| stage != Stage::Ppo,
+        applies: |stage, tuning| stage != Stage::Ppo && tuning.learns(),
         source: "measuring must not outlast learning",
     },
     Param {
@@ -105,7 +105,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: YES_NO,
         group: Group::Expert,
         default: |_, _| "false",
-        applies: |stage, _| stage != Stage::Ppo,
+        applies: |stage, tuning| stage != Stage::Ppo && tuning.learns(),
         source: "S-161 measures every held-out row",
     },
     Param {
@@ -119,7 +119,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Int { min: 0, max: 10_000_000 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
     Param {
@@ -130,7 +130,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Int { min: 1, max: 1000 },
         group: Group::Expert,
         default: |_, _| "2",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
     Param {
@@ -144,7 +144,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: YES_NO,
         group: Group::Expert,
         default: |_, _| "true",
-        applies: |stage, _| stage != Stage::Ppo,
+        applies: |stage, tuning| stage != Stage::Ppo && tuning.learns(),
         source: "S-043, S-182; the best is kept: peers.md 5b (no in transformers)",
     },
     Param {
@@ -158,7 +158,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Int { min: 0, max: 1000 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: |stage, _| stage != Stage::Ppo,
+        applies: |stage, tuning| stage != Stage::Ppo && tuning.learns(),
         source: "transformers",
     },
     Param {
@@ -172,7 +172,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Choice(&[("stop", w("Stop", "停止")), ("skip", w("Skip the step", "跳过"))]),
         group: Group::Expert,
         default: |_, _| "stop",
-        applies: always,
+        applies: learning,
         source: "reliability",
     },
     Param {
@@ -186,7 +186,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: Kind::Float { min: 0.0, max: 100.0 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: |stage, _| stage != Stage::Ppo,
+        applies: |stage, tuning| stage != Stage::Ppo && tuning.learns(),
         source: "Jain et al. 2023, arXiv:2310.05914",
     },
     Param {
@@ -200,7 +200,7 @@ pub(super) const ALL: [Param; 17] = [
         kind: YES_NO,
         group: Group::Expert,
         default: |_, _| "false",
-        applies: always,
+        applies: learning,
         source: "S-111; Chen et al. 2016, arXiv:1604.06174",
     },
     Param {

@@ -1,23 +1,28 @@
 //! Lengths, held-out rows and measuring.
 
 use super::{NO_UNIT, ROWS, TOKENS, YES_NO, always, w};
+use crate::generation::MAX_BEAMS;
 use crate::param::{Group, Kind, Param, Words};
-use crate::stage::Stage;
+use crate::stage::{Stage, Tuning};
 
 /// Whether this share of rows holds any out; the original's bound (S-160).
 pub fn holds_out(dev_ratio: f64) -> bool {
     dev_ratio > 1e-6
 }
 
-/// How many of so many rows a share holds out (S-160): rounded up, but at least one row stays for training.
+/// How many of so many rows a share holds out (S-160): rounded up, but at least one row stays for training. 1 is for
+/// runs in which nothing learns: every row is measured.
 pub fn held_out(rows: u64, dev_ratio: f64) -> u64 {
     if !holds_out(dev_ratio) {
         return 0;
     }
+    if dev_ratio >= 1.0 {
+        return rows;
+    }
     ((rows as f64 * dev_ratio).ceil() as u64).min(rows.saturating_sub(1))
 }
 
-pub(super) const ALL: [Param; 13] = [
+pub(super) const ALL: [Param; 14] = [
     Param {
         key: "max_source_length",
         label: Words { en: "Longest question", zh: "问题最长" },
@@ -51,12 +56,16 @@ pub(super) const ALL: [Param; 13] = [
         label: Words { en: "Held out for measuring", zh: "留作评估" },
         unit: Words { en: "share of rows", zh: "行的比例" },
         help: Words {
-            en: "Rows the model never learns from, used to measure the eval loss. 0 holds out none.",
-            zh: "模型不学习的行,用来算评估损失。0 表示不留。",
+            en: "Rows the model never learns from, used to measure the eval loss. 0 holds out none. Where nothing learns: 1 measures every row, the share of a run on this dataset (and its seed) the rows that run held out.",
+            zh: "模型不学习的行,用来算评估损失。0 表示不留。仅评估时:1 评估每一行;填某次运行的比例(及其种子),则评估它在此数据集上留出的行。",
         },
-        kind: Kind::Float { min: 0.0, max: 0.9 },
+        kind: Kind::Float { min: 0.0, max: 1.0 },
         group: Group::Data,
-        default: |stage, _| if stage == Stage::Ppo { "0" } else { "0.05" },
+        default: |stage, tuning| match (stage, tuning) {
+            (Stage::Ppo, _) => "0",
+            (_, Tuning::None) => "1",
+            _ => "0.05",
+        },
         applies: |stage, _| stage != Stage::Ppo,
         source: "S-033, S-160; a little by default: peers.md 5b",
     },
@@ -84,7 +93,7 @@ pub(super) const ALL: [Param; 13] = [
         ),
         kind: YES_NO,
         group: Group::Data,
-        default: |_, _| "false",
+        default: |stage, tuning| if stage == Stage::Sft && !tuning.learns() { "true" } else { "false" },
         applies: |stage, _| stage == Stage::Sft,
         source: "S-163, S-189",
     },
@@ -93,10 +102,10 @@ pub(super) const ALL: [Param; 13] = [
         label: w("Answers to measure", "评估的回答数"),
         unit: ROWS,
         help: w(
-            "Held-out questions answered at most, a fixed draw; fewer where measuring would take more of the run than its share.",
-            "最多回答多少个留出的问题,抽取固定;评估会超出其所占比例时更少。",
+            "Held-out questions answered at most, a fixed draw; 0: all of them. Fewer where measuring would take more of a training than its share.",
+            "最多回答多少个留出的问题,抽取固定;0 为全部。训练中评估会超出其所占比例时更少。",
         ),
-        kind: Kind::Int { min: 1, max: 100000 },
+        kind: Kind::Int { min: 0, max: 1_000_000_000 },
         group: Group::Expert,
         default: |_, _| "64",
         applies: |stage, _| stage == Stage::Sft,
@@ -126,6 +135,20 @@ pub(super) const ALL: [Param; 13] = [
         default: |_, _| "0.7",
         applies: |stage, _| stage == Stage::Sft,
         source: "S-165",
+    },
+    Param {
+        key: "eval_num_beams",
+        label: w("Beams of measured answers", "评估回答的束数"),
+        unit: NO_UNIT,
+        help: w(
+            "More than 1 searches the likeliest answer among so many; the temperature must then be 0.",
+            "大于 1 时在这么多候选中搜索最可能的回答,此时温度必须为 0。",
+        ),
+        kind: Kind::Int { min: 1, max: MAX_BEAMS as i64 },
+        group: Group::Expert,
+        default: |_, _| "1",
+        applies: |stage, _| stage == Stage::Sft,
+        source: "S-030",
     },
     Param {
         key: "source_prefix",
@@ -211,5 +234,10 @@ mod tests {
     fn s_160_a_share_is_rounded_up_and_leaves_a_row_to_learn_from() {
         let held = [(101, 0.1), (2, 0.99), (1, 0.5), (0, 0.5), (10, 1e-6), (10, 0.0)];
         assert_eq!(held.map(|(rows, share)| held_out(rows, share)), [11, 1, 0, 0, 0, 0]);
+        assert_eq!(
+            [101, 1, 0].map(|rows| held_out(rows, 1.0)),
+            [101, 1, 0],
+            "evaluation alone: the whole dataset"
+        );
     }
 }

@@ -31,7 +31,7 @@ pub struct Hyper {
     pub max_source_length: usize,
     /// Longest answer, tokens.
     pub max_target_length: usize,
-    /// Share of rows held out.
+    /// Share of rows held out; 1, where nothing learns: all of them.
     pub dev_ratio: f64,
     /// First rows to use; 0: all.
     pub max_samples: u64,
@@ -85,12 +85,14 @@ pub struct Hyper {
     pub name_module_trainable: Vec<String>,
     /// Measure by answering, too.
     pub predict_with_generate: bool,
-    /// Answers made at most.
+    /// Answers made at most; 0: one to each held-out question.
     pub predict_samples: usize,
     /// Temperature of these answers; 0: greedy.
     pub predict_temperature: f64,
     /// Top-p of these answers.
     pub predict_top_p: f64,
+    /// Beams of these answers; 1: none (S-030).
+    pub eval_num_beams: usize,
     /// Warm-up in steps; 0: the ratio decides.
     pub warmup_steps: u64,
     /// Cosine restarts.
@@ -235,6 +237,7 @@ impl Hyper {
             predict_samples: size("predict_samples"),
             predict_temperature: float("predict_temperature"),
             predict_top_p: float("predict_top_p"),
+            eval_num_beams: size("eval_num_beams"),
             warmup_steps: int("warmup_steps"),
             lr_num_cycles: int("lr_num_cycles"),
             lr_power: float("lr_power"),

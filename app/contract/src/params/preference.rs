@@ -70,7 +70,7 @@ pub(super) const ALL: [Param; 16] = [
         kind: Kind::Float { min: 0.0, max: 0.9 },
         group: Group::Expert,
         default: |_, _| "0.1",
-        applies: |stage, _| stage == Stage::Rm,
+        applies: |stage, tuning| stage == Stage::Rm && tuning.learns(),
         source: "S-130",
     },
     Param {

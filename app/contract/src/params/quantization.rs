@@ -2,7 +2,6 @@
 
 use super::{NO_UNIT, YES_NO, always, w};
 use crate::param::{Group, Kind, Param};
-use crate::stage::Tuning;
 
 pub(super) const ALL: [Param; 2] = [
     Param {
@@ -21,7 +20,7 @@ pub(super) const ALL: [Param; 2] = [
             ("fp4", w("4 bits (fp4)", "4 位 (fp4)")),
         ]),
         group: Group::Lora,
-        default: |_, tuning| if tuning == Tuning::Lora { "file" } else { "none" },
+        default: |_, tuning| if tuning.keeps_base() { "file" } else { "none" },
         // Asked of every method, so that what does not go together is refused and not passed over (S-056).
         applies: always,
         source: "S-015, S-016; Dettmers et al. 2023, arXiv:2305.14314",
@@ -37,7 +36,7 @@ pub(super) const ALL: [Param; 2] = [
         kind: YES_NO,
         group: Group::Expert,
         default: |_, _| "true",
-        applies: |_, tuning| tuning == Tuning::Lora,
+        applies: |_, tuning| tuning.keeps_base(),
         source: "S-017",
     },
 ];

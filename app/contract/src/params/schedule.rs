@@ -1,6 +1,6 @@
 //! Steps, learning rate over time, weight decay.
 
-use super::{NO_UNIT, STEPS, always, w};
+use super::{NO_UNIT, STEPS, learning, w};
 use crate::param::{Group, Kind, Param, Words};
 
 pub(super) const ALL: [Param; 10] = [
@@ -15,7 +15,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Int { min: 1, max: 4096 },
         group: Group::Expert,
         default: |_, _| "1",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
     Param {
@@ -36,7 +36,7 @@ pub(super) const ALL: [Param; 10] = [
         ]),
         group: Group::Expert,
         default: |_, _| "cosine",
-        applies: always,
+        applies: learning,
         source: "peers.md 5b",
     },
     Param {
@@ -50,7 +50,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Float { min: 0.0, max: 0.9 },
         group: Group::Expert,
         default: |_, _| "0.03",
-        applies: always,
+        applies: learning,
         source: "3 to 10 %: peers.md 5b",
     },
     Param {
@@ -64,7 +64,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Int { min: 0, max: 10000000 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
     Param {
@@ -78,7 +78,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Int { min: 1, max: 1000 },
         group: Group::Expert,
         default: |_, _| "1",
-        applies: always,
+        applies: learning,
         source: "transformers",
     },
     Param {
@@ -92,7 +92,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Float { min: 0.1, max: 10.0 },
         group: Group::Expert,
         default: |_, _| "1",
-        applies: always,
+        applies: learning,
         source: "transformers",
     },
     Param {
@@ -103,7 +103,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Float { min: 0.0, max: 1.0 },
         group: Group::Expert,
         default: |_, _| "1e-7",
-        applies: always,
+        applies: learning,
         source: "transformers",
     },
     Param {
@@ -116,7 +116,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Int { min: 0, max: 100_000_000 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
     Param {
@@ -130,7 +130,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Float { min: 0.0, max: 1.0 },
         group: Group::Expert,
         default: |_, _| "0",
-        applies: always,
+        applies: learning,
         source: "Loshchilov & Hutter 2019, arXiv:1711.05101; default of S-043",
     },
     Param {
@@ -144,7 +144,7 @@ pub(super) const ALL: [Param; 10] = [
         kind: Kind::Float { min: 0.0, max: 1000.0 },
         group: Group::Expert,
         default: |_, _| "1",
-        applies: always,
+        applies: learning,
         source: "S-043",
     },
 ];

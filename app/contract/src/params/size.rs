@@ -1,6 +1,6 @@
 //! How long and how fast.
 
-use super::{NO_UNIT, ROWS, always};
+use super::{NO_UNIT, ROWS, always, learning};
 use crate::param::{Group, Kind, Param, Words};
 use crate::stage::{Stage, Tuning};
 
@@ -16,7 +16,7 @@ pub(super) const ALL: [Param; 3] = [
         kind: Kind::Float { min: 0.01, max: 1000.0 },
         group: Group::Size,
         default: |stage, _| if matches!(stage, Stage::Rm | Stage::Ppo) { "1" } else { "3" },
-        applies: always,
+        applies: learning,
         source: "3 for pt, sft, dpo; 1 for rm and ppo: peers.md 5b",
     },
     Param {
@@ -34,9 +34,9 @@ pub(super) const ALL: [Param; 3] = [
             (Stage::Rm, _) => "1e-4",
             (Stage::Dpo, _) => "5e-5",
             (Stage::Ppo, _) => "1e-5",
-            (_, Tuning::Full | Tuning::Freeze) => "5e-5",
+            (_, Tuning::Full | Tuning::Freeze | Tuning::None) => "5e-5",
         },
-        applies: always,
+        applies: learning,
         source: "LoRA 1e-4 to 3e-4, full 5e-5, rm 1e-4, PPO 1e-5: peers.md 5b",
     },
     Param {

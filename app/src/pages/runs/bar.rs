@@ -34,7 +34,7 @@ pub(super) fn Bar(form: Form, taken: Memo<Taken>) -> impl IntoView {
         <div class="bar">
             <div class="bar-text"><div aria-live="polite"><BarText form taken/></div><Room form taken/></div>
             <button type="button" class="btn primary" disabled=move || pending.get() on:click=press>
-                {move || if pending.get() { w.launching } else { w.launch }}
+                {move || if pending.get() { w.launching } else if form.tuning().learns() { w.launch } else { w.measure_launch }}
             </button>
         </div>
     }
@@ -55,7 +55,10 @@ fn BarText(form: Form, taken: Memo<Taken>) -> impl IntoView {
         let Some(plan) = known.map(|known| known.plan).or_else(|| form.plan()) else {
             return view! { <p class="small">{w.runs.bar_wait}</p> }.into_any();
         };
-        let (lead, steps) = length(&plan);
+        let (lead, steps) = match form.answers() {
+            Some(answers) => (measured(&plan, answers), None),
+            None => length(&plan),
+        };
         let rest = match &taken {
             Taken::Known(known) => takes(known),
             Taken::Looking(_) => format!(" · {}", w.runs.bar_looking),
@@ -64,6 +67,18 @@ fn BarText(form: Form, taken: Memo<Taken>) -> impl IntoView {
         view! { <p class="small num">{lead}{steps.map(|steps| view! { <strong>{steps}</strong> })}{rest}</p> }
             .into_any()
     }
+}
+
+/// Rows measured, and how many of their questions are answered.
+fn measured(plan: &Plan, answers: u64) -> String {
+    let w = words();
+    let counted = match plan.blocks {
+        true => fill(w.runs.bar_blocks, &[&num(plan.held)]),
+        false => rows(w.lang, plan.held),
+    };
+    let lead = fill(w.runs.bar_measured, &[&counted]);
+    let answered = (answers > 0).then(|| fill(w.runs.bar_answered, &[&num(answers)]));
+    lead + &answered.unwrap_or_default()
 }
 
 /// Rows by rounds, and the steps where their number is known.

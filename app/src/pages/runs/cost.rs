@@ -33,12 +33,19 @@ fn memory(known: &Foreseen) -> String {
         [cost.bytes(), cost.program_bytes, cost.weight_bytes, cost.optimizer_bytes, cost.activation_bytes];
     let [all, program, weights, learning, back] = bytes.map(size);
     let (sequences, tokens) = (num(cost.load.sequences), num(cost.load.tokens));
+    if cost.learning.is_empty() {
+        let parts = [&*all, &program, &weights, &back, &sequences, &tokens];
+        return fill(words().runs.takes_measuring, &parts);
+    }
     let parts = [&*all, &program, &weights, &learning, &back, &sequences, &tokens];
     fill(words().runs.takes_memory, &parts)
 }
 
 fn table(cost: &Cost, memory: String, further: bool) -> AnyView {
     let w = &words().runs;
+    if cost.learning.is_empty() {
+        return view! { <p class="small num">{memory}</p> }.into_any();
+    }
     let share = 100.0 * cost.trainable() as f64 / cost.parameters.max(1) as f64;
     let learn = fill(w.takes_share, &[&num(cost.trainable()), &num(cost.parameters), &format!("{share:.4}")]);
     let rows = cost

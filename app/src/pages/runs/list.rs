@@ -37,7 +37,10 @@ pub(crate) fn Runs() -> impl IntoView {
     let w = &words().runs;
     let runs = polled_runs();
     view! {
-        <Head title=w.title text=w.text><a class="btn primary" href="/runs/new">{w.new}</a></Head>
+        <Head title=w.title text=w.text>
+            <a class="btn" href="/runs/new?tuning=none">{w.measure}</a>
+            <a class="btn primary" href="/runs/new">{w.new}</a>
+        </Head>
         {settled(runs, show)}
     }
     .into_any()

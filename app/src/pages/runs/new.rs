@@ -4,12 +4,15 @@ use contract::chat::Voice;
 use contract::dataset::DatasetView;
 use contract::model::ModelView;
 use contract::param::Group;
+use contract::params::PARAMS;
+use contract::specification::SpecificationRead;
 use contract::{Stage, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::bar::Bar;
 use super::cost::CostCard;
+use super::from_file::FromFile;
 use super::more_datasets::{MoreDatasets, without};
 use super::start_from::{RewardModel, StartFrom};
 use crate::browser::value_of;
@@ -36,8 +39,11 @@ pub(crate) fn NewRun() -> impl IntoView {
             Ok::<_, Problems>((list_models().await?, list_datasets().await?, list_voices().await?))
         },
     );
+    let measures = use_query_map()
+        .with_untracked(|query| query.get("tuning").is_some_and(|key| key == Tuning::None.key()));
+    let (title, text) = if measures { (w.measure, w.measure_text) } else { (w.new_title, w.new_text) };
     view! {
-        <Head title=w.new_title text=w.new_text/>
+        <Head title text/>
         {settled(all, |(models, datasets, voices)| choose(models, datasets, voices))}
     }
     .into_any()
@@ -58,8 +64,24 @@ fn choose(models: Vec<ModelView>, datasets: Vec<DatasetView>, voices: Vec<Voice>
     }
     let query = use_query_map().get_untracked();
     let asked = |key: &str| query.get(key).unwrap_or_default();
-    let (model, dataset, from) = (asked("model"), asked("dataset"), asked("from"));
-    let form = Form::new(models, datasets, voices, Asked { model: &model, dataset: &dataset, from: &from });
+    let [model, dataset, from, stage, tuning] = ["model", "dataset", "from", "stage", "tuning"].map(asked);
+    let asked = Asked { model: &model, dataset: &dataset, from: &from, stage: &stage, tuning: &tuning };
+    // Settings travel in the address under their own names.
+    let values = PARAMS.iter().filter_map(|param| Some((param.key.to_owned(), query.get(param.key)?)));
+    let draft = Form::first(&models, &datasets, &voices, asked, values.collect());
+    let given = RwSignal::new(None::<SpecificationRead>);
+    let stock = StoredValue::new((models, datasets, voices));
+    // A file that is read begins the form anew.
+    let form = move || {
+        let (models, datasets, voices) = stock.get_value();
+        let draft = given.get().map_or_else(|| draft.clone(), |read| read.draft);
+        fill_in(Form::new(models, datasets, voices, draft))
+    };
+    view! { <FromFile given/>{form} }.into_any()
+}
+
+/// The form itself.
+fn fill_in(form: Form) -> AnyView {
     let taken = foresee(form);
     view! {
         <div class="new-run">
@@ -95,12 +117,17 @@ fn Goal(form: Form) -> impl IntoView {
         (Tuning::Lora, w.tuning_lora, w.tuning_lora_text),
         (Tuning::Full, w.tuning_full, w.tuning_full_text),
         (Tuning::Freeze, w.tuning_freeze, w.tuning_freeze_text),
+        (Tuning::None, w.tuning_none, w.tuning_none_text),
     ]
     .map(|(tuning, name, text)| {
         let on = move || form.tuning() == tuning;
+        let out = move || match form.stage() {
+            Stage::Ppo => tuning != Tuning::Lora,
+            stage => stage.wants_lora() && !tuning.keeps_base(),
+        };
         view! {
             <label class="choice card-choice">
-                <input type="radio" name="tuning" value=tuning.key() checked=on prop:checked=on
+                <input type="radio" name="tuning" value=tuning.key() checked=on prop:checked=on disabled=out
                     on:change=move |_| form.change(|draft| draft.tuning = tuning.key().to_owned())/>
                 <span><strong>{name}</strong><span class="small">{text}</span></span>
             </label>
@@ -117,7 +144,7 @@ fn Goal(form: Form) -> impl IntoView {
             </Field>
             <StartFrom form/>
             <Part when=move || form.stage() == Stage::Ppo><RewardModel form/></Part>
-            <fieldset class="choices" disabled=move || form.stage().wants_lora()>
+            <fieldset class="choices">
                 <legend>{w.tuning}</legend>{tunings.into_iter().collect_view()}
                 <Part when=move || form.stage().wants_lora()><p class="small">{w.goal_lora_only}</p></Part>
             </fieldset>
@@ -205,6 +232,7 @@ fn Template(form: Form) -> impl IntoView {
             <TemplateSelect id="template" value=Signal::derive(move || form.draft.with(|draft| draft.template.clone()))
                 on_choose=Callback::new(move |chosen| form.change(|draft| draft.template = chosen))/>
         </Field>
+        <Part when=move || form.draft.with(|draft| draft.template == "default")><p class="small" role="status">{w.template_default}</p></Part>
         <a class="link small" href="/templates">{words().templates.link}</a>
         <Field id="system" label=w.system unit=w.optional help=w.system_help>
             <SafeTextarea id="system" value=system rows=2 described_by=described_by("system")/>
@@ -216,11 +244,12 @@ fn Template(form: Form) -> impl IntoView {
 #[component]
 fn Size(form: Form) -> impl IntoView {
     let w = &words().runs;
+    let name = form.draft.with_untracked(|draft| draft.name.clone());
     view! {
         <section class="form-section" aria-labelledby="size">
             <h2 id="size"><span class="step-number" aria-hidden="true">"3"</span>{w.size_section}</h2>
             <Field id="name" label=w.name unit=w.optional help=w.name_help error=error_of(form, "name")>
-                <input class="input" id="name" name="name" type="text" autocomplete="off" aria-describedby=described_by("name")
+                <input class="input" id="name" name="name" type="text" autocomplete="off" value=name aria-describedby=described_by("name")
                     on:input=move |event| {
                         let typed = value_of(&event);
                         form.change(|draft| draft.name = typed);

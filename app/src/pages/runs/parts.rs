@@ -18,7 +18,7 @@ use crate::words::{Runs, fill, mark_word, template_name, words};
 
 /// The numbers of the last step.
 #[component]
-pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
+pub(crate) fn Facts(feed: RwSignal<Feed>, learns: bool) -> impl IntoView {
     let w = &words().runs;
     let last = move |say: fn(&crate::feed::Latest) -> String| {
         move || feed.with(|feed| feed.latest.as_ref().map_or_else(|| "–".to_owned(), say))
@@ -26,26 +26,36 @@ pub(crate) fn Facts(feed: RwSignal<Feed>) -> impl IntoView {
     let setup = move |say: fn(&crate::feed::Setup) -> String| {
         move || feed.with(|feed| feed.setup.as_ref().map_or_else(|| "–".to_owned(), say))
     };
+    let of_steps = move || {
+        view! {
+            <dt>{w.learning_rate}</dt><dd>{last(|l| rate(l.learning_rate))}</dd>
+            <dt>{w.grad_norm}</dt><dd>{last(|l| loss(l.grad_norm))}</dd>
+            <dt>{w.epoch}</dt><dd>{last(|l| format!("{:.2}", l.epoch))}</dd>
+            <dt>{w.tokens_per_second}</dt><dd>{last(|l| num(l.tokens_per_second.max(0.0) as u64))}</dd>
+            <dt>{w.memory}</dt><dd>{last(|l| size(l.memory_bytes))}</dd>
+        }
+    };
+    let rows_train = move || view! { <dt>{w.rows_train}</dt><dd>{setup(|s| num(s.train_rows))}</dd> };
+    let trainable = move || {
+        view! { <dt>{w.trainable}</dt><dd>{setup(|s| [s.trainable, s.parameters].map(|n| weights(n).replace(' ', "\u{a0}")).join(" / "))}</dd> }
+    };
+    let train_loss = move || view! { <dt>{w.train_loss}</dt><dd>{last(|l| loss(l.loss))}</dd> };
     view! {
         <section class="card pad" aria-labelledby="facts">
             <h2 id="facts">{w.facts}</h2>
             <dl>
-                <dt>{w.train_loss}</dt><dd>{last(|l| loss(l.loss))}</dd>
+                {learns.then(train_loss)}
                 <dt>{w.eval_loss}</dt><dd>{move || feed.with(|feed| loss(feed.eval.last().map(|point| point.loss)))}</dd>
-                <dt>{w.learning_rate}</dt><dd>{last(|l| rate(l.learning_rate))}</dd>
-                <dt>{w.grad_norm}</dt><dd>{last(|l| loss(l.grad_norm))}</dd>
-                <dt>{w.epoch}</dt><dd>{last(|l| format!("{:.2}", l.epoch))}</dd>
-                <dt>{w.tokens_per_second}</dt><dd>{last(|l| num(l.tokens_per_second.max(0.0) as u64))}</dd>
-                <dt>{w.memory}</dt><dd>{last(|l| size(l.memory_bytes))}</dd>
+                {learns.then(of_steps)}
                 <dt>{w.device}</dt><dd>{setup(|s| s.device.clone())}</dd>
-                <dt>{w.rows_train}</dt><dd>{setup(|s| num(s.train_rows))}</dd>
-                <dt>{w.rows_eval}</dt><dd>{setup(|s| num(s.eval_rows))}</dd>
+                {learns.then(rows_train)}
+                <dt>{if learns { w.rows_eval } else { w.results_eval_all }}</dt><dd>{setup(|s| num(s.eval_rows))}</dd>
                 {move || feed.with(|feed| feed.setup.as_ref().map(|setup| {
                     setup.datasets.iter().map(|given| view! {
                         <dt>{fill(w.rows_of, &[&given.name])}</dt><dd>{rows_given(w, given)}</dd>
                     }).collect_view()
                 }))}
-                <dt>{w.trainable}</dt><dd>{setup(|s| [s.trainable, s.parameters].map(|n| weights(n).replace(' ', "\u{a0}")).join(" / "))}</dd>
+                {learns.then(trainable)}
             </dl>
         </section>
     }
@@ -80,6 +90,8 @@ pub(crate) fn Checkpoints(
         all.into_iter()
             .map(|checkpoint| {
                 let href = format!("/playground?run={id}&step={}", checkpoint.step);
+                let zip = format!("/api/v1/runs/{id}/checkpoints/{}/zip", checkpoint.step);
+                let download = fill(w.runs.checkpoint_zip, &[&num(checkpoint.step)]);
                 let name = match checkpoint.step {
                     0 => w.runs.brought_step.to_owned(),
                     step => fill(w.runs.step_n, &[&num(step)]),
@@ -102,6 +114,7 @@ pub(crate) fn Checkpoints(
                         <span class="tiny mono" title=checkpoint.digest.clone()>{short_digest(&checkpoint.digest)}</span>
                         <span class="num grow">{loss(checkpoint.eval_loss)}</span>
                         {stands}
+                        <a class="link small" href=zip download rel="external" aria-label=download>"zip"</a>
                     </li>
                 }
             })
@@ -187,6 +200,7 @@ pub(crate) fn Settings(run: RunView) -> impl IntoView {
             view! { <dt>{w.lang.of(param.label)}</dt><dd class="break">{value}</dd> }
         })
         .collect_view();
+    let file = format!("/api/v1/runs/{}/specification", run.summary.id);
     let system = (stage != Stage::Pt && !run.system.is_empty()).then(|| {
         view! { <dt>{w.runs.system}</dt><dd class="break">{run.system.clone()}</dd> }
     });
@@ -194,6 +208,10 @@ pub(crate) fn Settings(run: RunView) -> impl IntoView {
         <details class="card fold">
             <summary>{w.runs.settings}</summary>
             <div class="fold-body">
+                <p class="row">
+                    <a class="btn" href=format!("{file}.yaml") download rel="external">{w.runs.file_yaml}</a>
+                    <a class="btn" href=format!("{file}.json") download rel="external">{w.runs.file_json}</a>
+                </p>
                 <dl class="settings-list">
                     <dt>{w.runs.template}</dt><dd class="break">{template_name(&run.template)}</dd>
                     {system}

@@ -1,8 +1,9 @@
 //! One run, live.
 
 use contract::checkpoint::chosen;
+use contract::params::holds_out;
 use contract::run::RunView;
-use contract::{RunId, RunState};
+use contract::{RunId, RunState, Stage};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
@@ -10,6 +11,8 @@ use super::brought::Brought;
 use super::measuring::MeasuringNow;
 use super::metrics::{Metrics, Samples};
 use super::parts::{Checkpoints, Facts, Lineage, LogPane, Settings};
+use super::predictions::Predictions;
+use super::results::ResultsCard;
 use super::tour::Tour;
 use crate::components::chart::LossChart;
 use crate::components::confirm::ConfirmDelete;
@@ -20,7 +23,7 @@ use crate::feed::Feed;
 use crate::live::{Watched, follow};
 use crate::ports::{delete_run, get_run, resume_run, stop_run};
 use crate::verdict::{Verdict, judge};
-use crate::words::amounts::{checkpoints, rows};
+use crate::words::amounts::{checkpoints, num, rows};
 use crate::words::{Standing, Words, fill, objection, problem_text, run_status, verdict_text, words};
 
 /// The page.
@@ -74,6 +77,7 @@ fn heading(w: &Words, run: &RunView, state: RunState, feed: &Feed, verdict: &Ver
         seconds: feed.seconds,
         objection: objection(w.lang, verdict),
         saved: feed.checkpoints.iter().any(|one| one.step == step),
+        only_measures: !run.summary.tuning.learns(),
     };
     run_status(w.lang, state, &standing)
 }
@@ -84,11 +88,34 @@ pub(super) fn method(w: &Words, tuning: contract::Tuning) -> String {
         contract::Tuning::Lora => w.runs.lora.to_owned(),
         contract::Tuning::Full => w.runs.tuning_full.to_lowercase(),
         contract::Tuning::Freeze => w.runs.tuning_freeze.to_lowercase(),
+        contract::Tuning::None => w.runs.measured_only.to_owned(),
     }
+}
+
+/// Who is measured on what, in the tense of the state.
+fn measured_on(w: &Words, run: &RunView, state: RunState, feed: &Feed) -> String {
+    let what = match &feed.setup {
+        Some(setup) => format!("{} ({})", run.summary.dataset_name, rows(w.lang, setup.eval_rows)),
+        None => run.summary.dataset_name.clone(),
+    };
+    let who = match run.adapters.last() {
+        Some(from) => fill(w.runs.lineage_step, &[&from.name, &num(from.step)]),
+        None => run.summary.model_name.clone(),
+    };
+    let sentence = match state {
+        RunState::Queued | RunState::Preparing => w.runs.explain_measure_queued,
+        RunState::Running | RunState::Stopping => w.runs.explain_measure,
+        RunState::Finished => w.runs.explain_measure_past,
+        RunState::Stopped | RunState::Failed => w.runs.explain_measure_never,
+    };
+    fill(sentence, &[&who, &what])
 }
 
 /// Who learns what in the tense of the state, and how it goes or went.
 fn explanation(w: &Words, run: &RunView, state: RunState, feed: &Feed, verdict: &Verdict) -> String {
+    if !run.summary.tuning.learns() {
+        return measured_on(w, run, state, feed);
+    }
     let tuning = method(w, run.summary.tuning);
     let what = match &feed.setup {
         Some(setup) => format!("{} ({})", run.summary.dataset_name, rows(w.lang, setup.train_rows)),
@@ -129,8 +156,13 @@ fn Found(run: RunView) -> impl IntoView {
     let (title, explained) = (say(heading), say(explanation));
     let over = Memo::new(move |_| state.get().is_ended());
     let data = format!("/datasets/{}", run.dataset);
+    let learns = run.summary.tuning.learns();
     let share = move || {
         feed.with(|feed| {
+            if !learns {
+                let part = feed.measuring.map(|now| now.done as f64 / now.of.max(1) as f64);
+                return part.unwrap_or(if over.get() { 1.0 } else { 0.0 });
+            }
             let step = kept.with_value(|run| last_step(run, feed));
             if feed.total_steps == 0 { 0.0 } else { step as f64 / feed.total_steps as f64 }
         })
@@ -155,14 +187,46 @@ fn Found(run: RunView) -> impl IntoView {
         })}
         <Tour run=run.clone() watched judged/>
         <div class="grid two run-grid">
-            <div class="grid"><LossChart feed over/><Metrics feed/></div>
-            <div class="grid"><Facts feed/><Checkpoints feed run=run.clone() over/><Lineage run=run.clone()/></div>
+            <div class="grid">
+                {learns.then(|| view! { <LossChart feed over/> })}
+                <ResultsCard feed state run=run.clone()/>
+                {learns.then(|| view! { <Metrics feed/> })}
+            </div>
+            <div class="grid">
+                <Facts feed learns/>
+                {learns.then(|| view! { <Checkpoints feed run=run.clone() over/> })}
+                <Lineage run=run.clone()/>
+            </div>
         </div>
-        <Samples feed/>
+        <Predictions id=id.clone() feed/>
+        {learns.then(|| view! { <Samples feed/> })}
         <LogPane id feed/>
         <Settings run/>
     }
     .into_any()
+}
+
+/// The form that measures a checkpoint of a run as the run itself was measured: the rows it held out, cut as they were.
+fn measure_address(run: &RunView, step: u64) -> String {
+    let (stage, hyper) = (run.summary.stage, &run.hyper);
+    // Answers are what ppo taught.
+    let stage = if stage == Stage::Ppo { Stage::Sft } else { stage };
+    let mut values = vec![
+        ("seed", hyper.seed.to_string()),
+        ("max_source_length", hyper.max_source_length.to_string()),
+        ("max_target_length", hyper.max_target_length.to_string()),
+    ];
+    if holds_out(hyper.dev_ratio) {
+        values.push(("dev_ratio", hyper.dev_ratio.to_string()));
+    }
+    let values: String = values.into_iter().map(|(key, value)| format!("&{key}={value}")).collect();
+    let dataset = if run.brought.is_some() { "" } else { run.dataset.0.as_str() };
+    format!(
+        "/runs/new?tuning=none&stage={}&model={}&dataset={dataset}&from={}:{step}{values}",
+        stage.key(),
+        run.model,
+        run.summary.id
+    )
 }
 
 /// What can be done with a run.
@@ -199,6 +263,12 @@ pub(super) fn Actions(run: RunView, watched: Watched) -> impl IntoView {
         let step = feed.with(|feed| chosen(&feed.checkpoints, best).map(|checkpoint| checkpoint.step))?;
         (ended.get() && speaks).then(|| format!("/runs/new?model={model}&from={id}:{step}"))
     });
+    let learns = run.summary.tuning.learns();
+    let measure = StoredValue::new(run.clone());
+    let measured = Memo::new(move |_| {
+        let step = feed.with(|feed| chosen(&feed.checkpoints, best).map(|checkpoint| checkpoint.step))?;
+        ended.get().then(|| measure.with_value(|run| measure_address(run, step)))
+    });
     let text =
         move || fill(w.runs.delete_text, &[&run.summary.name, &checkpoints(w.lang, saved.get() as u64)]);
     let confirm = Callback::new(move |()| {
@@ -211,13 +281,14 @@ pub(super) fn Actions(run: RunView, watched: Watched) -> impl IntoView {
                 <Part when=move || matches!(state.get(), RunState::Queued | RunState::Preparing | RunState::Running | RunState::Stopping)>
                     <button type="button" class="btn" disabled=move || state.get() == RunState::Stopping || stop.pending().get()
                         on:click=move |_| { stop.dispatch(()); }>
-                        {move || if state.get() == RunState::Stopping { w.runs.stopping } else { w.runs.stop }}
+                        {move || if state.get() == RunState::Stopping { w.runs.stopping } else if learns { w.runs.stop } else { w.runs.measure_stop }}
                     </button>
                 </Part>
                 <Part when=move || matches!(state.get(), RunState::Stopped | RunState::Failed)>
                     <button type="button" class="btn" disabled=move || resume.pending().get()
                         on:click=move |_| { resume.dispatch(()); }>{w.runs.resume}</button>
                 </Part>
+                {move || measured.get().map(|href| view! { <a class="btn" href=href>{w.runs.measure_this}</a> })}
                 {move || go_on.get().map(|href| view! { <a class="btn" href=href>{w.runs.go_on}</a> })}
                 {move || (ended.get() && saved.get() > 0 && speaks).then(|| view! { <a class="btn" href=page.clone()>{w.runs.hand_over}</a> })}
                 {move || (saved.get() > 0 && speaks).then(|| view! { <a class="btn primary" href=ask.clone()>{w.runs.ask}</a> })}

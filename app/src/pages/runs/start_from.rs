@@ -1,13 +1,13 @@
 //! What a run starts from: the model, or a checkpoint of an earlier run; and for ppo who judges.
 
 use contract::chat::Voice;
-use contract::{ModelId, Stage};
+use contract::{ModelId, Stage, Tuning, spec};
 use leptos::prelude::*;
 
 use crate::browser::value_of;
 use crate::components::field::{Field, described_by};
-use crate::components::part::part;
-use crate::forms::state::Form;
+use crate::components::part::{Part, part};
+use crate::forms::state::{Form, shown};
 use crate::words::{field_text, voice_name, words};
 
 /// `RUN:STEP` of a checkpoint, as a draft names it.
@@ -19,6 +19,21 @@ fn key(voice: &Voice) -> Option<String> {
 /// Whether a run may start from it.
 fn starts(voice: &Voice) -> bool {
     voice.stage.is_some_and(|stage| stage != Stage::Rm)
+}
+
+/// Whether it judges pairs by its value head.
+fn judges(voice: &Voice) -> bool {
+    voice.judges
+}
+
+/// Which checkpoints a stage takes: a reward model is measured as one and may be trained further (S-104), everything
+/// else starts from what answers.
+fn taken(stage: Stage, tuning: Tuning) -> fn(&Voice) -> bool {
+    match (stage, tuning) {
+        (Stage::Rm, Tuning::None) => judges,
+        (Stage::Rm, _) => |voice| voice.stage.is_some(),
+        _ => starts,
+    }
 }
 
 /// Checkpoints on a model that may stand where `wanted` says.
@@ -37,25 +52,40 @@ pub(crate) fn StartFrom(form: Form) -> impl IntoView {
     let w = words();
     let found = Memo::new(move |_| {
         let model = form.draft.with(|draft| draft.model.clone());
-        form.voices.with_value(|voices| on_model(voices, &model, starts))
+        let wanted = taken(form.stage(), form.tuning());
+        form.voices.with_value(|voices| on_model(voices, &model, wanted))
     });
     let error = Signal::derive(move || form.problem_of("adapters").map(|p| field_text(w.lang, &p)));
     let chosen = Memo::new(move |_| form.draft.with(|draft| draft.adapters.clone()));
     let choose = move |event| form.change(|draft| draft.adapters = value_of(&event));
     part(move || {
         let options = found.get();
+        let label = match (form.stage(), form.tuning()) {
+            (Stage::Rm, Tuning::None) => w.runs.judged_one,
+            (_, Tuning::None) => w.runs.adapter_one,
+            _ => w.runs.start_from,
+        };
         (!options.is_empty()).then(|| {
             view! {
-                <Field id="adapters" label=w.runs.start_from help=w.runs.start_from_help error=error>
+                <Field id="adapters" label=label help=w.runs.start_from_help error=error>
                     <select class="input" id="adapters" aria-describedby=described_by("adapters")
                         aria-invalid=move || error.get().is_some().then_some("true") on:change=choose>
                         <option value="" selected=move || chosen.with(String::is_empty)>{w.runs.start_from_base}</option>
                         <Options options chosen/>
                     </select>
                 </Field>
+                <Part when=move || refers_to_base(form)><p class="notice warn">{w.runs.refers_to_base}</p></Part>
             }
         })
     })
+}
+
+/// Whether the reference would be the model without the checkpoint's adapter (S-021).
+fn refers_to_base(form: Form) -> bool {
+    let resumes =
+        form.draft.with(|draft| shown(draft, "resume_lora_training", form.stage(), form.tuning())) == "true";
+    let starts = form.draft.with(|draft| !draft.adapters.is_empty());
+    starts && spec::refers_to_base(form.stage(), form.tuning(), resumes)
 }
 
 /// The reward model of a ppo run.

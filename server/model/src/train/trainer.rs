@@ -26,6 +26,8 @@ pub enum Method {
     LoadedLora,
     /// Tensors whose name holds the dotted parts of one of these (see [`super::covers`]).
     Freeze(Vec<String>),
+    /// None of them: the model is only measured, with the adapter it has.
+    Nothing,
 }
 
 /// Loss of one micro-batch.
@@ -90,7 +92,8 @@ struct Half<B: Kernels> {
 impl<B: Kernels> Trainer<B> {
     /// Prepares a model for training; `seed` draws a fresh adapter and all dropout masks.
     pub fn new(mut model: CausalLm<B>, method: Method, optim: OptimConfig, seed: u64) -> Result<Self> {
-        if model.is_quantised() && !matches!(method, Method::Lora(_) | Method::LoadedLora) {
+        let learns = method != Method::Nothing;
+        if model.is_quantised() && matches!(method, Method::Full | Method::Freeze(_)) {
             return Err(ModelError::new(
                 Code::TrainQuantised,
                 "Quantization is only compatible with the LoRA method.",
@@ -111,8 +114,9 @@ impl<B: Kernels> Trainer<B> {
                 model.remove_adapter();
                 model.set_trainable(|name| parts.iter().any(|part| covers(name, part)));
             }
+            Method::Nothing => model.set_trainable(|_| false),
         }
-        if model.parameter_counts().1 == 0 {
+        if learns && model.parameter_counts().1 == 0 {
             return Err(ModelError::new(Code::TrainNothing, "No tensor of this model would be trained."));
         }
         let (optimizer, grads, options) = (AdamW::new(optim), Grads::default(), Options::default());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use contract::checkpoint::{Lineage, LoopState};
 use contract::ids::RunId;
-use contract::stage::Stage;
+use contract::stage::Tuning;
 
 use super::*;
 use crate::RunDir;

@@ -48,11 +48,11 @@ pub(super) fn load<B: Kernels>(spec: &RunSpec, device: &B::Device) -> Result<Sta
 fn load_options(spec: &RunSpec) -> LoadOptions {
     let double = spec.hyper.double_quantization;
     let quantization = match (spec.tuning, spec.hyper.quantization_bit.as_str()) {
-        (Tuning::Full | Tuning::Freeze, _) | (Tuning::Lora, "none") => Quant::None,
-        (Tuning::Lora, "int8") => Quant::Int8,
-        (Tuning::Lora, "nf4") => Quant::Nf4 { double },
-        (Tuning::Lora, "fp4") => Quant::Fp4 { double },
-        (Tuning::Lora, _) => Quant::Keep,
+        (Tuning::Full | Tuning::Freeze, _) | (_, "none") => Quant::None,
+        (_, "int8") => Quant::Int8,
+        (_, "nf4") => Quant::Nf4 { double },
+        (_, "fp4") => Quant::Fp4 { double },
+        (Tuning::Lora | Tuning::None, _) => Quant::Keep,
     };
     LoadOptions { quantization }
 }
@@ -67,6 +67,7 @@ pub(super) fn method<B: Kernels>(spec: &RunSpec, model: &CausalLm<B>) -> Result<
     let maps: Vec<&str> = model.config.linears().iter().map(|map| map.name).collect();
     Ok(match spec.tuning {
         Tuning::Full => Method::Full,
+        Tuning::None => Method::Nothing,
         Tuning::Freeze => {
             let patterns = freeze_patterns(layers, hyper.num_layer_trainable, &hyper.name_module_trainable);
             Method::Freeze(patterns.map_err(|error| of_model(error).field("num_layer_trainable"))?)

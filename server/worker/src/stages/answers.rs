@@ -7,7 +7,7 @@ use contract::problem::Problem;
 use corpus::template::stop::StopFilter;
 use corpus::{Encoder, ModelTokenizer};
 use model::CausalLm;
-use model::decode::{Asked, Generated, Generator};
+use model::decode::{Asked, BeamConfig, Finish, Generated, Generator, Searched};
 use model::kernels::Kernels;
 use model::sample::SamplingConfig;
 
@@ -71,6 +71,31 @@ pub(super) fn draw<B: Kernels>(
     let (left, right) = asked.split_at(asked.len().div_ceil(2));
     let (left, right) = B::pair(|| part(left), || part(right));
     Ok([left?, right?].concat())
+}
+
+/// Searches the likeliest answer to each with beams (S-164), one after the other. They break off as soon as `cancelled`
+/// says so.
+pub(super) fn search<B: Kernels>(
+    model: &CausalLm<B>,
+    asked: &[Asked],
+    config: &BeamConfig,
+    stop: &Stop,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Vec<Generated> {
+    let generator = Generator::new(model, stop.ids.clone());
+    let one = |asked: &Asked| {
+        let mut search = generator.begin_search(asked.prompt, config)?;
+        while !cancelled() && generator.search(&mut search)? != Searched::Over {}
+        Ok(search.leading().map(|beamed| beamed.tokens).unwrap_or_default())
+    };
+    let searched = |asked: &Asked| match one(asked) {
+        Ok(tokens) => {
+            let ended = tokens.last().is_some_and(|last| stop.ids.contains(last));
+            Generated { tokens, finish: Ok(if ended { Finish::Stop } else { Finish::Length }) }
+        }
+        Err(error) => Generated { tokens: Vec::new(), finish: Err(error) },
+    };
+    asked.iter().map(searched).collect()
 }
 
 /// A text cut for display.

@@ -1,12 +1,14 @@
 //! Measuring held-out rows: a fixed draw of them on the way, all of them once at the end where that is asked for.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use contract::checkpoint::LoopState;
 use contract::event::{Kind, Measure};
 use contract::measuring::Measuring;
 use contract::params::Hyper;
 use contract::problem::Problem;
+use contract::results::{Numbers, speed};
 use model::kernels::Kernels;
 
 use super::training::Loop;
@@ -24,6 +26,15 @@ enum Outcome {
     Stopped,
 }
 
+/// What is told of the last measuring: `eval_` before every number, as the log has them, and how long it took.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// After which step.
+    step: u64,
+    numbers: Numbers,
+    speed: Numbers,
+}
+
 /// Which rows are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Which {
@@ -38,9 +49,12 @@ impl<B: Kernels> Loop<'_, B> {
     fn evaluate(&mut self, step: u64) -> Result<Outcome, Problem> {
         let mut then = self.report.left_after(step);
         then.rows -= self.measuring.rows.min(then.rows);
-        let Some(measured) = self.measure(step, Which::Draw, then)? else { return Ok(Outcome::Stopped) };
+        let Some((measured, speed)) = self.measure(step, Which::Draw, then)? else {
+            return Ok(Outcome::Stopped);
+        };
         self.state.owes_measuring = false;
         let (eval_loss, metrics) = self.numbers(&measured);
+        self.told = Told { step, numbers: told(eval_loss, &metrics), speed };
         if step == 0 {
             self.state.base_eval_loss = eval_loss;
         }
@@ -56,8 +70,9 @@ impl<B: Kernels> Loop<'_, B> {
             return Ok(Some(BTreeMap::new()));
         }
         let then = Left { answers: self.measuring.answers, ..Left::default() };
-        let Some(measured) = self.measure(step, Which::All, then)? else { return Ok(None) };
+        let Some((measured, speed)) = self.measure(step, Which::All, then)? else { return Ok(None) };
         let (loss, mut metrics) = self.numbers(&measured);
+        self.told = Told { step, numbers: told(loss, &metrics), speed };
         metrics.extend(loss.map(|loss| ("loss".to_owned(), loss)));
         let metrics: BTreeMap<_, _> =
             metrics.into_iter().map(|(name, value)| (format!("{name}_all_rows"), value)).collect();
@@ -72,7 +87,30 @@ impl<B: Kernels> Loop<'_, B> {
         (loss, metrics)
     }
 
-    fn measure(&mut self, step: u64, which: Which, then: Left) -> Result<Option<Measured>, Problem> {
+    /// The numbers of `eval_results.json` for the weights of `step`: of all held-out rows where they were measured, else
+    /// of the draw (S-161, S-162).
+    pub(super) fn eval_results(&self, step: u64) -> Numbers {
+        let mut numbers = if self.told.step == step && !self.told.numbers.is_empty() {
+            self.told.numbers.clone()
+        } else {
+            self.log.evaluated(step)
+        };
+        if let Some(perplexity) = numbers.remove("eval_perplexity") {
+            numbers.insert("perplexity".to_owned(), perplexity);
+        }
+        if !numbers.is_empty() {
+            numbers.extend(self.told.speed.clone());
+        }
+        numbers
+    }
+
+    /// Measures rows; gives what came of it and how fast that was. `None` when a stop was asked for first.
+    fn measure(
+        &mut self,
+        step: u64,
+        which: Which,
+        then: Left,
+    ) -> Result<Option<(Measured, Numbers)>, Problem> {
         let rows = match which {
             Which::Draw => self.held_out.draw(),
             Which::All => self.held_out.all(),
@@ -80,15 +118,18 @@ impl<B: Kernels> Loop<'_, B> {
         let task = Task { step, by: Measure::Loss, of: rows.len() as u64, then };
         let mut watch = Watch::begin(&mut *self.report, &self.ears, task)?;
         let stopped = || self.ears.stop_asked();
-        let mut measured = Measured::default();
-        for places in rows.chunks(self.spec.hyper.per_device_train_batch_size.max(1)) {
+        let (mut measured, began) = (Measured::default(), Instant::now());
+        let batch = self.spec.hyper.per_device_train_batch_size.max(1);
+        for places in rows.chunks(batch) {
             if stopped() || !self.held_out.wait_for(places, &stopped)? {
                 return Ok(None);
             }
             self.recipe.measure(&self.learner, places, &mut measured)?;
             watch.count(places.len())?;
         }
-        Ok(Some(measured))
+        let steps = rows.len().div_ceil(batch) as f64;
+        let speed = speed("eval", rows.len() as f64, steps, began.elapsed().as_secs_f64());
+        Ok(Some((measured, speed)))
     }
 
     /// Makes the measuring that is due after `step`, unless a stop is asked for first, and counts whether it is any
@@ -129,6 +170,13 @@ impl<B: Kernels> Loop<'_, B> {
         let patience = self.spec.hyper.early_stopping_patience;
         patience > 0 && self.state.without_progress >= patience
     }
+}
+
+/// Numbers of a measuring under the names of the log.
+fn told(loss: Option<f64>, metrics: &Numbers) -> Numbers {
+    let loss = loss.map(|loss| ("loss".to_owned(), loss));
+    let all = metrics.iter().map(|(name, value)| (name.clone(), *value)).chain(loss);
+    all.map(|(name, value)| (format!("eval_{name}"), value)).collect()
 }
 
 /// Begins the state of a run, or goes on with it: losses over other rows than those of this plan do not compare, and an

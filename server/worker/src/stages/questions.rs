@@ -18,7 +18,13 @@ const LISTEN: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) prompt: Vec<u32>,
+    /// The last question as the data has it.
+    pub(super) text: String,
     pub(super) answer: String,
+    /// Label of its dataset.
+    pub(super) dataset: String,
+    /// Its row there, from 1.
+    pub(super) row: u64,
 }
 
 /// Which rows are asked.
@@ -73,8 +79,14 @@ impl Questions {
             }
             if let (Taken::Talk(talk), Some(_)) = (&taken, wanted.next_if_eq(&place)) {
                 let prompt = encoder.encode_prompt(talk)?.input_ids;
-                let answer = talk.turns.last().map(|turn| turn.1.clone()).unwrap_or_default();
-                questions.push(Question { prompt, answer });
+                let (text, answer) = talk.turns.last().cloned().unwrap_or_default();
+                questions.push(Question {
+                    prompt,
+                    text,
+                    answer,
+                    dataset: part.name.clone(),
+                    row: mixed.number,
+                });
             }
             place += 1;
         }

@@ -9,13 +9,14 @@ use model::kernels::Kernels;
 use model::train::losses::perplexity;
 
 use super::questions::Questions;
-use super::{Finish, Recipe, Source, predict};
+use super::{Answers, Finish, Recipe, Source, predict};
 use crate::data::TrainData;
 use crate::learner::{self, Learner, Made, Measured};
 
 /// Rows of pt or sft.
 pub(super) struct Text {
-    stage: Stage,
+    /// Whether the perplexity is told beside the loss (S-162).
+    perplexity: bool,
     data: TrainData,
     questions: Questions,
 }
@@ -25,7 +26,7 @@ impl Text {
     pub(super) fn new(spec: &RunSpec, source: &Source, answers: u64) -> Self {
         let most = usize::try_from(answers).unwrap_or(usize::MAX);
         Self {
-            stage: spec.stage,
+            perplexity: spec.stage == Stage::Pt || !spec.tuning.learns(),
             data: source.data(),
             questions: source.questions(source.draw(most, spec.hyper.seed)),
         }
@@ -47,19 +48,17 @@ impl<B: Kernels> Recipe<B> for Text {
     }
 
     fn extend(&self, loss: Option<f64>, metrics: &mut BTreeMap<String, f64>) {
-        if let (Stage::Pt, Some(loss)) = (self.stage, loss) {
+        // The original gives it in pt alone; where nothing learns it costs nothing to say it of answers, too.
+        if let Some(loss) = loss.filter(|_| self.perplexity) {
             metrics.insert("perplexity".to_owned(), perplexity(loss));
         }
     }
 
-    fn finish(
-        &mut self,
-        learner: &Learner<B>,
-        end: &mut Finish<'_>,
-    ) -> Result<Option<BTreeMap<String, f64>>, Problem> {
+    fn finish(&mut self, learner: &Learner<B>, end: &mut Finish<'_>) -> Result<Answers, Problem> {
         if self.questions.count() == 0 {
-            return Ok(Some(BTreeMap::new()));
+            return Ok(Answers::NotAsked);
         }
-        predict::run(learner.model(), &self.questions, end)
+        let scored = predict::run(learner.model(), &self.questions, end)?;
+        Ok(scored.map_or(Answers::Stopped, Answers::Scored))
     }
 }

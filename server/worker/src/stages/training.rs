@@ -1,6 +1,5 @@
 //! The loop itself.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use contract::Code;
@@ -8,13 +7,15 @@ use contract::checkpoint::LoopState;
 use contract::event::Kind;
 use contract::measuring::Measuring;
 use contract::problem::Problem;
+use contract::results::{Numbers, Results, speed};
 use contract::spec::RunSpec;
 use model::kernels::Kernels;
 use rundir::RunDir;
 
+use super::measure::Told;
 use super::source::{HeldOut, Preparation};
 use super::watch::Ears;
-use super::{Ending, Facts, Finish, Recipe};
+use super::{Answers, Ending, Facts, Finish, Recipe};
 use crate::checkpoint::{self, Saving};
 use crate::data::Plan;
 use crate::learner::Learner;
@@ -38,6 +39,7 @@ pub(super) struct Loop<'a, B: Kernels> {
     pub(super) held_out: HeldOut,
     pub(super) preparation: Preparation,
     pub(super) elapsed_before: f64,
+    pub(super) told: Told,
 }
 
 impl<B: Kernels> Loop<'_, B> {
@@ -71,9 +73,20 @@ impl<B: Kernels> Loop<'_, B> {
             let text = format!("The eval loss no longer falls; the run ends early at step {step}.");
             self.report.log("info", text)?;
         }
-        self.take_best(step)?;
+        let stands = self.take_best(step)?;
         self.say_if_worse()?;
-        if self.finish(step)? { Ok(Ending::Finished) } else { self.stopped() }
+        if self.finish(step, stands, &plan)? { Ok(Ending::Finished) } else { self.stopped() }
+    }
+
+    /// Measures what is there and changes nothing (S-160); no checkpoint is made of it.
+    pub(super) fn measure_only(mut self) -> Result<Ending, Problem> {
+        self.evaluate_if_due(0)?;
+        let plan = Plan::new(0, None, &self.spec.hyper);
+        if self.state.owes_measuring || !self.finish(0, 0, &plan)? {
+            self.stopped()
+        } else {
+            Ok(Ending::Finished)
+        }
     }
 
     /// Ends as it was asked to; everything is saved.
@@ -82,17 +95,19 @@ impl<B: Kernels> Loop<'_, B> {
         Ok(Ending::Stopped)
     }
 
-    /// Goes back to the best checkpoint, so that what is measured at the end is what stands for the run (S-182).
-    fn take_best(&mut self, last: u64) -> Result<(), Problem> {
+    /// Goes back to the best checkpoint, so that what is measured at the end is what stands for the run (S-182). Gives
+    /// the step that stands.
+    fn take_best(&mut self, last: u64) -> Result<u64, Problem> {
         let best = self.state.best_step.filter(|best| *best != last);
-        let Some(best) = best.filter(|_| self.spec.hyper.load_best_model_at_end) else { return Ok(()) };
+        let Some(best) = best.filter(|_| self.spec.hyper.load_best_model_at_end) else { return Ok(last) };
         if let Some(checkpoint) = self.run.checkpoint(best)? {
             self.learner.load_weights(&checkpoint)?;
             let text =
                 format!("The checkpoint of step {best} has the lowest eval loss and stands for this run.");
             self.report.log("info", text)?;
+            return Ok(best);
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Says so when no checkpoint is better than the model was before.
@@ -171,20 +186,45 @@ impl<B: Kernels> Loop<'_, B> {
         checkpoint::save(&saving, &mut self.state, self.report)
     }
 
-    /// Measures what is measured once, and writes the results. `false`: a stop was asked for first.
-    fn finish(&mut self, step: u64) -> Result<bool, Problem> {
+    /// Measures what is measured once, and writes the results; the weights are those of step `stands`. `false`: a stop was
+    /// asked for first.
+    fn finish(&mut self, step: u64, stands: u64, plan: &Plan) -> Result<bool, Problem> {
         let Some(mut measured) = self.measure_all(step)? else { return Ok(false) };
+        let over_all = !measured.is_empty();
         let mut end = Finish { run: self.run, spec: self.spec, report: self.report, ears: &self.ears, step };
-        let Some(answered) = self.recipe.finish(&self.learner, &mut end)? else { return Ok(false) };
-        if !answered.is_empty() {
-            self.report.event(Kind::Eval { step, eval_loss: None, metrics: finite_only(&answered) })?;
+        let scored = match self.recipe.finish(&self.learner, &mut end)? {
+            Answers::Stopped => return Ok(false),
+            Answers::Scored(scored) => Some(scored),
+            Answers::NotAsked => None,
+        };
+        let mut results = Results::default();
+        if let Some(scored) = scored {
+            let metrics = finite_only(&scored.means);
+            self.report.event(Kind::Eval { step, eval_loss: None, metrics })?;
+            let named = scored.means.iter().map(|(name, value)| (format!("predict_{name}"), *value));
+            results.predict = named.chain(scored.speed).collect();
+            measured.extend(scored.means);
         }
-        measured.extend(answered);
         if !measured.is_empty() {
             self.log.eval(step, None, &measured)?;
         }
-        let mut results: BTreeMap<String, f64> = measured;
-        results.insert("train_runtime".to_owned(), self.elapsed_before + self.report.seconds());
+        results.eval = self.eval_results(if over_all { step } else { stands });
+        if self.spec.tuning.learns() {
+            results.train = self.train_results(step, plan);
+        }
+        self.log.end(step, &results.train)?;
+        trainer_files::results(self.run.path(), &results)?;
+        let finite = |numbers: &Numbers| finite_only(numbers);
+        let [train, eval, predict] = [&results.train, &results.eval, &results.predict].map(finite);
+        self.report.event(Kind::Results { results: Results { train, eval, predict } })?;
+        Ok(true)
+    }
+
+    /// The numbers of `train_results.json` (S-161).
+    fn train_results(&self, step: u64, plan: &Plan) -> Numbers {
+        let (epoch, seconds) = (plan.epoch_after(step), self.elapsed_before + self.report.seconds());
+        let mut results = speed("train", epoch * self.rows.train as f64, step as f64, seconds);
+        results.insert("epoch".to_owned(), epoch);
         results.insert("global_step".to_owned(), step as f64);
         if let Some(loss) = self.state.best_eval_loss {
             results.insert("best_eval_loss".to_owned(), loss);
@@ -192,8 +232,6 @@ impl<B: Kernels> Loop<'_, B> {
         if let Some(loss) = self.log.mean_loss(step) {
             results.insert("train_loss".to_owned(), loss);
         }
-        self.log.end(step, &results)?;
-        trainer_files::results(self.run.path(), &results)?;
-        Ok(true)
+        results
     }
 }

@@ -6,6 +6,7 @@ mod adapters;
 mod chain;
 mod data;
 mod drawn;
+mod evaluation;
 mod generate;
 mod hostile;
 mod import;

@@ -36,7 +36,9 @@ fn reference_s_189_rouge_and_bleu() {
         assert_eq!(worker::scores::words(&text("prediction")), words);
         all.push(got);
     }
-    for (name, mean) in worker::scores::means(&all) {
+    let means = worker::scores::means(&all);
+    assert_eq!(means.len(), worker::scores::NAMES.len());
+    for (name, mean) in means {
         let want = file["mean"][&name].as_f64().expect("a number");
         assert!((mean - want).abs() < 1e-4, "{name}: {mean}, expected {want}");
     }
