@@ -160,5 +160,8 @@ mod tests {
         };
         assert_eq!(names(starts), ["r1:5"]);
         assert_eq!(names(|voice| voice.judges), ["r1:7"]);
+        assert_eq!(names(taken(Stage::Rm, Tuning::Lora)), ["r1:5", "r1:7"], "S-104: it is trained further");
+        assert_eq!(names(taken(Stage::Rm, Tuning::None)), ["r1:7"], "only a reward model judges");
+        assert_eq!(names(taken(Stage::Dpo, Tuning::None)), ["r1:5"]);
     }
 }
