@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use super::Plain;
 use crate::arch::LoadOptions;
 use crate::decode::Generator;
-use crate::kernels::{AdamStep, Heads, Kernels, Mat, Operand, Rotary, Segment, Targets, Want};
+use crate::kernels::{AdamStep, Alibi, Heads, Kernels, Mat, Operand, Rotary, Segment, Targets, Want};
 use crate::lora::LoraConfig;
 use crate::rng::Rng;
 use crate::sample::SamplingConfig;
@@ -90,11 +90,14 @@ fn rope_turns_and_turns_back() {
 #[test]
 fn attention_forward_and_backward() {
     let lists: [&[usize]; 3] = [&[1], &[5, 1, 9], &[17]];
-    for (seed, (query, key, dim), (softcap, window)) in [
-        (5, (4, 2, 8), (0.0, 0)),
-        (6, (3, 3, 16), (0.0, 3)),
-        (7, (6, 1, 4), (1.5, 0)),
-        (8, (4, 2, 8), (2.0, 4)),
+    for (seed, (query, key, dim), (softcap, window), alibi) in [
+        (5, (4, 2, 8), (0.0, 0), Alibi::None),
+        (6, (3, 3, 16), (0.0, 3), Alibi::None),
+        (7, (6, 1, 4), (1.5, 0), Alibi::None),
+        (8, (4, 2, 8), (2.0, 4), Alibi::None),
+        (9, (4, 4, 8), (0.0, 0), Alibi::Plain),
+        (10, (6, 2, 4), (1.5, 3), Alibi::Plain),
+        (11, (12, 12, 4), (0.0, 0), Alibi::Rounded),
     ] {
         for lens in lists {
             let mut start = 0;
@@ -105,7 +108,7 @@ fn attention_forward_and_backward() {
                     Segment { start: start - len, len }
                 })
                 .collect();
-            let heads = Heads { query, key, dim, scale: 0.4, softcap, window };
+            let heads = Heads { query, key, dim, scale: 0.4, softcap, window, alibi };
             let mut r = both(seed);
             let ((q, pq), (k, pk), (v, pv)) =
                 (r.mat(start, query * dim), r.mat(start, key * dim), r.mat(start, key * dim));
@@ -125,9 +128,25 @@ fn attention_forward_and_backward() {
 
 #[test]
 fn cached_attention_grows_beyond_its_room() {
-    for window in [0, 3] {
-        grow(Heads { query: 4, key: 2, dim: 8, scale: 0.3, softcap: 0.0, window });
+    for (window, alibi) in [(0, Alibi::None), (3, Alibi::None), (0, Alibi::Plain), (3, Alibi::Rounded)] {
+        grow(Heads { query: 4, key: 2, dim: 8, scale: 0.3, softcap: 0.0, window, alibi });
     }
+}
+
+/// Slopes as the paper has them for 8 heads, as transformers continues them for 12, and as its Falcon rounds them.
+#[test]
+fn penalties_on_distance_are_those_of_the_originals() {
+    let heads = |query, alibi| Heads { query, key: 1, dim: 8, scale: 0.5, softcap: 0.0, window: 0, alibi };
+    let slope = |query, alibi, head: usize| heads(query, alibi).slope(head).unwrap();
+    for head in 0..8 {
+        assert_eq!(slope(8, Alibi::Plain, head).at(3), 3.0 / (2 << head) as f32);
+    }
+    let between = slope(12, Alibi::Plain, 8).at(1);
+    assert!((between - std::f32::consts::FRAC_1_SQRT_2).abs() < 1e-7, "{between}");
+    assert!((slope(12, Alibi::Plain, 9).at(1) - 0.353_553_4).abs() < 1e-7);
+    // bf16 has 8 bits: 2^-0.5 is 0.70703125 there, 301 becomes 300, and their product 212.1 becomes 212.
+    assert_eq!(slope(12, Alibi::Rounded, 8).at(301), 212.0 * 0.5);
+    assert!(heads(8, Alibi::None).slope(0).is_none());
 }
 
 fn grow(heads: Heads) {
