@@ -46,7 +46,9 @@ def opened(folder):
     config = json.loads((folder / "config.json").read_text())
     if config["model_type"] in AS_LLAMA:
         return as_llama(folder, config)
-    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    # The eager attention of Falcon counts distances twice: in its mask, and again on the scores.
+    attention = "sdpa" if config.get("alibi") else "eager"
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention, dtype=torch.float32).eval()
 
 
 def distances(config, ids):
