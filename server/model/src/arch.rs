@@ -189,10 +189,8 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Normed hidden states as the output matrix takes them: divided by what the logits are.
     fn for_head(&self, hidden: &Mat<B>) -> Mat<B> {
-        match self.config.logits_scaling as f32 {
-            1.0 => hidden.clone(),
-            divisor => hidden.clone().div_scalar(divisor),
-        }
+        let divisor = self.config.logits_scaling as f32;
+        if divisor == 1.0 { hidden.clone() } else { hidden.clone().div_scalar(divisor) }
     }
 
     /// Cross-entropy of `hidden head^T`, over bent logits where the family bends them.

@@ -12,7 +12,7 @@ use model::kernels::Kernels;
 use model::lora::LoraConfig;
 use model::sample::SamplingConfig;
 use model::train::{Batch, Method, Normalisation, OptimConfig, Trainer};
-use model::weights::Quant;
+use model::weights::{Quant, TensorSource, Weights};
 use model::{CausalLm, Cpu, ModelConfig};
 use serde_json::{Value, json};
 
@@ -384,5 +384,41 @@ fn several_answers_at_a_time_are_those_of_each_alone_in_every_family() {
                 assert!(apart < 1e-5, "{name}: {apart}");
             }
         }
+    }
+}
+
+/// Writes the tensors of a folder as bf16 under their names without `transformer.`, as BLOOM was published.
+fn publish_bare(folder: &std::path::Path, weights: &dyn TensorSource) {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for name in weights.names() {
+        let start = data.len();
+        for value in weights.read(&name).unwrap() {
+            data.extend_from_slice(&value.to_bits().to_le_bytes()[2..]);
+        }
+        let bare = name.strip_prefix("transformer.").unwrap_or(&name);
+        let shape = weights.shape(&name).unwrap();
+        let entry = json!({ "dtype": "BF16", "shape": shape, "data_offsets": [start, data.len()] });
+        header.insert(bare.to_owned(), entry);
+    }
+    let header = Value::Object(header).to_string();
+    let size = (header.len() as u64).to_le_bytes();
+    std::fs::write(folder.join("model.safetensors"), [&size, header.as_bytes(), &data].concat()).unwrap();
+}
+
+#[test]
+fn bloom_and_falcon_are_read_without_the_first_part_of_every_name_and_stay_as_stored() {
+    for (name, config) in
+        tiny().into_iter().filter(|(name, _)| name.starts_with("bloom") || name.starts_with("falcon"))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        model(&config).save_folder(folder.path()).unwrap();
+        publish_bare(folder.path(), &Weights::open_folder(folder.path()).unwrap());
+        let plain = CausalLm::<Cpu>::open(folder.path(), &Default::default()).unwrap();
+        let options = LoadOptions { quantization: Quant::Keep };
+        let kept = CausalLm::<Cpu>::open_with(folder.path(), &Default::default(), options).unwrap();
+        let mut frozen = 0;
+        kept.visit_frozen(|_| frozen += 1);
+        assert_eq!(frozen, 1 + 4 * config.num_hidden_layers, "{name}: embedding and linear maps");
+        assert!((loss(&plain) - loss(&kept)).abs() < 1e-4, "{name}");
     }
 }
