@@ -52,8 +52,8 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Whether anything below the first layer learns.
     pub(super) fn embedding_trains(&self, mode: Mode) -> bool {
-        let vectors = self.positions.iter().chain(self.embed_norm.iter().flat_map(Norm::params));
-        self.embed_weight(mode).trainable() || vectors.into_iter().any(|param| param.trainable)
+        let mut vectors = self.positions.iter().chain(self.embed_norm.iter().flat_map(Norm::params));
+        self.embed_weight(mode).trainable() || vectors.any(|param| param.trainable)
     }
 
     /// Adds the gradients of embeddings, positions and their norm; `dx` is the gradient of the first layer's input.

@@ -36,7 +36,6 @@ fn read(fields: &Fields, config: &mut ModelConfig) -> Result<()> {
 
 fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
     map.insert("bias".into(), json!(config.qkv_bias));
-    if config.rope_scaling == RopeScaling::Dynamic {
-        map.insert("rotary".into(), json!({ "base": config.rope_theta, "type": "dynamic" }));
-    }
+    let kind = if config.rope_scaling == RopeScaling::Dynamic { "dynamic" } else { "origin" };
+    map.insert("rotary".into(), json!({ "base": config.rope_theta, "type": kind }));
 }

@@ -6,7 +6,7 @@ use burn::tensor::backend::BackendTypes;
 use std::ops::ControlFlow;
 
 use super::Plain;
-use crate::arch::LoadOptions;
+use crate::arch::{LoadOptions, Mode};
 use crate::decode::Generator;
 use crate::kernels::{AdamStep, Alibi, Heads, Kernels, Mat, Operand, Rotary, Segment, Targets, Want};
 use crate::lora::LoraConfig;
@@ -161,6 +161,46 @@ fn grow(heads: Heads) {
         );
     }
     assert_eq!((cache.len(), plain.len(), plain.is_empty()), (10, 10, false));
+}
+
+/// What the families are made of beside attention: fused maps by key heads, parts of a layer side by side, pairs of
+/// neighbours, layers without positions, norms on embeddings, multipliers.
+#[test]
+fn families_compute_the_same_with_the_plain_kernels() {
+    let more = [
+        serde_json::json!({ "model_type": "bloom" }),
+        serde_json::json!({ "model_type": "falcon", "new_decoder_architecture": true, "num_kv_heads": 2 }),
+        serde_json::json!({ "model_type": "falcon", "multi_query": true }),
+        serde_json::json!({ "model_type": "falcon", "alibi": true, "multi_query": false, "bias": true,
+            "parallel_attn": false }),
+        serde_json::json!({ "model_type": "olmo2" }),
+        serde_json::json!({ "model_type": "smollm3", "no_rope_layer_interval": 2 }),
+        serde_json::json!({ "model_type": "granite", "residual_multiplier": 0.5, "logits_scaling": 0.5 }),
+        serde_json::json!({ "model_type": "glm4", "attention_bias": true }),
+    ];
+    for changes in more {
+        let mut value = serde_json::json!({ "vocab_size": 24, "hidden_size": 16, "intermediate_size": 20,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "n_layer": 2, "initializer_range": 0.2 });
+        value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let config = ModelConfig::from_json(value.to_string().as_bytes()).unwrap();
+        let batch = Batch::from_rows(&[(vec![1, 5, 9, 2], vec![1, 5, 9, 2]), (vec![3, 20], vec![3, 20])], 0);
+        let mut fast = CausalLm::<Cpu>::init_random(config.clone(), 3, &Default::default()).unwrap();
+        let mut plain = CausalLm::<Other>::init_random(config, 3, &Default::default()).unwrap();
+        fast.set_trainable(|_| true);
+        plain.set_trainable(|_| true);
+        let weights = vec![0.25; batch.counted()];
+        let (nll, grads) = fast.loss_and_grads(batch.pack(), weights.clone(), Mode::default());
+        let (other, plain_grads) = plain.loss_and_grads(batch.pack(), weights, Mode::default());
+        assert!(nll.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{changes}: {nll:?} {other:?}");
+        for (name, grad) in grads.iter() {
+            same(name, grad, plain_grads.get(name).unwrap());
+        }
+        let decoded = |step: &mut dyn FnMut(&[u32]) -> Vec<f32>| [step(&[1, 5, 9]), step(&[2])].concat();
+        let (mut cache, mut other) = (fast.new_cache(4), plain.new_cache(4));
+        let one = decoded(&mut |ids| fast.next_logits(ids, &mut cache, Mode::default()));
+        let two = decoded(&mut |ids| plain.next_logits(ids, &mut other, Mode::default()));
+        assert!(one.iter().zip(&two).all(|(a, b)| (a - b).abs() < 1e-4), "{changes}");
+    }
 }
 
 #[test]
