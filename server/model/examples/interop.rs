@@ -63,7 +63,7 @@ fn write(folder: &Path, kind: &str, changes: &Value, lora: LoraConfig) -> model:
 
 /// Moves norms and biases from their neutral values: what lies in a wrong place would not be noticed.
 fn unsettle(model: &mut CausalLm<Cpu>) {
-    let (mut rng, device) = (Rng::new(5), model.device().clone());
+    let (mut rng, device) = (Rng::new(5), *model.device());
     model.visit_mut(|param| {
         if param.shape.len() == 1 {
             let [rows, cols] = param.value.dims();

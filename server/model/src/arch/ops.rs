@@ -10,7 +10,7 @@ const BLOCK: usize = 1 << 22;
 const GELU_SCALE: f32 = 0.797_884_6;
 const GELU_CUBE: f32 = 0.044_715;
 /// `1 / sqrt(2 pi)`.
-const NORMAL_SCALE: f32 = 0.398_942_28;
+const NORMAL_SCALE: f32 = 0.398_942_3;
 
 /// Centred rows and the inverse of their deviation.
 fn centred<B: Kernels>(x: &Mat<B>, eps: f32) -> (Mat<B>, Mat<B>) {

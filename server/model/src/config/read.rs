@@ -136,8 +136,7 @@ fn partial_rotary_factor(fields: &Fields, config: &ModelConfig) -> Result<Option
     let share = fields.number(NAME)?.or(newer);
     let refused = |share: f64, expected: &str| Err(wrong(NAME, &json!(share), expected));
     match (config.architecture.family().rotated, share) {
-        (None, None) => Ok(None),
-        (None, Some(share)) if share == 1.0 => Ok(None),
+        (None, None | Some(1.0)) => Ok(None),
         (None, Some(share)) => refused(share, "1: all of a head is rotated"),
         (Some(usual), share) => {
             let share = share.unwrap_or(usual);
