@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn only_learned_positions_end() {
         assert_eq!(learned_positions("gpt2", 48), Some(48));
-        for computed in ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3"] {
+        for computed in ["llama", "mistral", "qwen2", "gemma3_text", "phi3", "bloom", "falcon", "glm4"] {
             assert_eq!(learned_positions(computed, 48), None, "{computed}");
         }
         let problem = beyond_positions(48);

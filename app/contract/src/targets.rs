@@ -124,6 +124,10 @@ mod tests {
         "mlp.down_proj",
     ];
     const PHI3: [&str; 4] = ["self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj"];
+    const BLOOM: [&str; 4] =
+        ["self_attention.query_key_value", "self_attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"];
+    const BAICHUAN: [&str; 5] =
+        ["self_attn.W_pack", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"];
     const GPT2: [&str; 4] = ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"];
 
     fn names(text: &str) -> Vec<String> {
@@ -158,6 +162,9 @@ mod tests {
             (&GPT2, "all-linear", "c_attn,c_proj,c_fc"),
             (&PHI3, "qkv_proj,gate_up_proj", "qkv_proj,gate_up_proj"),
             (&PHI3, "self_attention", "qkv_proj,o_proj"),
+            (&BLOOM, "query_key_value,dense", "query_key_value,dense"),
+            (&BLOOM, "attn,dense_4h_to_h", "query_key_value,dense,dense_4h_to_h"),
+            (&BAICHUAN, "W_pack", "W_pack"),
             (&LLAMA, "self_attn.q_proj,v_proj", "q_proj,v_proj"),
             (&LLAMA, "mlp", "gate_proj,up_proj,down_proj"),
         ] {
@@ -181,7 +188,7 @@ mod tests {
     #[test]
     fn s_039_the_part_that_attends_is_found_under_each_of_its_names() {
         let of = |typed, maps: &[&str]| refused(Tuning::Freeze, "name_module_trainable", typed, maps);
-        for maps in [&GPT2[..], &PHI3, &LLAMA] {
+        for maps in [&GPT2[..], &PHI3, &LLAMA, &BLOOM, &BAICHUAN] {
             assert_eq!(of("mlp,self_attn", maps), []);
             assert_eq!(of("attn,self_attention,all", maps), []);
         }
@@ -198,5 +205,8 @@ mod tests {
         };
         assert_eq!(offered(&GPT2), ["c_attn", "c_proj", "c_fc", "attn", "mlp", "all-linear"]);
         assert_eq!(offered(&LLAMA).len(), 10);
+        let bloom = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"];
+        assert_eq!(offered(&BLOOM), [&bloom[..], &["self_attention", "mlp", "all-linear"]].concat());
+        assert_eq!(offered(&BAICHUAN)[4..], ["W_pack", "self_attn", "mlp", "all-linear"]);
     }
 }

@@ -230,7 +230,8 @@ impl UserTemplate {
     }
 }
 
-/// Families whose models were trained with one of the built-in templates: a part of the model's name, lower case.
+/// Families whose models were trained with one of the built-in templates: a part of the model's name, lower case, or of
+/// its architecture.
 const FAMILIES: &[(&str, &str)] = &[
     ("vicuna", "vicuna"),
     ("alpaca", "alpaca"),
@@ -243,13 +244,16 @@ const FAMILIES: &[(&str, &str)] = &[
     ("baichuan", "baichuan"),
 ];
 
-/// The template to start with: the model's own where it has one, else the one of its family, else `default`.
-pub fn suggest(model_name: &str, has_chat_template: bool) -> &'static str {
+/// The template to start with: the model's own where it has one, else the one of its family, by its name or its
+/// architecture, else `default`.
+pub fn suggest(model_name: &str, architecture: &str, has_chat_template: bool) -> &'static str {
     if has_chat_template {
         return MODEL_TEMPLATE;
     }
     let name = model_name.to_lowercase();
-    FAMILIES.iter().find(|(part, _)| name.contains(part)).map_or("default", |(_, template)| template)
+    let of =
+        |text: &str| FAMILIES.iter().find(|(part, _)| text.contains(part)).map(|(_, template)| *template);
+    of(&name).or_else(|| of(architecture)).unwrap_or("default")
 }
 
 #[cfg(test)]
@@ -293,10 +297,21 @@ mod tests {
 
     #[test]
     fn s_061_the_family_of_a_model_suggests_its_template() {
-        assert_eq!(suggest("Qwen2.5-0.5B-Instruct", true), "model");
-        assert_eq!(suggest("lmsys/vicuna-7b-v1.5", false), "vicuna");
-        assert_eq!(suggest("Baichuan-13B-Chat", false), "baichuan");
-        assert_eq!(suggest("internlm-chat-7b", false), "intern");
-        assert_eq!(suggest("pythia-160m", false), "default");
+        assert_eq!(suggest("Qwen2.5-0.5B-Instruct", "qwen2", true), "model");
+        assert_eq!(suggest("lmsys/vicuna-7b-v1.5", "llama", false), "vicuna");
+        assert_eq!(suggest("Baichuan-13B-Chat", "baichuan", false), "baichuan");
+        assert_eq!(suggest("internlm-chat-7b", "internlm", false), "intern");
+        assert_eq!(suggest("pythia-160m", "gpt_neox", false), "default");
+        for (architecture, template) in [
+            ("baichuan", "baichuan"),
+            ("internlm", "intern"),
+            ("aquila", "aquila"),
+            ("bloom", "default"),
+            ("falcon", "default"),
+            ("olmo2", "default"),
+        ] {
+            assert_eq!(suggest("our own", architecture, false), template, "{architecture}");
+        }
+        assert_eq!(suggest("Ziya-13B", "baichuan", false), "ziya", "a name says more");
     }
 }

@@ -55,8 +55,10 @@ pub(crate) fn fits(dataset: &DatasetView, stage: Stage) -> bool {
 /// The template a model starts with.
 pub(crate) fn template_for(models: &[ModelView], model: &str) -> String {
     let model = models.iter().find(|m| m.id.0 == model);
-    let own = model.and_then(|m| m.facts.as_ref()).is_none_or(|facts| facts.has_chat_template);
-    suggest(model.map_or("", |m| m.name.as_str()), own).to_owned()
+    let facts = model.and_then(|m| m.facts.as_ref());
+    let own = facts.is_none_or(|facts| facts.has_chat_template);
+    let architecture = facts.map_or("", |facts| facts.architecture.as_str());
+    suggest(model.map_or("", |m| m.name.as_str()), architecture, own).to_owned()
 }
 
 /// The form as it opens: asked-for choices, else the starter model and the newest dataset that fits.

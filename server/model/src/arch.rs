@@ -2,23 +2,32 @@
 
 mod attention;
 mod backward;
+mod baichuan;
+mod bloom;
+mod embedding;
+mod falcon;
 pub(crate) mod family;
 mod feed;
 mod files;
 mod gemma2;
 mod gemma3;
+mod glm;
 mod gpt2;
+mod granite;
+mod internlm;
 mod layer;
 mod linear;
 mod llama;
 mod load;
 mod mistral;
 mod norm;
+mod olmo2;
 mod ops;
 mod phi3;
 mod qwen2;
 mod qwen3;
 mod rope;
+mod smollm3;
 mod weight;
 
 use crate::config::ModelConfig;
@@ -26,7 +35,6 @@ use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{CrossEntropy, Heads, Kernels, Mat, Segment, Targets, Want};
 use crate::lora::LoraConfig;
-use crate::rng::splitmix;
 use crate::train::{Batch, Grads, Packed};
 pub use backward::Upstream;
 pub(crate) use files::transposed;
@@ -73,6 +81,8 @@ pub struct CausalLm<B: Kernels> {
     pub(crate) embed: Weight<B>,
     /// Learned positions (GPT-2).
     pub(crate) positions: Option<Param<B>>,
+    /// On the embeddings (BLOOM).
+    pub(crate) embed_norm: Option<Norm<B>>,
     pub(crate) layers: Vec<Layer<B>>,
     pub(crate) norm: Norm<B>,
     /// `None` when tied to the embedding.
@@ -105,6 +115,8 @@ pub struct Pass<B: Kernels> {
     packed: Packed,
     mode: Mode,
     rotaries: Rotaries,
+    /// Embeddings before their norm, where they have one.
+    plain: Option<Mat<B>>,
     states: Vec<Kept<B>>,
     /// After the last layer, before the final norm, `[tokens, d]`.
     x: Mat<B>,
@@ -151,6 +163,7 @@ impl<B: Kernels> CausalLm<B> {
             scale: self.config.score_scale() as f32,
             softcap: self.config.attention_softcap.unwrap_or(0.0) as f32,
             window: 0,
+            alibi: self.config.alibi,
         }
     }
 
@@ -169,30 +182,15 @@ impl<B: Kernels> CausalLm<B> {
         self.saved.embed.as_ref().filter(|_| !mode.without_adapter).unwrap_or(&self.embed)
     }
 
-    /// What embeddings are multiplied by.
-    fn embedding_scale(&self) -> f32 {
-        if self.config.architecture.family().scaled_embedding {
-            (self.config.hidden_size as f32).sqrt()
-        } else {
-            1.0
-        }
-    }
-
-    /// Embeddings of tokens, with their positions where those are learned.
-    fn looked_up(&self, ids: &[u32], positions: &[u32], mode: Mode) -> Mat<B> {
-        let mut x = self.embed_weight(mode).operand().gather(ids);
-        let scale = self.embedding_scale();
-        if scale != 1.0 {
-            x = x.mul_scalar(scale);
-        }
-        match &self.positions {
-            Some(table) => x + B::gather_rows(&table.value, positions),
-            None => x,
-        }
-    }
-
     fn fore<'a>(&self, rotaries: &'a Rotaries, segments: &'a [Segment], mode: Mode) -> Fore<'a> {
-        Fore { heads: self.heads(), eps: self.eps(), rotaries, segments, mode }
+        let residual = self.config.residual_multiplier as f32;
+        Fore { heads: self.heads(), eps: self.eps(), residual, rotaries, segments, mode }
+    }
+
+    /// Normed hidden states as the output matrix takes them: divided by what the logits are.
+    fn for_head(&self, hidden: &Mat<B>) -> Mat<B> {
+        let divisor = self.config.logits_scaling as f32;
+        if divisor == 1.0 { hidden.clone() } else { hidden.clone().div_scalar(divisor) }
     }
 
     /// Cross-entropy of `hidden head^T`, over bent logits where the family bends them.
@@ -203,10 +201,13 @@ impl<B: Kernels> CausalLm<B> {
         targets: &Targets,
         want: Want,
     ) -> CrossEntropy<B> {
-        match self.config.final_softcap {
+        let hidden = &self.for_head(hidden);
+        let mut result = match self.config.final_softcap {
             Some(cap) => ops::capped_cross_entropy(hidden, head.operand(), targets, want, cap as f32),
             None => B::cross_entropy(hidden, head, targets, want),
-        }
+        };
+        result.d_hidden = result.d_hidden.map(|d_hidden| self.for_head(&d_hidden));
+        result
     }
 
     /// Checks a batch against this model; names the row that is wrong.
@@ -235,19 +236,6 @@ impl<B: Kernels> CausalLm<B> {
         }
     }
 
-    /// Embeddings of a packed batch, with noise where training asks for it.
-    fn embedded(&self, packed: &Packed, mode: Mode) -> Mat<B> {
-        let x = self.looked_up(&packed.ids, &packed.positions, mode);
-        match mode.dropout {
-            Some(seed) if mode.noise > 0.0 => {
-                let noise = neftune(&packed.segments, x.dims()[1], mode.noise, seed);
-                let [rows, cols] = x.dims();
-                x + B::from_host(noise, rows, cols, &self.device)
-            }
-            _ => x,
-        }
-    }
-
     /// Where the model lies.
     pub fn device(&self) -> &B::Device {
         &self.device
@@ -261,7 +249,8 @@ impl<B: Kernels> CausalLm<B> {
     /// Runs the layers over a packed batch, keeping what the way back needs.
     pub fn begin(&self, packed: Packed, mode: Mode) -> Pass<B> {
         let rotaries = self.ropes.at(&packed.positions, longest(&packed.segments));
-        let mut x = self.embedded(&packed, mode);
+        let plain = self.embedded(&packed, mode);
+        let mut x = self.embed_normed(&plain);
         let mut states = Vec::with_capacity(self.layers.len());
         let fore = self.fore(&rotaries, &packed.segments, mode);
         for layer in &self.layers {
@@ -270,13 +259,14 @@ impl<B: Kernels> CausalLm<B> {
             states.push(input.map_or_else(|| Kept::State(Box::new(state)), Kept::Input));
             x = next;
         }
-        Pass { packed, mode, rotaries, states, x }
+        let plain = self.embed_norm.is_some().then_some(plain);
+        Pass { packed, mode, rotaries, plain, states, x }
     }
 
     /// Hidden states `[tokens, d]` of a packed batch after `layers` layers; after all of them, normed.
     pub fn hidden(&self, packed: &Packed, layers: usize, mode: Mode) -> Mat<B> {
         let rotaries = self.ropes.at(&packed.positions, longest(&packed.segments));
-        let mut x = self.embedded(packed, mode);
+        let mut x = self.embed_normed(&self.embedded(packed, mode));
         let fore = self.fore(&rotaries, &packed.segments, mode);
         for layer in self.layers.iter().take(layers) {
             x = layer.forward(x, &fore).0;
@@ -291,7 +281,7 @@ impl<B: Kernels> CausalLm<B> {
 
     /// Logits `[tokens, vocab]` with the output matrix of a mode.
     pub fn logits_in(&self, hidden: &Mat<B>, mode: Mode) -> Mat<B> {
-        let logits = self.head_weight(mode).operand().affine(hidden, None);
+        let logits = self.head_weight(mode).operand().affine(&self.for_head(hidden), None);
         match self.config.final_softcap {
             Some(cap) => ops::softcap::<B>(logits, cap as f32),
             None => logits,
@@ -330,7 +320,7 @@ impl<B: Kernels> CausalLm<B> {
         }
         let reach = caches.iter().map(|cache| cache.capacity.max(cache.len)).max().unwrap_or(0);
         let rotaries = self.ropes.at(&positions, reach);
-        let mut x = self.looked_up(ids, &positions, mode);
+        let mut x = self.embed_normed(&self.looked_up(ids, &positions, None, mode));
         let fore = self.fore(&rotaries, segments, mode);
         for (i, layer) in self.layers.iter().enumerate() {
             let mut caches: Vec<&mut B::Cache> =
@@ -365,6 +355,7 @@ impl<B: Kernels> CausalLm<B> {
     pub fn visit(&self, mut see: impl FnMut(&Param<B>)) {
         self.embed.param().into_iter().for_each(&mut see);
         self.positions.iter().for_each(&mut see);
+        self.embed_norm.iter().flat_map(Norm::params).for_each(&mut see);
         for layer in &self.layers {
             layer.params().into_iter().for_each(&mut see);
         }
@@ -397,6 +388,7 @@ impl<B: Kernels> CausalLm<B> {
     pub fn visit_mut(&mut self, mut see: impl FnMut(&mut Param<B>)) {
         self.embed.param_mut().into_iter().for_each(&mut see);
         self.positions.iter_mut().for_each(&mut see);
+        self.embed_norm.iter_mut().flat_map(Norm::params_mut).for_each(&mut see);
         for layer in &mut self.layers {
             layer.norms_mut().flat_map(Norm::params_mut).for_each(&mut see);
             for linear in layer.linears_mut() {
@@ -437,37 +429,4 @@ impl<B: Kernels> CausalLm<B> {
 /// Tokens of the longest row.
 fn longest(segments: &[Segment]) -> usize {
     segments.iter().map(|segment| segment.len).max().unwrap_or(0)
-}
-
-/// Uniform noise within `strength / sqrt(length x width)` of each row, a hash of seed, place and element.
-fn neftune(segments: &[Segment], width: usize, strength: f32, seed: u64) -> Vec<f32> {
-    let tokens: usize = segments.iter().map(|segment| segment.len).sum();
-    let mut noise = Vec::with_capacity(tokens * width);
-    for segment in segments {
-        let bound = strength / ((segment.len * width) as f32).sqrt();
-        for at in segment.start * width..(segment.start + segment.len) * width {
-            let bits = splitmix(seed ^ (at as u64).wrapping_mul(0x2545_f491_4f6c_dd1d));
-            let unit = (bits >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
-            noise.push(unit * bound);
-        }
-    }
-    noise
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neftune_noise_is_bounded_by_length_and_the_same_for_a_seed() {
-        let segments = [Segment { start: 0, len: 4 }, Segment { start: 4, len: 100 }];
-        let noise = neftune(&segments, 16, 5.0, 3);
-        assert_eq!(noise, neftune(&segments, 16, 5.0, 3));
-        assert_ne!(noise, neftune(&segments, 16, 5.0, 4));
-        let largest = |values: &[f32]| values.iter().fold(0f32, |a, b| a.max(b.abs()));
-        assert!((0.4..=0.625).contains(&largest(&noise[..64])), "5 / sqrt(4 x 16)");
-        assert!((0.11..=0.125).contains(&largest(&noise[64..])), "5 / sqrt(100 x 16)");
-        let mean = noise[64..].iter().sum::<f32>() / 1600.0;
-        assert!(mean.abs() < 0.01, "{mean}");
-    }
 }

@@ -10,11 +10,30 @@ pub use rope::RopeScaling;
 pub(crate) use fields::{Fields, most_of, wrong};
 pub(crate) use rope::{longrope_factor, rope_fields};
 
-use crate::arch::family::{self, Family};
+use crate::arch::family::{self, Family, LayerNorms};
+use crate::kernels::Alibi;
 
 /// Architectures this package can run, as `model_type` spells them.
-pub const SUPPORTED: [&str; 8] =
-    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "phi3", "gpt2"];
+pub const SUPPORTED: [&str; 18] = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "phi3",
+    "gpt2",
+    "bloom",
+    "falcon",
+    "baichuan",
+    "internlm",
+    "aquila",
+    "olmo2",
+    "smollm3",
+    "granite",
+    "glm",
+    "glm4",
+];
 
 /// Which family a model belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,11 +55,53 @@ pub enum Architecture {
     Phi3,
     /// `GPT2LMHeadModel`: layer norms, learned positions, biases everywhere.
     Gpt2,
+    /// `BloomForCausalLM`: ALiBi, a norm on the embedding, one matrix for q, k and v of each head.
+    Bloom,
+    /// `FalconForCausalLM`: both parts of a layer side by side or in sequence, rotary positions or ALiBi.
+    Falcon,
+    /// `BaichuanForCausalLM` of the first generation: as Llama with one matrix for q, k and v; 13B with ALiBi.
+    Baichuan,
+    /// `InternLMForCausalLM` of the first generation: as Llama, with biases on q, k, v and the output.
+    InternLm,
+    /// `AquilaForCausalLM`: as Llama.
+    Aquila,
+    /// `Olmo2ForCausalLM`: norms behind both parts only, norms over the whole of q and k.
+    Olmo2,
+    /// `SmolLM3ForCausalLM`: as Llama, some layers without positions.
+    SmolLm3,
+    /// `GraniteForCausalLM`: as Llama, with multipliers.
+    Granite,
+    /// `GlmForCausalLM`: half of a head rotated in neighbouring pairs, one matrix for gate and up.
+    Glm,
+    /// `Glm4ForCausalLM`: as GLM, with four norms a layer.
+    Glm4,
+}
+
+/// How q, k and v lie in the one matrix that gives all three.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FusedLayout {
+    /// All of q, then all of k, then all of v.
+    #[default]
+    SideBySide,
+    /// By key heads: the queries that share one, then that key head, then its values.
+    ByKeyHead,
+}
+
+/// How the two parts of a layer follow one another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sequence {
+    /// The feed-forward part reads what attention has added to.
+    #[default]
+    OneAfterTheOther,
+    /// Both read the layer's input, through the same norm.
+    SideBySide,
+    /// Both read the layer's input, each through a norm of its own.
+    SideBySideTwoNorms,
 }
 
 impl Architecture {
     /// All of them, in the order of [`SUPPORTED`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 18] = [
         Self::Llama,
         Self::Mistral,
         Self::Qwen2,
@@ -49,6 +110,16 @@ impl Architecture {
         Self::Gemma3,
         Self::Phi3,
         Self::Gpt2,
+        Self::Bloom,
+        Self::Falcon,
+        Self::Baichuan,
+        Self::InternLm,
+        Self::Aquila,
+        Self::Olmo2,
+        Self::SmolLm3,
+        Self::Granite,
+        Self::Glm,
+        Self::Glm4,
     ];
 
     /// As `model_type` spells it.
@@ -88,6 +159,14 @@ pub struct ModelConfig {
     pub rope_local_theta: Option<f64>,
     /// Stretching of the rotary frequencies.
     pub rope_scaling: RopeScaling,
+    /// Share of a head that is rotated, from its beginning; all of it when absent (GLM).
+    pub partial_rotary_factor: Option<f64>,
+    /// Layers without positions (SmolLM3); none when empty.
+    pub unrotated: Vec<bool>,
+    /// Penalties on distance instead of rotary positions.
+    pub alibi: Alibi,
+    /// How the parts of a layer follow one another (Falcon).
+    pub sequence: Sequence,
     /// Whether the output matrix is the embedding.
     pub tie_word_embeddings: bool,
     /// Biases on q, k and v.
@@ -98,6 +177,14 @@ pub struct ModelConfig {
     pub mlp_bias: bool,
     /// Scores are divided by the root of this; the head size when absent (Gemma).
     pub query_pre_attn_scalar: Option<f64>,
+    /// Factor on the scores instead (Granite).
+    pub attention_multiplier: Option<f64>,
+    /// Factor on the embeddings (Granite).
+    pub embedding_multiplier: f64,
+    /// Factor on what each part of a layer adds (Granite).
+    pub residual_multiplier: f64,
+    /// The logits are divided by this (Granite).
+    pub logits_scaling: f64,
     /// Scores are bent to stay within plus and minus this (Gemma 2).
     pub attention_softcap: Option<f64>,
     /// Logits are bent to stay within plus and minus this (Gemma 2).
@@ -136,11 +223,19 @@ impl Default for ModelConfig {
             rope_theta: 10_000.0,
             rope_local_theta: None,
             rope_scaling: RopeScaling::None,
+            partial_rotary_factor: None,
+            unrotated: Vec::new(),
+            alibi: Alibi::None,
+            sequence: Sequence::OneAfterTheOther,
             tie_word_embeddings: false,
             qkv_bias: false,
             output_bias: false,
             mlp_bias: false,
             query_pre_attn_scalar: None,
+            attention_multiplier: None,
+            embedding_multiplier: 1.0,
+            residual_multiplier: 1.0,
+            logits_scaling: 1.0,
             attention_softcap: None,
             final_softcap: None,
             sliding_window: None,
@@ -181,7 +276,37 @@ impl ModelConfig {
 
     /// Factor on the scores of attention.
     pub fn score_scale(&self) -> f64 {
-        1.0 / self.query_pre_attn_scalar.unwrap_or(self.head_dim as f64).sqrt()
+        let usual = || 1.0 / self.query_pre_attn_scalar.unwrap_or(self.head_dim as f64).sqrt();
+        self.attention_multiplier.unwrap_or_else(usual)
+    }
+
+    /// Elements of a head that are rotated, from its beginning; even.
+    pub fn rotary_dim(&self) -> usize {
+        let share = self.partial_rotary_factor.unwrap_or(1.0);
+        (self.head_dim as f64 * share) as usize
+    }
+
+    /// Whether positions turn q and k of a layer.
+    pub(crate) fn rotates(&self, layer: usize) -> bool {
+        self.has_rotary() && !self.unrotated.get(layer).copied().unwrap_or(false)
+    }
+
+    /// Whether positions turn q and k at all.
+    pub(crate) fn has_rotary(&self) -> bool {
+        self.architecture.family().positions.is_none() && self.alibi == Alibi::None
+    }
+
+    /// Names of a layer's norms.
+    pub(crate) fn layer_norms(&self) -> LayerNorms {
+        (self.architecture.family().norms)(self)
+    }
+
+    /// Widths of the norms on q and on k: of one head, or of all heads together.
+    pub(crate) fn head_norm_widths(&self) -> [usize; 2] {
+        match self.architecture.family().whole_head_norms {
+            true => [self.query_width(), self.key_width()],
+            false => [self.head_dim; 2],
+        }
     }
 
     /// How many tokens a token of this layer sees, itself included; `None`: all before it.
@@ -227,19 +352,21 @@ impl ModelConfig {
         let d = self.hidden_size;
         let mut all = vec![(family.embed.to_owned(), vec![self.vocab_size, d])];
         all.extend(family.positions.map(|name| (name.to_owned(), vec![self.max_position_embeddings, d])));
+        let names = self.layer_norms();
         let norm = |all: &mut Vec<_>, name: String, width: usize| {
             all.push((format!("{name}.weight"), vec![width]));
             if family.norm == family::NormKind::Layer {
                 all.push((format!("{name}.bias"), vec![width]));
             }
         };
+        family.embed_norm.into_iter().for_each(|name| norm(&mut all, name.to_owned(), d));
         for layer in 0..self.num_hidden_layers {
             let at = |part: &str| format!("{}.{layer}.{part}", family.layers);
-            for name in family.norms.all() {
+            for name in names.all() {
                 norm(&mut all, at(name), d);
             }
-            for name in family.norms.heads.iter().flatten() {
-                norm(&mut all, at(name), self.head_dim);
+            for (name, width) in names.heads.iter().flatten().zip(self.head_norm_widths()) {
+                norm(&mut all, at(name), width);
             }
             for linear in self.linears() {
                 let shape = [linear.outer, linear.inner];
@@ -268,11 +395,6 @@ impl ModelConfig {
             })
     }
 
-    /// Whether files hold linear maps as `[in, out]`.
-    pub fn linears_transposed(&self) -> bool {
-        self.architecture.family().transposed
-    }
-
     /// What the names of layers begin with, for example `model.layers`.
     pub fn layers_prefix(&self) -> &'static str {
         self.architecture.family().layers
@@ -288,5 +410,7 @@ pub fn generation_eos(generation_config: &[u8]) -> Vec<u32> {
     fields::token_ids(&config["eos_token_id"]).unwrap_or_default()
 }
 
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod tests;

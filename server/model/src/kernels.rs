@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use half::bf16;
 
 pub use operand::Operand;
 
@@ -30,6 +31,41 @@ pub struct Segment {
     pub len: usize,
 }
 
+/// Penalties on the distance of keys instead of rotary positions (ALiBi, arXiv:2108.12409).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alibi {
+    /// None.
+    #[default]
+    None,
+    /// The distance times the slope of the head.
+    Plain,
+    /// As Falcon computes it: rounded to bf16, then multiplied by the factor on the scores.
+    Rounded,
+    /// The same counted twice, as the eager attention of transformers has it, in its mask and again on the scores; its
+    /// usual one and the code that came with the models do not. No file asks for it: numbers recorded so are compared.
+    RoundedTwice,
+}
+
+/// The penalties of a query head: what a key's place adds to its score.
+#[derive(Clone, Copy, Debug)]
+pub struct Slope {
+    value: f32,
+    /// Rounded to bf16 and then multiplied by this.
+    rounded: Option<f32>,
+}
+
+impl Slope {
+    /// Of the key at this place. Only differences count.
+    #[inline(always)]
+    pub fn at(self, place: usize) -> f32 {
+        let round = |x: f32| bf16::from_f32(x).to_f32();
+        match self.rounded {
+            None => self.value * place as f32,
+            Some(scale) => round(self.value * round(place as f32)) * scale,
+        }
+    }
+}
+
 /// Head counts of grouped-query attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads {
@@ -45,12 +81,33 @@ pub struct Heads {
     pub softcap: f32,
     /// A query sees itself and the keys before it, this many together; 0: all before it.
     pub window: usize,
+    /// Penalties on distance.
+    pub alibi: Alibi,
 }
 
 impl Heads {
     /// First key that the query at this place sees.
     pub fn first_key(self, place: usize) -> usize {
         if self.window == 0 { 0 } else { (place + 1).saturating_sub(self.window) }
+    }
+
+    /// Penalties of a query head: slopes fall by equal ratios over the largest power of two of heads, and lie between
+    /// those for the rest.
+    pub fn slope(self, head: usize) -> Option<Slope> {
+        let first = 1usize << self.query.max(1).ilog2();
+        let steps = match head.checked_sub(first) {
+            None => (head + 1) as f64,
+            Some(rest) => rest as f64 + 0.5,
+        };
+        let value = (-8.0 * steps / first as f64).exp2() as f32;
+        match self.alibi {
+            Alibi::None => None,
+            Alibi::Plain => Some(Slope { value, rounded: None }),
+            Alibi::Rounded | Alibi::RoundedTwice => {
+                let times = if self.alibi == Alibi::RoundedTwice { 2.0 } else { 1.0 };
+                Some(Slope { value: bf16::from_f32(value).to_f32(), rounded: Some(times * self.scale) })
+            }
+        }
     }
 }
 

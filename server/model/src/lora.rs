@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::arch::{CausalLm, Linear, LoraPart, Magnitude, Param, Weight};
+use crate::config::ModelConfig;
 use crate::error::Code;
 use crate::error::{ModelError, Result};
 use crate::kernels::{Kernels, product};
@@ -15,7 +16,7 @@ use crate::weights::write::write_file;
 use crate::weights::{HostTensor, TensorSource, Weights, write_safetensors};
 
 /// Linear maps an adapter can sit on.
-pub const TARGETS: [&str; 12] = [
+pub const TARGETS: [&str; 17] = [
     "q_proj",
     "k_proj",
     "v_proj",
@@ -28,6 +29,11 @@ pub const TARGETS: [&str; 12] = [
     "c_attn",
     "c_proj",
     "c_fc",
+    "query_key_value",
+    "dense",
+    "dense_h_to_4h",
+    "dense_4h_to_h",
+    "W_pack",
 ];
 
 /// What PEFT puts before the names of an adapter's tensors.
@@ -62,6 +68,15 @@ pub struct LoraConfig {
 
 /// Tensors that may be trained as a whole along with an adapter.
 pub const SAVABLE: [&str; 2] = ["lm_head", "embed_tokens"];
+
+/// What families call the embedding, in files.
+const EMBEDDINGS: [&str; 3] = ["embed_tokens", "word_embeddings", "wte"];
+
+/// The one of [`SAVABLE`] that a module is, given the last part of its name in files.
+pub fn savable(last: &str) -> Option<&'static str> {
+    let usual = if EMBEDDINGS.contains(&last) { "embed_tokens" } else { last };
+    SAVABLE.into_iter().find(|name| *name == usual)
+}
 
 impl Default for LoraConfig {
     fn default() -> Self {
@@ -198,10 +213,24 @@ impl LoraConfig {
                 .collect(),
             layers_to_transform: layers,
             use_dora: get("use_dora").and_then(Value::as_bool).unwrap_or(false),
-            modules_to_save: list("modules_to_save"),
+            modules_to_save: (list("modules_to_save").into_iter())
+                .map(|name| savable(&name).map_or(name, str::to_owned))
+                .collect(),
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// As PEFT's `adapter_config.json` for a model of this shape, under the names that its files have; `base` is the base
+    /// model's name.
+    pub fn to_json_for(&self, model: &ModelConfig, base: &str) -> Value {
+        let family = model.architecture.family();
+        let embedding = family.embed.trim_end_matches(".weight").rsplit('.').next().unwrap_or_default();
+        let own = |name: &String| if name == "embed_tokens" { embedding.to_owned() } else { name.clone() };
+        let modules_to_save = self.modules_to_save.iter().map(own).collect();
+        let mut json = Self { modules_to_save, ..self.clone() }.to_json(base);
+        json["fan_in_fan_out"] = json!(family.transposed);
+        json
     }
 
     /// As PEFT's `adapter_config.json`; `base` is the base model's name.
@@ -390,8 +419,7 @@ impl<B: Kernels> CausalLm<B> {
         };
         std::fs::create_dir_all(folder).map_err(|error| ModelError::io(folder, &error))?;
         write_safetensors(&folder.join("adapter_model.safetensors"), &self.adapter_tensors())?;
-        let mut json = config.to_json(base);
-        json["fan_in_fan_out"] = json!(self.config.architecture.family().transposed);
+        let json = config.to_json_for(&self.config, base);
         write_file(&folder.join("adapter_config.json"), format!("{json:#}\n").as_bytes())
     }
 
@@ -439,7 +467,7 @@ impl<B: Kernels> CausalLm<B> {
                 self.head = Some(self.embed.clone().renamed("lm_head.weight"));
                 self.config.tie_word_embeddings = false;
             }
-            self.embed = embed.renamed("model.embed_tokens.weight");
+            self.embed = embed.renamed(self.config.architecture.family().embed);
         }
         self.adapter = None;
     }

@@ -12,19 +12,23 @@ use model::kernels::Kernels;
 use model::lora::LoraConfig;
 use model::sample::SamplingConfig;
 use model::train::{Batch, Method, Normalisation, OptimConfig, Trainer};
-use model::weights::Quant;
+use model::weights::{Quant, TensorSource, Weights};
 use model::{CausalLm, Cpu, ModelConfig};
 use serde_json::{Value, json};
 
-/// A tiny model of each family, and Phi-3 once more with LongRoPE beyond its original context.
+/// A tiny model of each family; some more than once: Phi-3 with LongRoPE beyond its original context, Falcon in all of
+/// its kinds, Baichuan with ALiBi, InternLM beyond the context its base was made for.
 fn tiny() -> Vec<(String, ModelConfig)> {
     let base = |kind: &str| {
         json!({ "model_type": kind, "vocab_size": 24, "hidden_size": 16, "intermediate_size": 20,
             "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 3,
-            "n_embd": 16, "n_head": 4, "n_layer": 2, "n_inner": 20, "n_positions": 32,
+            "n_embd": 16, "n_head": 4, "n_layer": 2, "n_inner": if kind == "bloom" { 64 } else { 20 },
+            "n_positions": 32, "ffn_hidden_size": 20,
             "max_position_embeddings": 32, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0,
-            "query_pre_attn_scalar": 3, "sliding_window_pattern": 2, "attention_bias": kind == "qwen3",
-            "initializer_range": 0.2 })
+            "query_pre_attn_scalar": 3, "sliding_window_pattern": 2,
+            "attention_bias": matches!(kind, "qwen3" | "glm" | "glm4"), "no_rope_layer_interval": 2,
+            "attention_multiplier": 0.7, "embedding_multiplier": 1.5, "residual_multiplier": 0.6,
+            "logits_scaling": 0.8, "initializer_range": 0.2 })
     };
     let mut all: Vec<(String, Value)> =
         SUPPORTED.iter().map(|kind| ((*kind).to_owned(), base(kind))).collect();
@@ -33,6 +37,22 @@ fn tiny() -> Vec<(String, ModelConfig)> {
     long["rope_scaling"] =
         json!({ "type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 4.0] });
     all.push(("phi3 longrope".to_owned(), long));
+    let mut more = |name: &str, changes: Value| {
+        let mut value = base(name.split(' ').next().unwrap());
+        value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        all.push((name.to_owned(), value));
+    };
+    more("falcon groups", json!({ "new_decoder_architecture": true, "num_kv_heads": 2 }));
+    more(
+        "falcon one norm",
+        json!({ "new_decoder_architecture": true, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1 }),
+    );
+    more(
+        "falcon alibi",
+        json!({ "alibi": true, "bias": true, "multi_query": false, "parallel_attn": false }),
+    );
+    more("baichuan alibi", json!({ "max_position_embeddings": null, "model_max_length": 32 }));
+    more("internlm dynamic", json!({ "max_position_embeddings": 4, "rotary": { "type": "dynamic" } }));
     let read = |value: &Value| ModelConfig::from_json(value.to_string().as_bytes()).unwrap();
     all.iter().map(|(name, value)| (name.clone(), read(value))).collect()
 }
@@ -153,6 +173,20 @@ fn s_040_an_adapter_on_fused_maps_has_their_names_and_shapes_and_others_are_refu
         ("gpt2", &["c_proj"], "transformer.h", &[("attn.c_proj", 16, 16), ("mlp.c_proj", 16, 20)]),
         ("gpt2", &["attn.c_proj", "c_fc"], "transformer.h", &[("attn.c_proj", 16, 16), ("mlp.c_fc", 20, 16)]),
         (
+            "bloom",
+            &["query_key_value", "dense_h_to_4h"],
+            "transformer.h",
+            &[("self_attention.query_key_value", 48, 16), ("mlp.dense_h_to_4h", 64, 16)],
+        ),
+        (
+            "falcon",
+            &["query_key_value", "dense"],
+            "transformer.h",
+            &[("self_attention.query_key_value", 24, 16), ("self_attention.dense", 16, 16)],
+        ),
+        ("baichuan", &["W_pack"], "model.layers", &[("self_attn.W_pack", 48, 16)]),
+        ("glm4", &["gate_up_proj"], "model.layers", &[("mlp.gate_up_proj", 40, 16)]),
+        (
             "phi3",
             &["qkv_proj", "gate_up_proj"],
             "model.layers",
@@ -174,7 +208,7 @@ fn s_040_an_adapter_on_fused_maps_has_their_names_and_shapes_and_others_are_refu
         expected.sort();
         found.sort();
         assert_eq!(found, expected, "{kind} {names:?}");
-        for foreign in ["q_proj", "proj", "lm_head"] {
+        for foreign in ["c_k", "proj", "lm_head"] {
             let refused = model.attach_adapter(&targets(&[names[0], foreign]), 3).unwrap_err();
             assert_eq!(refused.code, Code::LoraConfig, "{kind} {foreign}");
         }
@@ -245,5 +279,146 @@ fn a_base_in_few_bits_holds_no_linear_map_as_f32() {
         let linear: usize = config.linears().iter().map(|linear| linear.outer * linear.inner).sum();
         assert_eq!(numbers, linear);
         assert!((bytes as f64) < most * 4.0 * linear as f64, "{quantization:?}: {bytes} bytes");
+    }
+}
+
+/// Values of all gradients of the batch, adapters' or all.
+fn grads_of(model: &CausalLm<Cpu>, mode: Mode) -> Vec<(String, Vec<f32>)> {
+    let packed = batch().pack();
+    let weights = vec![0.25; packed.target_ids.len()];
+    let (_, grads) = model.loss_and_grads(packed, weights, mode);
+    grads.iter().map(|(name, grad)| (name.clone(), Cpu::to_host(grad))).collect()
+}
+
+#[test]
+fn s_111_layers_computed_twice_and_noise_on_embeddings_hold_for_every_family() {
+    for (name, config) in tiny() {
+        let mut model = model(&config);
+        model.set_trainable(|_| true);
+        for noise in [0.0, 5.0] {
+            let mode = Mode { dropout: Some(7), noise, ..Mode::default() };
+            let (once, twice) = (grads_of(&model, mode), grads_of(&model, Mode { recompute: true, ..mode }));
+            assert_eq!(once.len(), config.tensors().len(), "{name}");
+            assert_eq!(once, twice, "{name}: noise {noise}");
+        }
+        let calm = grads_of(&model, Mode { dropout: Some(7), ..Mode::default() });
+        assert_ne!(
+            calm,
+            grads_of(&model, Mode { dropout: Some(7), noise: 5.0, ..Mode::default() }),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn s_038_the_last_block_learns_alone_in_every_family() {
+    for (name, config) in tiny() {
+        for (module, part) in
+            [("mlp", config.linears().pop().unwrap().name), ("self_attn", config.linears()[0].name)]
+        {
+            let parts = model::train::freeze_patterns(2, 1, &[module.to_owned()]).unwrap();
+            let mut trainer =
+                Trainer::new(model(&config), Method::Freeze(parts), OptimConfig::default(), 1).unwrap();
+            let before = trainer.model().clone();
+            trainer.step(&[batch()], Normalisation::TokensOfStep, 1e-2, Some(1.0)).unwrap();
+            let mut was = std::collections::BTreeMap::new();
+            before.visit(|param| {
+                was.insert(param.name.clone(), Cpu::to_host(&param.value));
+            });
+            let mut changed = Vec::new();
+            trainer.model().visit(|param| {
+                if was[&param.name] != Cpu::to_host(&param.value) {
+                    changed.push(param.name.clone());
+                }
+            });
+            let block = format!("{}.1.{}.", config.layers_prefix(), part.split('.').next().unwrap());
+            assert!(changed.iter().all(|tensor| tensor.starts_with(&block)), "{name}: {changed:?}");
+            assert!(
+                changed.contains(&format!("{}.1.{part}.weight", config.layers_prefix())),
+                "{name}: {changed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn adapters_learn_on_a_base_of_every_family_in_few_bits() {
+    for (name, config) in tiny() {
+        for quantization in [Quant::Int8, Quant::Nf4 { double: false }] {
+            let options = LoadOptions { quantization };
+            let model =
+                CausalLm::<Cpu>::init_random_with(config.clone(), 11, &Default::default(), options).unwrap();
+            assert!(model.is_quantised());
+            let lora = LoraConfig { r: 2, ..LoraConfig::default() };
+            let mut trainer = Trainer::new(model, Method::Lora(lora), OptimConfig::default(), 1).unwrap();
+            let first = loss(trainer.model());
+            for _ in 0..15 {
+                trainer.step(&[batch()], Normalisation::TokensOfStep, 2e-2, Some(1.0)).unwrap();
+            }
+            let last = loss(trainer.model());
+            assert!(last < 0.9 * first, "{name} {quantization:?}: {first} -> {last}");
+        }
+    }
+}
+
+#[test]
+fn several_answers_at_a_time_are_those_of_each_alone_in_every_family() {
+    for (name, config) in tiny() {
+        if matches!(config.rope_scaling, model::config::RopeScaling::LongRope { .. }) {
+            continue;
+        }
+        let model = model(&config);
+        let prompts: [&[u32]; 3] = [&[1, 5, 9, 13, 2], &[3, 20], &[7]];
+        let mut alone: Vec<_> = prompts.iter().map(|_| model.new_cache(16)).collect();
+        let mut together: Vec<_> = prompts.iter().map(|_| model.new_cache(16)).collect();
+        for (prompt, (one, other)) in prompts.iter().zip(alone.iter_mut().zip(&mut together)) {
+            model.next_logits(prompt, one, Mode::default());
+            model.next_logits(prompt, other, Mode::default());
+        }
+        for ids in [[4, 8, 12], [2, 2, 21]] {
+            let mut caches: Vec<_> = together.iter_mut().collect();
+            let got = model.next_logits_of(&ids, &mut caches, Mode::default());
+            for ((id, cache), got) in ids.iter().zip(&mut alone).zip(got) {
+                let want = model.next_logits(&[*id], cache, Mode::default());
+                let apart = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(apart < 1e-5, "{name}: {apart}");
+            }
+        }
+    }
+}
+
+/// Writes the tensors of a folder as bf16 under their names without `transformer.`, as BLOOM was published.
+fn publish_bare(folder: &std::path::Path, weights: &dyn TensorSource) {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for name in weights.names() {
+        let start = data.len();
+        for value in weights.read(&name).unwrap() {
+            data.extend_from_slice(&value.to_bits().to_le_bytes()[2..]);
+        }
+        let bare = name.strip_prefix("transformer.").unwrap_or(&name);
+        let shape = weights.shape(&name).unwrap();
+        let entry = json!({ "dtype": "BF16", "shape": shape, "data_offsets": [start, data.len()] });
+        header.insert(bare.to_owned(), entry);
+    }
+    let header = Value::Object(header).to_string();
+    let size = (header.len() as u64).to_le_bytes();
+    std::fs::write(folder.join("model.safetensors"), [&size, header.as_bytes(), &data].concat()).unwrap();
+}
+
+#[test]
+fn bloom_and_falcon_are_read_without_the_first_part_of_every_name_and_stay_as_stored() {
+    for (name, config) in
+        tiny().into_iter().filter(|(name, _)| name.starts_with("bloom") || name.starts_with("falcon"))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        model(&config).save_folder(folder.path()).unwrap();
+        publish_bare(folder.path(), &Weights::open_folder(folder.path()).unwrap());
+        let plain = CausalLm::<Cpu>::open(folder.path(), &Default::default()).unwrap();
+        let options = LoadOptions { quantization: Quant::Keep };
+        let kept = CausalLm::<Cpu>::open_with(folder.path(), &Default::default(), options).unwrap();
+        let mut frozen = 0;
+        kept.visit_frozen(|_| frozen += 1);
+        assert_eq!(frozen, 1 + 4 * config.num_hidden_layers, "{name}: embedding and linear maps");
+        assert!((loss(&plain) - loss(&kept)).abs() < 1e-4, "{name}");
     }
 }

@@ -62,7 +62,7 @@ impl File {
 
 /// llama.cpp's name of a transformers tensor (from its table of tensor names).
 fn theirs(kind: &str, name: &str) -> String {
-    let gemma = kind.starts_with("gemma");
+    let after = kind.starts_with("gemma") || kind == "olmo2";
     let name = name.replace("model.layers.", "blk.").replace("transformer.h.", "blk.");
     let pairs = [
         ("model.embed_tokens", "token_embd"),
@@ -89,7 +89,7 @@ fn theirs(kind: &str, name: &str) -> String {
         ("input_layernorm", "attn_norm"),
         ("pre_feedforward_layernorm", "ffn_norm"),
         ("post_feedforward_layernorm", "post_ffw_norm"),
-        ("post_attention_layernorm", if gemma { "post_attention_norm" } else { "ffn_norm" }),
+        ("post_attention_layernorm", if after { "post_attention_norm" } else { "ffn_norm" }),
         ("ln_1", "attn_norm"),
         ("ln_2", "ffn_norm"),
     ];
@@ -132,7 +132,13 @@ fn file(kind: &str, config: &ModelConfig, weights: &Weights) -> File {
         ("attn_logit_softcapping", config.attention_softcap.unwrap_or(0.0)),
         ("final_logit_softcapping", config.final_softcap.unwrap_or(0.0)),
     ];
-    for (key, value) in numbers {
+    let scales = [
+        ("attention.scale", config.score_scale()),
+        ("embedding_scale", config.embedding_multiplier),
+        ("residual_scale", config.residual_multiplier),
+        ("logit_scale", config.logits_scaling),
+    ];
+    for (key, value) in numbers.into_iter().chain(scales.into_iter().filter(|_| kind == "granite")) {
         file.pair(&format!("{kind}.{key}"), 6, &(value as f32).to_le_bytes());
     }
     for name in weights.names() {
@@ -149,7 +155,7 @@ fn file(kind: &str, config: &ModelConfig, weights: &Weights) -> File {
         }
         for (part, heads) in [("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)]
         {
-            if kind == "llama" && name.contains(part) {
+            if ["llama", "granite", "smollm3"].contains(&kind) && name.contains(part) {
                 values = interleaved(&values, heads, values.len() / shape[0]);
             }
         }
@@ -161,8 +167,9 @@ fn file(kind: &str, config: &ModelConfig, weights: &Weights) -> File {
 
 fn tiny(kind: &str) -> ModelConfig {
     let value = json!({ "model_type": if kind == "gemma3" { "gemma3_text" } else { kind }, "vocab_size": 24,
-        "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 4, "sliding_window": 3, "n_embd": 16, "n_head": 4, "n_layer": 2,
+        "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": if kind == "smollm3" { 4 } else { 2 },
+        "attention_multiplier": 0.7, "embedding_multiplier": 1.5, "residual_multiplier": 0.6,
+        "logits_scaling": 0.8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "sliding_window": 3, "n_embd": 16, "n_head": 4, "n_layer": 2,
         "n_inner": 20, "n_positions": 32, "max_position_embeddings": 32, "attn_logit_softcapping": 2.0,
         "final_logit_softcapping": 3.0, "query_pre_attn_scalar": 4, "rope_theta": 5000.0, "initializer_range": 0.2,
         "rms_norm_eps": 1e-5 });
@@ -177,7 +184,8 @@ fn logits(model: &CausalLm<Cpu>) -> Vec<f32> {
 
 #[test]
 fn every_family_comes_back_from_gguf() {
-    for kind in ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2"] {
+    for kind in ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gpt2", "olmo2", "smollm3", "granite"]
+    {
         let mut model = CausalLm::<Cpu>::init_random(tiny(kind), 7, &Default::default()).unwrap();
         let mut rng = model::rng::Rng::new(2);
         model.visit_mut(|param| {

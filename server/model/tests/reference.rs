@@ -1,5 +1,5 @@
 //! The originals' recorded numbers: forward passes, gradients, training traces, adapters, filters, decoding, and a
-//! real pre-trained model. Folders come from `BURNISH_REFERENCE` and `BURNISH_REAL`.
+//! real pre-trained model. Folders come from `BURNISH_REFERENCE`, `BURNISH_FAMILIES` and `BURNISH_REAL`.
 
 #![expect(
     clippy::unwrap_used,

@@ -49,7 +49,7 @@ pub(super) async fn resolve(
                 .with("name", &model.name)
                 .into());
         };
-        let own = suggest(&model.name, facts.has_chat_template);
+        let own = suggest(&model.name, &facts.architecture, facts.has_chat_template);
         let template = request.template.clone().unwrap_or_else(|| own.to_owned());
         if !is_known(&template) {
             let message = format!("Template {template} does not exist.");

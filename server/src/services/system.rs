@@ -113,7 +113,7 @@ impl System {
         }
         for model in models {
             let Some(facts) = model.facts.filter(|_| model.state == "ready") else { continue };
-            let template = suggest(&model.name, facts.has_chat_template);
+            let template = suggest(&model.name, &facts.architecture, facts.has_chat_template);
             voices.push(Voice {
                 target: ChatTarget { model: model.id, run: None, step: None },
                 name: model.name,

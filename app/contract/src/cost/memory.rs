@@ -8,6 +8,8 @@ use crate::params::Hyper;
 use crate::sizes::Load;
 use crate::stage::{Stage, Tuning};
 
+/// Names of the norm before attention in all families that have one.
+const BEFORE: [&str; 3] = ["input_layernorm.weight", "ln_1.weight", "ln_attn.weight"];
 /// The program, bytes.
 const PROGRAM: u64 = 22_000_000;
 /// What its second thread takes beside what it works on, bytes.
@@ -99,8 +101,9 @@ impl Held<'_> {
                 false => d,
             })
             .sum();
-        // Two norms need nothing of their own: what goes into them is counted already.
-        let norms = norms.saturating_sub(2 * d);
+        // Those before the two parts need nothing of their own: what goes into them is counted already. OLMo 2 has none.
+        let before = self.shape.block.iter().any(|tensor| BEFORE.iter().any(|name| tensor.name == *name));
+        let norms = norms.saturating_sub(if before { 2 * d } else { 0 });
         let inner = if self.tuning == Tuning::Lora {
             self.hyper.lora_rank as u64 * linears().count() as u64
         } else {

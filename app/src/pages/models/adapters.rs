@@ -121,8 +121,10 @@ fn PutOn(
     let templates: Vec<(String, &'static str)> = bases
         .iter()
         .map(|model| {
-            let own = model.facts.as_ref().is_some_and(|facts| facts.has_chat_template);
-            (model.id.0.clone(), suggest(&model.name, own))
+            let facts = model.facts.as_ref();
+            let own = facts.is_some_and(|facts| facts.has_chat_template);
+            let architecture = facts.map_or("", |facts| facts.architecture.as_str());
+            (model.id.0.clone(), suggest(&model.name, architecture, own))
         })
         .collect();
     let suggested = move |chosen: &str| {

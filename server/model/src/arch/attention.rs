@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use super::layer::{Back, Fore};
 use super::norm::Norm;
-use super::{Linear, Mode};
+use super::{Linear, Mode, ops};
+use crate::config::FusedLayout;
 use crate::kernels::{AttentionState, Heads, Kernels, Mat};
 
 /// Projections, norms on heads, attention, output projection.
@@ -13,8 +14,14 @@ pub(crate) struct Attention<B: Kernels> {
     /// q, k and v, or one map that gives all three side by side.
     pub(crate) qkv: Vec<Linear<B>>,
     pub(crate) output: Linear<B>,
-    /// On each head of q and of k.
+    /// On q and on k: on each head, or on all of them together.
     pub(crate) head_norms: Option<[Norm<B>; 2]>,
+    /// How the one map gives q, k and v.
+    pub(crate) fused: FusedLayout,
+    /// Whether positions turn q and k.
+    pub(crate) rotates: bool,
+    /// Whether they turn pairs of neighbours.
+    pub(crate) neighbours: bool,
     /// Tokens seen; 0: all before.
     pub(crate) window: usize,
 }
@@ -80,11 +87,32 @@ impl<B: Kernels> Attention<B> {
         Heads { window: self.window, ..heads }
     }
 
+    fn by_key_head(&self) -> bool {
+        self.qkv.len() == 1 && self.fused == FusedLayout::ByKeyHead
+    }
+
+    /// q, k and v, and the adapters' inner products.
+    fn qkv(&self, h: &Mat<B>, heads: Heads, mode: Mode) -> (Vec<Mat<B>>, Vec<Option<Mat<B>>>) {
+        if !self.by_key_head() {
+            let Heads { query, key, dim, .. } = heads;
+            return project(&self.qkv, h, &[query * dim, key * dim, key * dim], mode);
+        }
+        let (outs, inner) = project(&self.qkv, h, &[], mode);
+        (outs.into_iter().flat_map(|all| ops::by_key_head::<B>(all, heads)).collect(), inner)
+    }
+
+    /// Turns q or k by their positions; `inverse` turns back, which is also the gradient.
+    fn rotated(&self, x: Mat<B>, fore: &Fore, inverse: bool) -> Mat<B> {
+        match fore.rotaries.of(self.window > 0).filter(|_| self.rotates) {
+            Some(rotary) => ops::rotated::<B>(x, rotary, fore.heads.dim, self.neighbours, inverse),
+            None => x,
+        }
+    }
+
     /// q, k and v as they meet, q and k before their norms, and the adapters' inner products.
     #[expect(clippy::type_complexity, reason = "taken apart at once by both callers")]
     fn meet(&self, h: &Mat<B>, fore: &Fore) -> ([Mat<B>; 3], Option<[Mat<B>; 2]>, Vec<Option<Mat<B>>>) {
-        let Heads { query, key, dim, .. } = fore.heads;
-        let (mut parts, inner) = project(&self.qkv, h, &[query * dim, key * dim, key * dim], fore.mode);
+        let (mut parts, inner) = self.qkv(h, fore.heads, fore.mode);
         let (v, k, q) = (parts.remove(2), parts.remove(1), parts.remove(0));
         let (mut q, mut k, mut plain) = (q, k, None);
         if let Some([q_norm, k_norm]) = &self.head_norms {
@@ -92,10 +120,7 @@ impl<B: Kernels> Attention<B> {
             plain = Some([q, k]);
             (q, k) = normed;
         }
-        if let Some(rotary) = fore.rotaries.of(self.window > 0) {
-            (q, k) = (B::rope(q, rotary, false), B::rope(k, rotary, false));
-        }
-        ([q, k, v], plain, inner)
+        ([self.rotated(q, fore, false), self.rotated(k, fore, false), v], plain, inner)
     }
 
     pub(crate) fn forward(&self, h: &Mat<B>, fore: &Fore) -> (Mat<B>, AttentionKept<B>) {
@@ -139,13 +164,15 @@ impl<B: Kernels> Attention<B> {
         let heads = self.heads(fore.heads);
         let [mut dq, mut dk, dv] =
             B::attention_backward(qkv.each_ref(), &state, &d_out, heads, fore.segments);
-        if let Some(rotary) = fore.rotaries.of(self.window > 0) {
-            (dq, dk) = (B::rope(dq, rotary, true), B::rope(dk, rotary, true));
-        }
+        (dq, dk) = (self.rotated(dq, &fore, true), self.rotated(dk, &fore, true));
         if let (Some([q_norm, k_norm]), Some([q, k])) = (&self.head_norms, plain) {
             dq = q_norm.backward(&q, fore.eps, &dq, back.grads);
             dk = k_norm.backward(&k, fore.eps, &dk, back.grads);
         }
-        project_backward(&self.qkv, h, &inner, vec![dq, dk, dv], back)
+        let d_outs = match self.by_key_head() {
+            true => vec![ops::joined_by_key_head::<B>([dq, dk, dv], heads)],
+            false => vec![dq, dk, dv],
+        };
+        project_backward(&self.qkv, h, &inner, d_outs, back)
     }
 }

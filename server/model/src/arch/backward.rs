@@ -85,13 +85,10 @@ impl<B: Kernels> CausalLm<B> {
     }
 
     fn layers_backward(&self, pass: Pass<B>, mut dx: Mat<B>, grads: &mut Grads<B>) {
-        let embed = self.embed_weight(pass.mode);
         // Below the lowest trainable layer nothing is computed.
-        let positions = self.positions.as_ref().filter(|table| table.trainable);
-        let lowest = if embed.trainable() || positions.is_some() {
-            0
-        } else {
-            self.layers.iter().position(super::Layer::trains).unwrap_or(self.layers.len())
+        let lowest = match self.embedding_trains(pass.mode) {
+            true => 0,
+            false => self.layers.iter().position(super::Layer::trains).unwrap_or(self.layers.len()),
         };
         let fore = self.fore(&pass.rotaries, &pass.packed.segments, pass.mode);
         let mut back = Back { fore, grads };
@@ -102,14 +99,6 @@ impl<B: Kernels> CausalLm<B> {
             };
             dx = layer.backward(state, dx, &mut back);
         }
-        if let Some(table) = positions {
-            let rows = self.config.max_position_embeddings;
-            grads.add(&table.name, B::scatter_rows(&dx, &pass.packed.positions, rows));
-        }
-        if embed.trainable() {
-            let rows = self.config.vocab_size;
-            let d_rows = B::scatter_rows(&dx, &pass.packed.ids, rows);
-            grads.add(embed.name(), d_rows.mul_scalar(self.embedding_scale()));
-        }
+        self.embedding_backward(&pass.packed, pass.plain.as_ref(), dx, pass.mode, grads);
     }
 }

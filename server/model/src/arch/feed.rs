@@ -32,10 +32,12 @@ impl<B: Kernels> Feed<B> {
         match (parts, self.activation) {
             ([gate, up], Activation::Silu) => B::swiglu(gate, up),
             ([gate, up], Activation::GeluTanh) => ops::gelu::<B>(gate) * up.clone(),
+            ([gate, up], Activation::Gelu) => ops::exact_gelu::<B>(gate) * up.clone(),
             (plain, Activation::Silu) => {
                 plain[0].clone() * burn::tensor::activation::sigmoid(plain[0].clone())
             }
             (plain, Activation::GeluTanh) => ops::gelu::<B>(&plain[0]),
+            (plain, Activation::Gelu) => ops::exact_gelu::<B>(&plain[0]),
         }
     }
 
@@ -49,12 +51,17 @@ impl<B: Kernels> Feed<B> {
                 let d_up = dy.clone() * ops::gelu::<B>(gate);
                 vec![ops::gelu_backward::<B>(gate, &(dy.clone() * up.clone())), d_up]
             }
+            ([gate, up], Activation::Gelu) => {
+                let d_up = dy.clone() * ops::exact_gelu::<B>(gate);
+                vec![ops::exact_gelu_backward::<B>(gate, &(dy.clone() * up.clone())), d_up]
+            }
             (plain, Activation::Silu) => {
                 let s = burn::tensor::activation::sigmoid(plain[0].clone());
                 let slope = (plain[0].clone() * s.clone().neg().add_scalar(1.0)).add_scalar(1.0) * s;
                 vec![dy.clone() * slope]
             }
             (plain, Activation::GeluTanh) => vec![ops::gelu_backward::<B>(&plain[0], dy)],
+            (plain, Activation::Gelu) => vec![ops::exact_gelu_backward::<B>(&plain[0], dy)],
         }
     }
 

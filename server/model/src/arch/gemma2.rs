@@ -9,7 +9,7 @@ use crate::error::Result;
 
 pub(super) const NORMS: LayerNorms = LayerNorms {
     after_attention: Some("post_attention_layernorm"),
-    before_feed: "pre_feedforward_layernorm",
+    before_feed: Some("pre_feedforward_layernorm"),
     after_feed: Some("post_feedforward_layernorm"),
     ..llama::NORMS
 };
@@ -18,7 +18,7 @@ pub(super) const FAMILY: Family = Family {
     model_type: "gemma2",
     class: "Gemma2ForCausalLM",
     norm: NormKind::RmsFromOne,
-    norms: NORMS,
+    norms: |_| NORMS,
     activation: Activation::GeluTanh,
     activations: &["gelu_pytorch_tanh"],
     scaled_embedding: true,

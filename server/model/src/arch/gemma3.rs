@@ -11,7 +11,7 @@ use crate::error::Result;
 pub(super) const FAMILY: Family = Family {
     model_type: "gemma3_text",
     class: "Gemma3ForCausalLM",
-    norms: LayerNorms { heads: Some(["self_attn.q_norm", "self_attn.k_norm"]), ..gemma2::NORMS },
+    norms: |_| LayerNorms { heads: Some(["self_attn.q_norm", "self_attn.k_norm"]), ..gemma2::NORMS },
     read,
     write: |config, map| {
         gemma2::write_caps(config, map);

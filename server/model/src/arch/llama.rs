@@ -3,27 +3,35 @@
 use serde_json::{Map, Value, json};
 
 use super::family::{Activation, Family, LayerNorms, NormKind};
-use crate::config::{Fields, ModelConfig};
+use crate::config::{Fields, FusedLayout, ModelConfig};
 use crate::error::Result;
 
 pub(super) const NORMS: LayerNorms = LayerNorms {
-    before_attention: "input_layernorm",
+    before_attention: Some("input_layernorm"),
     after_attention: None,
-    before_feed: "post_attention_layernorm",
+    before_feed: Some("post_attention_layernorm"),
     after_feed: None,
     heads: None,
 };
 
 pub(super) const FAMILY: Family = Family {
     model_type: "llama",
+    older_types: &[],
     class: "LlamaForCausalLM",
+    older_classes: &[],
     embed: "model.embed_tokens.weight",
+    embed_norm: None,
     positions: None,
     layers: "model.layers",
     final_norm: "model.norm",
     norm: NormKind::Rms,
-    norms: NORMS,
+    norms: |_| NORMS,
+    whole_head_norms: false,
+    eps: 1e-6,
     qkv: &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    fused: FusedLayout::SideBySide,
+    rotated: None,
+    neighbours: false,
     output: "self_attn.o_proj",
     up: &["mlp.gate_proj", "mlp.up_proj"],
     down: "mlp.down_proj",
@@ -39,12 +47,12 @@ pub(super) const FAMILY: Family = Family {
     write,
 };
 
-fn read(fields: &Fields, config: &mut ModelConfig) -> Result<()> {
+pub(super) fn read(fields: &Fields, config: &mut ModelConfig) -> Result<()> {
     config.mlp_bias = fields.flag("mlp_bias")?.unwrap_or(false);
     read_attention_bias(fields, config)
 }
 
-fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
+pub(super) fn write(config: &ModelConfig, map: &mut Map<String, Value>) {
     write_attention_bias(config, map);
     map.insert("mlp_bias".into(), json!(config.mlp_bias));
 }

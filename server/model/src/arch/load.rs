@@ -41,13 +41,14 @@ impl Values for Files<'_> {
     }
 
     fn stored(&mut self, name: &str, shape: &[usize]) -> Result<Option<Blocks>> {
-        // What a file holds in another form (fused, transposed, without a prefix) is read as f32.
-        if self.source.shape(name).is_none_or(|found| found != shape)
+        // What a file holds in another form (fused, transposed) is read as f32.
+        let stored = files::file_name(self.source, name);
+        if self.source.shape(stored).is_none_or(|found| found != shape)
             || files::file_shape(&self.config, name, shape) != shape
         {
             return Ok(None);
         }
-        self.source.read_blocks(name)
+        self.source.read_blocks(stored)
     }
 }
 
@@ -126,7 +127,7 @@ impl<B: Kernels> Builder<'_, B> {
 
     fn layer(&mut self, layer: usize) -> Result<Layer<B>> {
         let (config, family) = (self.config, self.config.architecture.family());
-        let (d, names) = (config.hidden_size, family.norms);
+        let (d, names) = (config.hidden_size, config.layer_norms());
         let at = |part: &str| format!("{}.{layer}.{part}", family.layers);
         let mut linears = VecDeque::new();
         for shape in config.linears() {
@@ -136,17 +137,21 @@ impl<B: Kernels> Builder<'_, B> {
         let (qkv, mut output, up, mut down) =
             (take(family.qkv.len()), take(1), take(family.up.len()), take(1));
         let mut wide = |name: Option<&str>| name.map(|name| self.norm(&at(name), d)).transpose();
-        let (after_attention, after_feed) = (wide(names.after_attention)?, wide(names.after_feed)?);
-        let head_norms = match names.heads {
-            Some([q, k]) => Some([self.norm(&at(q), config.head_dim)?, self.norm(&at(k), config.head_dim)?]),
-            None => None,
+        let (attention_norm, after_attention) = (wide(names.before_attention)?, wide(names.after_attention)?);
+        let (feed_norm, after_feed) = (wide(names.before_feed)?, wide(names.after_feed)?);
+        let head_norms = match (names.heads, config.head_norm_widths()) {
+            (Some([q, k]), [wide, narrow]) => Some([self.norm(&at(q), wide)?, self.norm(&at(k), narrow)?]),
+            (None, _) => None,
         };
-        let window = config.window(layer).unwrap_or(0);
+        let (fused, neighbours) = (family.fused, family.neighbours);
+        let (window, rotates) = (config.window(layer).unwrap_or(0), config.rotates(layer));
+        let output = output.remove(0);
         Ok(Layer {
-            attention_norm: self.norm(&at(names.before_attention), d)?,
-            attention: Attention { qkv, output: output.remove(0), head_norms, window },
+            sequence: config.sequence,
+            attention_norm,
+            attention: Attention { qkv, output, head_norms, fused, window, rotates, neighbours },
             after_attention,
-            feed_norm: self.norm(&at(names.before_feed), d)?,
+            feed_norm,
             feed: Feed { up, down: down.remove(0), gated: family.gated, activation: family.activation },
             after_feed,
         })
@@ -174,6 +179,7 @@ impl<B: Kernels> CausalLm<B> {
             Some(name) => Some(builder.param(name.into(), &[config.max_position_embeddings, d])?),
             None => None,
         };
+        let embed_norm = family.embed_norm.map(|name| builder.norm(name, d)).transpose()?;
         let layers = (0..config.num_hidden_layers).map(|i| builder.layer(i)).collect::<Result<Vec<_>>>()?;
         let norm = builder.norm(family.final_norm, d)?;
         let head = match config.tie_word_embeddings {
@@ -181,7 +187,8 @@ impl<B: Kernels> CausalLm<B> {
             false => Some(builder.weight(HEAD.into(), [vocab, d], false)?),
         };
         let (ropes, device, saved) = (Ropes::new(&config), device.clone(), SavedModules::default());
-        Ok(Self { config, device, embed, positions, layers, norm, head, adapter: None, saved, ropes })
+        let adapter = None;
+        Ok(Self { config, device, embed, positions, embed_norm, layers, norm, head, adapter, saved, ropes })
     }
 
     /// Builds a model from weights, all f32. Fails with the tensor that is missing or has another shape.

@@ -4,20 +4,14 @@ use serde_json::json;
 
 use super::family::Family;
 use super::llama;
-use crate::config::{RopeScaling, wrong};
+use crate::config::RopeScaling;
 
 pub(super) const FAMILY: Family = Family {
     model_type: "phi3",
     class: "Phi3ForCausalLM",
     qkv: &["self_attn.qkv_proj"],
     up: &["mlp.gate_up_proj"],
-    read: |fields, config| {
-        if fields.number("partial_rotary_factor")?.is_some_and(|share| share != 1.0) {
-            let value = fields.get("partial_rotary_factor").unwrap_or(&serde_json::Value::Null);
-            return Err(wrong("partial_rotary_factor", value, "1: all of a head is rotated"));
-        }
-        config.read_window(fields, |_| true)
-    },
+    read: |fields, config| config.read_window(fields, |_| true),
     write: |config, map| {
         config.write_window(map);
         if let RopeScaling::LongRope { original, .. } = &config.rope_scaling {

@@ -9,7 +9,7 @@ pub(super) const NORMS: LayerNorms =
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen3",
     class: "Qwen3ForCausalLM",
-    norms: NORMS,
+    norms: |_| NORMS,
     read: |fields, config| {
         llama::read_attention_bias(fields, config)?;
         qwen2::read_window(fields, config)

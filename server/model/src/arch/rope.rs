@@ -15,9 +15,11 @@ pub(crate) struct Ropes {
     scale: f32,
     /// Positions are rotary at all.
     used: bool,
+    /// Where the base grows with the length of a text.
+    dynamic: Option<ModelConfig>,
 }
 
-/// Cosines and sines of the tokens at hand; both absent where positions are learned.
+/// Cosines and sines of the tokens at hand; both absent where positions are learned or distances penalised.
 pub(crate) struct Rotaries {
     main: Option<Rotary>,
     local: Option<Rotary>,
@@ -36,7 +38,8 @@ impl Ropes {
             long: config.long_frequencies().map(|long| (original, long)),
             local: config.local_frequencies(),
             scale,
-            used: config.architecture.family().positions.is_none(),
+            used: config.has_rotary(),
+            dynamic: (config.rope_scaling == RopeScaling::Dynamic).then(|| config.clone()),
         }
     }
 
@@ -45,8 +48,9 @@ impl Ropes {
         if !self.used {
             return Rotaries { main: None, local: None };
         }
-        let long = self.long.as_ref().filter(|(original, _)| length > *original);
-        let mut main = Rotary::new(positions, long.map_or(&self.main, |(_, long)| long));
+        let long = self.long.as_ref().filter(|(original, _)| length > *original).map(|(_, long)| long);
+        let grown = self.dynamic.as_ref().and_then(|config| config.dynamic_frequencies(length));
+        let mut main = Rotary::new(positions, grown.as_ref().or(long).unwrap_or(&self.main));
         if self.scale != 1.0 {
             main.cos.iter_mut().chain(&mut main.sin).for_each(|x| *x *= self.scale);
         }

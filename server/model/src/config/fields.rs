@@ -26,7 +26,8 @@ pub(crate) fn most_of(name: &str) -> u64 {
     MOST.iter().find(|(known, _)| *known == name).map_or(MOST_OTHER, |(_, most)| *most)
 }
 
-/// An object of which fields are read by name; `names` says how a family spells some of them.
+/// An object of which fields are read by name; `names` says how a family spells some of them. Where it has several ways,
+/// the first is the usual one.
 pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     names: &'static [(&'static str, &'static str)],
@@ -45,7 +46,9 @@ impl<'a> Fields<'a> {
 
     /// How the file spells a field.
     pub(crate) fn own_name<'n>(&self, name: &'n str) -> &'n str {
-        self.names.iter().find(|(usual, _)| *usual == name).map_or(name, |(_, own)| own)
+        let ways = || self.names.iter().filter(|(usual, _)| *usual == name).map(|(_, own)| *own);
+        let there = |own: &&str| self.map.get(*own).is_some_and(|value| !value.is_null());
+        ways().find(there).or_else(|| ways().next()).unwrap_or(name)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {

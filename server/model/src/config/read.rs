@@ -1,16 +1,24 @@
 //! From `config.json` to a [`ModelConfig`].
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, short};
+use super::fields::{Fields, short, wrong};
 use super::rope::{rope_fields, rope_scaling};
-use super::{Architecture, ModelConfig, SUPPORTED};
+use super::{Architecture, ModelConfig, RopeScaling, SUPPORTED};
 use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 fn architecture(map: &Map<String, Value>) -> Result<Architecture> {
-    let name = map.get("model_type").and_then(Value::as_str).unwrap_or("unknown");
-    Architecture::ALL.into_iter().find(|one| one.name() == name).ok_or_else(|| {
+    let class = map.get("architectures").and_then(Value::as_array).and_then(|all| all.first());
+    let class = class.and_then(Value::as_str).unwrap_or("unknown");
+    let name = map.get("model_type").and_then(Value::as_str);
+    let found = match name {
+        Some(name) => Architecture::ALL.into_iter().find(|one| one.family().is_type(name)),
+        // Code that came with a model may have written no type.
+        None => Architecture::ALL.into_iter().find(|one| one.family().is_class(class)),
+    };
+    found.ok_or_else(|| {
+        let name = name.unwrap_or(class);
         let message = format!("config.json: model_type is \"{}\", which Burnish cannot run.", short(name));
         ModelError::new(Code::ConfigArchitecture, message)
             .with("name", short(name))
@@ -51,7 +59,7 @@ impl ModelConfig {
             num_attention_heads: heads,
             num_key_value_heads: fields.size("num_key_value_heads")?.unwrap_or(heads),
             head_dim: fields.size("head_dim")?.unwrap_or(hidden_size / heads),
-            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
+            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(family.eps),
             rope_theta: rope_theta(fields)?.unwrap_or(10_000.0),
             tie_word_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(family.tied),
             windowed: vec![false; layers],
@@ -64,8 +72,14 @@ impl ModelConfig {
             ..Self::default()
         };
         config.check(fields)?;
-        config.rope_scaling = rope_scaling(fields, &config)?;
+        config.partial_rotary_factor = partial_rotary_factor(fields, &config)?;
         (family.read)(fields, &mut config)?;
+        if config.has_rotary() {
+            match rope_scaling(fields, &config)? {
+                RopeScaling::None => {}
+                stretched => config.rope_scaling = stretched,
+            }
+        }
         Ok(config)
     }
 
@@ -112,6 +126,28 @@ impl ModelConfig {
             };
         }
         Ok(())
+    }
+}
+
+/// The share of a head that is rotated, as old and new files name it. Families that rotate all of it have none.
+fn partial_rotary_factor(fields: &Fields, config: &ModelConfig) -> Result<Option<f64>> {
+    const NAME: &str = "partial_rotary_factor";
+    let newer = rope_fields(fields, "full_attention")?.map(|inner| inner.number(NAME)).transpose()?.flatten();
+    let share = fields.number(NAME)?.or(newer);
+    let refused = |share: f64, expected: &str| Err(wrong(NAME, &json!(share), expected));
+    match (config.architecture.family().rotated, share) {
+        (None, None | Some(1.0)) => Ok(None),
+        (None, Some(share)) => refused(share, "1: all of a head is rotated"),
+        (Some(usual), share) => {
+            let share = share.unwrap_or(usual);
+            let partly = ModelConfig { partial_rotary_factor: Some(share), ..config.clone() }.rotary_dim();
+            match partly {
+                0 => refused(share, "at least two elements of a head"),
+                odd if odd % 2 == 1 => refused(share, "an even number of elements of a head"),
+                all if all > config.head_dim => refused(share, "at most 1"),
+                _ => Ok(Some(share)),
+            }
+        }
     }
 }
 

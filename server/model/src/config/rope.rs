@@ -41,6 +41,8 @@ pub enum RopeScaling {
         /// Factor on cosines and sines.
         attention_factor: f64,
     },
+    /// The base grows with texts longer than the original context (InternLM's `dynamic`).
+    Dynamic,
 }
 
 /// The object that holds rope settings, as old and new files name it; newer Gemma files have one per layer type.
@@ -132,6 +134,8 @@ pub(super) fn to_json(scaling: &RopeScaling) -> Value {
             "rope_type": "longrope", "type": "longrope", "short_factor": short, "long_factor": long,
             "attention_factor": attention_factor,
         }),
+        // InternLM's own field says it.
+        RopeScaling::Dynamic => Value::Null,
     }
 }
 
@@ -147,23 +151,35 @@ impl ModelConfig {
         long.then(|| self.frequencies(self.rope_theta, &self.rope_scaling, true))
     }
 
+    /// The same for a text of `length` tokens, where the base grows with its length.
+    pub(crate) fn dynamic_frequencies(&self, length: usize) -> Option<Vec<f32>> {
+        let longer = length as f64 / self.max_position_embeddings as f64;
+        if self.rope_scaling != RopeScaling::Dynamic || longer <= 1.0 {
+            return None;
+        }
+        let rotated = self.rotary_dim() as f64;
+        let theta = self.rope_theta * longer.powf(rotated / (rotated - 2.0));
+        Some(self.frequencies(theta, &RopeScaling::None, false))
+    }
+
     /// The same for layers with a window, where they differ.
     pub(crate) fn local_frequencies(&self) -> Option<Vec<f32>> {
         self.rope_local_theta.map(|theta| self.frequencies(theta, &RopeScaling::None, false))
     }
 
     fn frequencies(&self, theta: f64, scaling: &RopeScaling, long: bool) -> Vec<f32> {
+        let rotated = self.rotary_dim();
         let pair = |i: usize| {
-            let plain = theta.powf(-(2.0 * i as f64) / self.head_dim as f64);
+            let plain = theta.powf(-(2.0 * i as f64) / rotated as f64);
             stretch(plain, scaling, i, long) as f32
         };
-        (0..self.head_dim / 2).map(pair).collect()
+        (0..rotated / 2).map(pair).collect()
     }
 }
 
 fn stretch(frequency: f64, scaling: &RopeScaling, pair: usize, beyond: bool) -> f64 {
     match scaling {
-        RopeScaling::None => frequency,
+        RopeScaling::None | RopeScaling::Dynamic => frequency,
         RopeScaling::Linear { factor } => frequency / factor,
         RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original } => {
             let wavelength = std::f64::consts::TAU / frequency;

@@ -41,6 +41,40 @@ fn families_differ_where_they_should() {
 }
 
 #[test]
+fn old_and_new_files_say_the_same_about_rotary_positions() {
+    let stretched = json!({ "rope_type": "linear", "factor": 2.0 });
+    for kind in SUPPORTED {
+        let (mut old, mut new) = (base(kind), base(kind));
+        old["rope_theta"] = json!(5000.0);
+        old["rope_scaling"] = stretched.clone();
+        new["rope_parameters"] = stretched.clone();
+        new["rope_parameters"]["rope_theta"] = json!(5000.0);
+        if kind == "gemma3_text" {
+            let local = json!({ "rope_type": "default", "rope_theta": 10_000.0 });
+            new["rope_parameters"] =
+                json!({ "full_attention": new["rope_parameters"], "sliding_attention": local });
+        }
+        let config = read(&old).unwrap();
+        assert_eq!(config, read(&new).unwrap(), "{kind}");
+        assert_eq!(config.rope_theta, 5000.0, "{kind}");
+        let rotary = !["gpt2", "bloom"].contains(&kind);
+        assert_eq!(config.rope_scaling != RopeScaling::None, rotary, "{kind}");
+    }
+    let mut partly = base("glm4");
+    assert_eq!(read(&partly).unwrap().rotary_dim(), 2, "half of a head unless the file says otherwise");
+    partly["partial_rotary_factor"] = json!(1.0);
+    let config = read(&partly).unwrap();
+    assert_eq!(config.rotary_dim(), 4);
+    partly["partial_rotary_factor"] = Value::Null;
+    partly["rope_parameters"] = json!({ "partial_rotary_factor": 1.0 });
+    assert_eq!(read(&partly).unwrap(), config);
+    for wrong in [0.1, 0.75, 1.5] {
+        partly["rope_parameters"]["partial_rotary_factor"] = json!(wrong);
+        assert_eq!(read(&partly).unwrap_err().code, Code::ConfigValue, "{wrong}");
+    }
+}
+
+#[test]
 fn names_what_is_wrong() {
     let mut value = base("mamba");
     let error = read(&value).unwrap_err().to_string();
@@ -157,7 +191,7 @@ proptest! {
         bytes[second % len] = digit;
         if let Ok(config) = ModelConfig::from_json(&bytes) {
             prop_assert!(config.tensors().len() < 32 * config.num_hidden_layers + 32);
-            prop_assert_eq!(config.rope_frequencies().len(), config.head_dim / 2);
+            prop_assert_eq!(config.rope_frequencies().len(), config.rotary_dim() / 2);
             prop_assert!(ModelConfig::from_json(config.to_json().to_string().as_bytes()).is_ok());
         }
     }

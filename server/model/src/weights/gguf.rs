@@ -272,7 +272,7 @@ fn interleaved_row(row: usize, dim: usize) -> usize {
 }
 
 fn heads_of(name: &str, config: &ModelConfig) -> Option<usize> {
-    if config.architecture != Architecture::Llama {
+    if !matches!(config.architecture, Architecture::Llama | Architecture::Granite | Architecture::SmolLm3) {
         return None;
     }
     if name.contains(".attn_q.") {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use model::arch::Mode;
+use model::kernels::Alibi;
 use model::train::Batch;
 use model::weights::{TensorSource, Weights};
 use model::{CausalLm, Cpu};
@@ -25,6 +27,23 @@ pub(crate) fn reference() -> PathBuf {
     assert!(!in_ci(), "no reference set at {}: set BURNISH_REFERENCE", folder.display());
     eprintln!("NOTICE: no reference set at {}; the small checked-in part is used", folder.display());
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+/// Numbers of further families, in a folder beside the reference set, if they are here (in CI they must be).
+pub(crate) fn families() -> Option<PathBuf> {
+    let folder = std::env::var_os("BURNISH_FAMILIES").map_or_else(
+        || match std::env::var_os("BURNISH_REFERENCE") {
+            Some(reference) => Path::new(&reference).join("../reference-families"),
+            None => beside_the_clone("reference-families"),
+        },
+        PathBuf::from,
+    );
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(!in_ci(), "no numbers of further families at {}: set BURNISH_FAMILIES", folder.display());
+    eprintln!("NOTICE: SKIPPED, no numbers of further families at {}", folder.display());
+    None
 }
 
 /// Numbers of the real model, if they are here (in CI they must be).
@@ -62,24 +81,53 @@ pub(crate) fn folders_with(parent: &Path, file: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Models this package runs: all of `models/`, and those of `models/others/` whose type is supported.
+/// Models this package runs: all of `models/`, and those of `models/others/` of both sets whose type is supported.
 pub(crate) fn models() -> Vec<PathBuf> {
     let root = reference().join("models");
     let mut all = folders_with(&root, "config.json");
     assert!(!all.is_empty(), "no models in {}", root.display());
-    if root.join("others").is_dir() {
+    for others in other_models() {
         let supported = |path: &PathBuf| {
             let kind = json(&path.join("config.json"))["model_type"].as_str().unwrap().to_owned();
             model::config::SUPPORTED.contains(&kind.as_str())
         };
-        all.extend(folders_with(&root.join("others"), "config.json").into_iter().filter(supported));
+        all.extend(folders_with(&others, "config.json").into_iter().filter(supported));
     }
     all
 }
 
+/// Folders of models of other families.
+pub(crate) fn other_models() -> Vec<PathBuf> {
+    let roots = std::iter::once(reference()).chain(families());
+    roots.map(|root| root.join("models/others")).filter(|folder| folder.is_dir()).collect()
+}
+
 pub(crate) fn open(folder: &Path) -> CausalLm<Cpu> {
-    CausalLm::open(folder, &Default::default())
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    let model = CausalLm::open(folder, &Default::default())
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    as_recorded(model, folder)
+}
+
+/// Falcon with ALiBi by numbers of transformers' eager attention counts distances twice ([`Alibi::RoundedTwice`]). Which
+/// way a set was recorded the first of its logits tell; everything else is then held against that way.
+fn as_recorded(model: CausalLm<Cpu>, folder: &Path) -> CausalLm<Cpu> {
+    let cases = folder.join("cases.json");
+    if model.config.alibi != Alibi::Rounded || !cases.is_file() {
+        return model;
+    }
+    let name = json(&cases)["cases"][0]["name"].as_str().unwrap().to_owned();
+    let case = Weights::open(&folder.join(format!("case_{name}.safetensors"))).unwrap();
+    let (batch, want) = (batch(&case, ""), case.read("logits").unwrap());
+    let width = model.config.vocab_size;
+    let mut twice = model.clone();
+    twice.config.alibi = Alibi::RoundedTwice;
+    let apart = |model: &CausalLm<Cpu>| {
+        let got = model.batch_logits(&batch, Mode::default());
+        let real = |(i, _): &(usize, (&f32, &f32))| batch.attention_mask[i / width] != 0;
+        let pairs = got.iter().zip(&want).enumerate().filter(real);
+        pairs.map(|(_, (got, want))| (got - want).abs()).fold(0.0, f32::max)
+    };
+    if apart(&twice) < apart(&model) { twice } else { model }
 }
 
 pub(crate) fn batch(tensors: &Weights, prefix: &str) -> Batch {

@@ -13,7 +13,6 @@ use model::lora::LoraConfig;
 use model::weights::{HostTensor, TensorSource, write_safetensors};
 use rundir::RunDir;
 use rundir::chain::{ADAPTER, ADAPTER_CONFIG, VALUE_HEAD};
-use serde_json::json;
 
 use super::names::{Part, Place, within_block};
 use super::{Adapter, look, shape, shape_of, tensor};
@@ -36,8 +35,7 @@ pub fn bring(folder: &Path, run: &Path) -> Result<AdapterFacts, Problem> {
     fits(&adapter, &config)?;
     let writer = run.begin_checkpoint(STEP)?;
     write_safetensors(&writer.file(ADAPTER), &tensors(&adapter)?).map_err(of_model)?;
-    let mut written = tidy(&adapter.config, &config).to_json(&spec.model.name);
-    written["fan_in_fan_out"] = json!(config.linears_transposed());
+    let written = tidy(&adapter.config, &config).to_json_for(&config, &spec.model.name);
     writer.write(ADAPTER_CONFIG, format!("{written:#}\n").as_bytes())?;
     if let Some(head) = &adapter.head {
         write_safetensors(&writer.file(VALUE_HEAD), &finite(head.tensors()?)?).map_err(of_model)?;

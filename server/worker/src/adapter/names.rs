@@ -65,7 +65,7 @@ pub(super) fn place(name: &str) -> Option<Place> {
         None => name.strip_suffix(".weight")?,
     };
     let last = module.rsplit('.').next()?;
-    model::lora::SAVABLE.contains(&last).then(|| of(module, Part::Saved)).flatten()
+    model::lora::savable(last).and_then(|_| of(module, Part::Saved))
 }
 
 /// `weight`, or the adapter's own name before it.
@@ -121,6 +121,9 @@ mod tests {
         let saved = Place { module: "lm_head".to_owned(), part: Part::Saved };
         assert_eq!(place("base_model.model.lm_head.weight"), Some(saved.clone()));
         assert_eq!(place("base_model.model.lm_head.modules_to_save.default.weight"), Some(saved.clone()));
+        let embedding =
+            place("base_model.model.transformer.word_embeddings.weight").expect("BLOOM's embedding");
+        assert_eq!((embedding.last().as_str(), embedding.part), ("word_embeddings", Part::Saved));
         assert_eq!(place(&saved.file_name()), Some(saved));
     }
 

@@ -250,11 +250,15 @@ fn reference_adapters_that_peft_wrote_come_in_with_the_same_numbers() {
 fn of_family(place: &Path, kind: &str) -> (PathBuf, ModelFacts) {
     let scratch: Value =
         serde_json::from_slice(&std::fs::read(model().join("config.json")).expect("reads")).expect("JSON");
-    let config = json!({
+    let mut config = json!({
         "model_type": kind, "vocab_size": scratch["vocab_size"], "hidden_size": 32, "intermediate_size": 48,
         "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "n_embd": 32, "n_head": 4,
-        "n_layer": 2, "n_inner": 48, "n_positions": 64, "max_position_embeddings": 64,
+        "n_layer": 2, "n_inner": 48, "n_positions": 64, "max_position_embeddings": 64, "ffn_hidden_size": 48,
     });
+    if kind == "bloom" {
+        // Four times the width, always.
+        config["n_inner"] = Value::Null;
+    }
     let config = model::ModelConfig::from_json(config.to_string().as_bytes()).expect("a configuration");
     let (source, target) = (place.join(format!("{kind}-source")), place.join(kind));
     let made = CausalLm::<model::Cpu>::init_random(config, 7, &Default::default()).expect("made");
@@ -288,6 +292,20 @@ fn s_040_fused_maps_are_trained_under_their_names_and_the_adapter_comes_back() {
             json!(["qkv_proj", "gate_up_proj"]),
             ("model.layers.1.mlp.gate_up_proj", 96),
         ),
+        (
+            "bloom",
+            "query_key_value,mlp",
+            json!(["query_key_value", "dense_h_to_4h", "dense_4h_to_h"]),
+            ("transformer.h.1.self_attention.query_key_value", 96),
+        ),
+        (
+            "falcon",
+            "all-linear",
+            json!(["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]),
+            ("transformer.h.0.self_attention.query_key_value", 48),
+        ),
+        ("baichuan", "W_pack", json!(["W_pack"]), ("model.layers.0.self_attn.W_pack", 96)),
+        ("glm4", "gate_up_proj", json!(["gate_up_proj"]), ("model.layers.1.mlp.gate_up_proj", 96)),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let (base, facts) = of_family(folder.path(), kind);

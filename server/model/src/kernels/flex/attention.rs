@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::math::{add_scaled, dot, exp};
 use super::{mat, raw, view};
-use crate::kernels::{AttentionState, Heads, Mat, Segment};
+use crate::kernels::{AttentionState, Heads, Mat, Segment, Slope};
 
 /// Keys and values of one layer, `[tokens, key heads x dim]`, in buffers reserved once.
 #[derive(Clone, Debug)]
@@ -47,12 +47,37 @@ fn bend(score: f32, cap: f32) -> f32 {
     if cap == 0.0 { score } else { cap * (score / cap).tanh() }
 }
 
+/// What the distances of keys add to the scores of a query.
+#[derive(Clone, Copy)]
+struct Distances {
+    slope: Slope,
+    /// Place of the first key.
+    first: usize,
+    /// What the query's own place would add.
+    own: f32,
+}
+
+impl Distances {
+    /// Of the query at `place` of a head, over keys from `first` on; `None` where distances do not count.
+    fn new(heads: Heads, head: usize, place: usize, first: usize) -> Option<Self> {
+        let slope = heads.slope(head)?;
+        Some(Self { slope, first, own: slope.at(place) })
+    }
+
+    /// Of the key `at` places behind the first.
+    #[inline(always)]
+    fn of(self, at: usize) -> f32 {
+        self.slope.at(self.first + at) - self.own
+    }
+}
+
 /// Softmax attention of one query over `scores.len()` keys; returns the log-sum-exp. `out` is overwritten.
 #[inline(always)]
 fn attend(
     q: &[f32],
     (keys, values): (&[f32], &[f32]),
     heads: Heads,
+    distances: Option<Distances>,
     scores: &mut [f32],
     out: &mut [f32],
 ) -> f32 {
@@ -61,6 +86,13 @@ fn attend(
     for (score, key) in scores.iter_mut().zip(keys.chunks(stride)) {
         *score = bend(dot(q, &key[..dim]) * heads.scale, heads.softcap);
         top = top.max(*score);
+    }
+    if let Some(distances) = distances {
+        top = f32::NEG_INFINITY;
+        for (at, score) in scores.iter_mut().enumerate() {
+            *score += distances.of(at);
+            top = top.max(*score);
+        }
     }
     let mut total = 0.0;
     for score in scores.iter_mut() {
@@ -122,7 +154,9 @@ pub(super) fn forward(
                         let row = &mut out[i * dim..(i + 1) * dim];
                         let first = heads.first_key(i);
                         let at = from + first * narrow;
-                        lse[i] = attend(q, (&k[at..], &v[at..]), heads, &mut scores[first..=i], row);
+                        let distances = Distances::new(heads, head, i, first);
+                        let scores = &mut scores[first..=i];
+                        lse[i] = attend(q, (&k[at..], &v[at..]), heads, distances, scores, row);
                     }
                 },
             );
@@ -142,6 +176,7 @@ struct Query<'a> {
     lse: f32,
     /// `d_out . out`
     pull: f32,
+    distances: Option<Distances>,
 }
 
 #[inline(always)]
@@ -154,10 +189,11 @@ fn query_backward(
 ) {
     let (dim, stride) = (query.q.len(), heads.key * heads.dim);
     let rows = keys.chunks(stride).zip(values.chunks(stride));
-    for ((key, value), (dk, dv)) in rows.zip(dk.chunks_exact_mut(dim).zip(dv.chunks_exact_mut(dim))) {
+    let grads = dk.chunks_exact_mut(dim).zip(dv.chunks_exact_mut(dim));
+    for (at, ((key, value), (dk, dv))) in rows.zip(grads).enumerate() {
         let (key, value) = (&key[..dim], &value[..dim]);
         let score = bend(dot(query.q, key) * heads.scale, heads.softcap);
-        let p = exp(score - query.lse);
+        let p = exp(score + query.distances.map_or(0.0, |distances| distances.of(at)) - query.lse);
         add_scaled(dv, p, query.d_out);
         let mut ds = p * (dot(query.d_out, value) - query.pull) * heads.scale;
         if heads.softcap != 0.0 {
@@ -199,14 +235,15 @@ pub(super) fn backward(
                         for member in 0..group {
                             let head = key_head * group + member;
                             let at = (segment.start + i) * wide + head * dim;
+                            let first = heads.first_key(i);
                             let query = Query {
                                 q: &q[at..at + dim],
                                 d_out: &d_out[at..at + dim],
                                 lse: lse[(segment.start + i) * heads.query + head],
                                 pull: dot(&d_out[at..at + dim], &out[at..at + dim]),
+                                distances: Distances::new(heads, head, i, first),
                             };
                             let dq = &mut dq[(i * group + member) * dim..][..dim];
-                            let first = heads.first_key(i);
                             let (seen, at) = (first * dim..(i + 1) * dim, from + first * narrow);
                             let grads = (&mut dk[seen.clone()], &mut dv[seen]);
                             query_backward(&query, (&k[at..], &v[at..]), heads, dq, grads);
@@ -240,9 +277,10 @@ pub(super) fn cached(q: &Mat<Flex>, heads: Heads, cache: &HostCache) -> Mat<Flex
         let from = head / (heads.query / heads.key) * dim + first * narrow;
         let mut scores = vec![0.0; before + i + 1 - first];
         let q = &q[i * wide + head * dim..][..dim];
+        let distances = Distances::new(heads, head, before + i, first);
         arch.dispatch(
             #[inline(always)]
-            || attend(q, (&cache.keys[from..], &cache.values[from..]), heads, &mut scores, out),
+            || attend(q, (&cache.keys[from..], &cache.values[from..]), heads, distances, &mut scores, out),
         );
     };
     if n * cache.len() * wide < 1 << 16 {

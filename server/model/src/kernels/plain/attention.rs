@@ -4,9 +4,9 @@
 //! and the sum over the group comes with the product.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Bool, Tensor, activation};
+use burn::tensor::{Bool, Tensor, TensorData, activation};
 
-use crate::kernels::{AttentionState, Heads, Mat, Segment};
+use crate::kernels::{AttentionState, Heads, Mat, Segment, Slope};
 
 /// Keys and values of one layer in buffers reserved with the first token, `[capacity, key heads x dim]`.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ fn flat<B: Backend>(x: Tensor<B, 3>, n: usize, heads: Heads, group: usize) -> Ma
         .reshape([n, heads.key * group * heads.dim])
 }
 
-/// Scaled (and bent) scores `[key, group, n, keys]`.
+/// Scaled (and bent) scores, distances left out, `[key, group, n, keys]`.
 fn scores<B: Backend>(
     q: Tensor<B, 3>,
     k: Tensor<B, 3>,
@@ -89,6 +89,27 @@ fn scores<B: Backend>(
 /// `cap tanh(x / cap)`.
 fn bend<B: Backend>(x: Tensor<B, 4>, cap: f32) -> Tensor<B, 4> {
     x.div_scalar(cap).tanh().mul_scalar(cap)
+}
+
+/// What distances add to the scores, `[key, group, n, keys]`; query `i` is token `keys - n + i`.
+fn distanced<B: Backend>(scores: Tensor<B, 4>, heads: Heads) -> Tensor<B, 4> {
+    let [key, group, n, keys] = scores.dims();
+    let slopes: Vec<Slope> = (0..heads.query).filter_map(|head| heads.slope(head)).collect();
+    if slopes.is_empty() {
+        return scores;
+    }
+    let device = scores.device();
+    let put = |places: std::ops::Range<usize>, rows: usize| {
+        let values = slopes.iter().flat_map(|slope| places.clone().map(|place| slope.at(place))).collect();
+        let shape = if rows == 1 { [key, group, 1, keys] } else { [key, group, rows, 1] };
+        Tensor::<B, 4>::from_data(TensorData::new::<f32, _>(values, shape), &device)
+    };
+    let all = put(0..keys, 1);
+    let own = match n {
+        1 => all.clone().slice([0..key, 0..group, 0..1, keys - 1..keys]),
+        _ => put(keys - n..keys, n),
+    };
+    scores + (all - own)
 }
 
 /// Minus infinity where a key comes later than the query or before its window; query `i` is token `keys - n + i`.
@@ -133,7 +154,7 @@ pub(super) fn forward<B: Backend>(
         let n = segment.len;
         let q = grouped(rows(q, segment), n, heads, group);
         let (k, v) = (grouped(rows(k, segment), n, heads, 1), grouped(rows(v, segment), n, heads, 1));
-        let scores = masked(scores(q, k, [n, n, group], heads), heads);
+        let scores = masked(distanced(scores(q, k, [n, n, group], heads), heads), heads);
         let top = scores.clone().max_dim(3);
         let e = (scores - top.clone()).exp();
         let total = e.clone().sum_dim(3);
@@ -167,7 +188,7 @@ pub(super) fn backward<B: Backend>(
             let unit = bent.clone().div_scalar(heads.softcap);
             unit.powi_scalar(2).neg().add_scalar(1.0).reshape([heads.key, group * n, n])
         });
-        let p = (masked(bent, heads) - lse).exp();
+        let p = (masked(distanced(bent, heads), heads) - lse).exp();
         let p = p.reshape([heads.key, group * n, n]);
         let pull = (d_out.clone() * out).sum_dim(2);
         let dv = p.clone().swap_dims(1, 2).matmul(d_out.clone());
@@ -191,7 +212,7 @@ pub(super) fn cached<B: Backend>(q: &Mat<B>, heads: Heads, cache: &TensorCache<B
     let all = Segment { start: 0, len: held };
     let (k, v) = (grouped(rows(k, all), held, heads, 1), grouped(rows(v, all), held, heads, 1));
     let scores = scores(grouped(q.clone(), n, heads, group), k, [n, held, group], heads);
-    let scores = masked(scores, heads);
+    let scores = masked(distanced(scores, heads), heads);
     let p = activation::softmax(scores, 3).reshape([heads.key, group * n, held]);
     flat(p.matmul(v), n, heads, group)
 }

@@ -6,9 +6,9 @@ use burn::tensor::backend::BackendTypes;
 use std::ops::ControlFlow;
 
 use super::Plain;
-use crate::arch::LoadOptions;
+use crate::arch::{LoadOptions, Mode};
 use crate::decode::Generator;
-use crate::kernels::{AdamStep, Heads, Kernels, Mat, Operand, Rotary, Segment, Targets, Want};
+use crate::kernels::{AdamStep, Alibi, Heads, Kernels, Mat, Operand, Rotary, Segment, Targets, Want};
 use crate::lora::LoraConfig;
 use crate::rng::Rng;
 use crate::sample::SamplingConfig;
@@ -90,11 +90,14 @@ fn rope_turns_and_turns_back() {
 #[test]
 fn attention_forward_and_backward() {
     let lists: [&[usize]; 3] = [&[1], &[5, 1, 9], &[17]];
-    for (seed, (query, key, dim), (softcap, window)) in [
-        (5, (4, 2, 8), (0.0, 0)),
-        (6, (3, 3, 16), (0.0, 3)),
-        (7, (6, 1, 4), (1.5, 0)),
-        (8, (4, 2, 8), (2.0, 4)),
+    for (seed, (query, key, dim), (softcap, window), alibi) in [
+        (5, (4, 2, 8), (0.0, 0), Alibi::None),
+        (6, (3, 3, 16), (0.0, 3), Alibi::None),
+        (7, (6, 1, 4), (1.5, 0), Alibi::None),
+        (8, (4, 2, 8), (2.0, 4), Alibi::None),
+        (9, (4, 4, 8), (0.0, 0), Alibi::Plain),
+        (10, (6, 2, 4), (1.5, 3), Alibi::Plain),
+        (11, (12, 12, 4), (0.0, 0), Alibi::Rounded),
     ] {
         for lens in lists {
             let mut start = 0;
@@ -105,7 +108,7 @@ fn attention_forward_and_backward() {
                     Segment { start: start - len, len }
                 })
                 .collect();
-            let heads = Heads { query, key, dim, scale: 0.4, softcap, window };
+            let heads = Heads { query, key, dim, scale: 0.4, softcap, window, alibi };
             let mut r = both(seed);
             let ((q, pq), (k, pk), (v, pv)) =
                 (r.mat(start, query * dim), r.mat(start, key * dim), r.mat(start, key * dim));
@@ -125,9 +128,25 @@ fn attention_forward_and_backward() {
 
 #[test]
 fn cached_attention_grows_beyond_its_room() {
-    for window in [0, 3] {
-        grow(Heads { query: 4, key: 2, dim: 8, scale: 0.3, softcap: 0.0, window });
+    for (window, alibi) in [(0, Alibi::None), (3, Alibi::None), (0, Alibi::Plain), (3, Alibi::Rounded)] {
+        grow(Heads { query: 4, key: 2, dim: 8, scale: 0.3, softcap: 0.0, window, alibi });
     }
+}
+
+/// Slopes as the paper has them for 8 heads, as transformers continues them for 12, and as its Falcon rounds them.
+#[test]
+fn penalties_on_distance_are_those_of_the_originals() {
+    let heads = |query, alibi| Heads { query, key: 1, dim: 8, scale: 0.5, softcap: 0.0, window: 0, alibi };
+    let slope = |query, alibi, head: usize| heads(query, alibi).slope(head).unwrap();
+    for head in 0..8 {
+        assert_eq!(slope(8, Alibi::Plain, head).at(3), 3.0 / (2 << head) as f32);
+    }
+    let between = slope(12, Alibi::Plain, 8).at(1);
+    assert!((between - std::f32::consts::FRAC_1_SQRT_2).abs() < 1e-7, "{between}");
+    assert!((slope(12, Alibi::Plain, 9).at(1) - 0.353_553_4).abs() < 1e-7);
+    // bf16 has 8 bits: 2^-0.5 is 0.70703125 there, 301 becomes 300, and their product 212.1 becomes 212.
+    assert_eq!(slope(12, Alibi::Rounded, 8).at(301), 212.0 * 0.5);
+    assert!(heads(8, Alibi::None).slope(0).is_none());
 }
 
 fn grow(heads: Heads) {
@@ -142,6 +161,46 @@ fn grow(heads: Heads) {
         );
     }
     assert_eq!((cache.len(), plain.len(), plain.is_empty()), (10, 10, false));
+}
+
+/// What the families are made of beside attention: fused maps by key heads, parts of a layer side by side, pairs of
+/// neighbours, layers without positions, norms on embeddings, multipliers.
+#[test]
+fn families_compute_the_same_with_the_plain_kernels() {
+    let more = [
+        serde_json::json!({ "model_type": "bloom" }),
+        serde_json::json!({ "model_type": "falcon", "new_decoder_architecture": true, "num_kv_heads": 2 }),
+        serde_json::json!({ "model_type": "falcon", "multi_query": true }),
+        serde_json::json!({ "model_type": "falcon", "alibi": true, "multi_query": false, "bias": true,
+            "parallel_attn": false }),
+        serde_json::json!({ "model_type": "olmo2" }),
+        serde_json::json!({ "model_type": "smollm3", "no_rope_layer_interval": 2 }),
+        serde_json::json!({ "model_type": "granite", "residual_multiplier": 0.5, "logits_scaling": 0.5 }),
+        serde_json::json!({ "model_type": "glm4", "attention_bias": true }),
+    ];
+    for changes in more {
+        let mut value = serde_json::json!({ "vocab_size": 24, "hidden_size": 16, "intermediate_size": 20,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "n_layer": 2, "initializer_range": 0.2 });
+        value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let config = ModelConfig::from_json(value.to_string().as_bytes()).unwrap();
+        let batch = Batch::from_rows(&[(vec![1, 5, 9, 2], vec![1, 5, 9, 2]), (vec![3, 20], vec![3, 20])], 0);
+        let mut fast = CausalLm::<Cpu>::init_random(config.clone(), 3, &Default::default()).unwrap();
+        let mut plain = CausalLm::<Other>::init_random(config, 3, &Default::default()).unwrap();
+        fast.set_trainable(|_| true);
+        plain.set_trainable(|_| true);
+        let weights = vec![0.25; batch.counted()];
+        let (nll, grads) = fast.loss_and_grads(batch.pack(), weights.clone(), Mode::default());
+        let (other, plain_grads) = plain.loss_and_grads(batch.pack(), weights, Mode::default());
+        assert!(nll.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4), "{changes}: {nll:?} {other:?}");
+        for (name, grad) in grads.iter() {
+            same(name, grad, plain_grads.get(name).unwrap());
+        }
+        let decoded = |step: &mut dyn FnMut(&[u32]) -> Vec<f32>| [step(&[1, 5, 9]), step(&[2])].concat();
+        let (mut cache, mut other) = (fast.new_cache(4), plain.new_cache(4));
+        let one = decoded(&mut |ids| fast.next_logits(ids, &mut cache, Mode::default()));
+        let two = decoded(&mut |ids| plain.next_logits(ids, &mut other, Mode::default()));
+        assert!(one.iter().zip(&two).all(|(a, b)| (a - b).abs() < 1e-4), "{changes}");
+    }
 }
 
 #[test]

@@ -12,6 +12,10 @@ fn parts(architecture: Architecture) -> &'static [(&'static str, &'static str)] 
             ("ffn_norm", "pre_feedforward_layernorm"),
             ("post_ffw_norm", "post_feedforward_layernorm"),
         ],
+        Architecture::Olmo2 => &[
+            ("post_attention_norm", "post_attention_layernorm"),
+            ("post_ffw_norm", "post_feedforward_layernorm"),
+        ],
         Architecture::Phi3 => &[
             ("attn_norm", "input_layernorm"),
             ("ffn_norm", "post_attention_layernorm"),

@@ -9,7 +9,7 @@ use crate::error::Code;
 use crate::error::{ModelError, Result};
 
 /// llama.cpp's name and ours; Mistral goes as llama there.
-const NAMES: [(&str, Architecture); 7] = [
+const NAMES: [(&str, Architecture); 10] = [
     ("llama", Architecture::Llama),
     ("qwen2", Architecture::Qwen2),
     ("qwen3", Architecture::Qwen3),
@@ -17,6 +17,9 @@ const NAMES: [(&str, Architecture); 7] = [
     ("gemma3", Architecture::Gemma3),
     ("phi3", Architecture::Phi3),
     ("gpt2", Architecture::Gpt2),
+    ("olmo2", Architecture::Olmo2),
+    ("smollm3", Architecture::SmolLm3),
+    ("granite", Architecture::Granite),
 ];
 
 /// A table of frequency divisors, by its tensor's name.
@@ -157,6 +160,14 @@ fn particulars(meta: &Meta, config: &mut ModelConfig) -> Result<()> {
         }
         Architecture::Phi3 => {
             (config.sliding_window, config.windowed) = (window, vec![window.is_some(); layers]);
+        }
+        // The file does not say: llama.cpp has this step for every file.
+        Architecture::SmolLm3 => config.unrotated = windowed(&|i| (i + 1).is_multiple_of(4)),
+        Architecture::Granite => {
+            config.attention_multiplier = meta.number("attention.scale");
+            config.embedding_multiplier = meta.number("embedding_scale").unwrap_or(1.0);
+            config.residual_multiplier = meta.number("residual_scale").unwrap_or(1.0);
+            config.logits_scaling = meta.number("logit_scale").unwrap_or(1.0);
         }
         _ => {}
     }
