@@ -18,6 +18,7 @@ pub mod resumable;
 pub mod room;
 pub mod rows;
 pub mod runs;
+pub mod sets;
 pub mod system;
 pub mod takeaway;
 pub mod templates;
