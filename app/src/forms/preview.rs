@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::Stage;
 use contract::dataset::{Preview, PreviewRequest, PreviewToken};
 use leptos::prelude::*;
 
@@ -46,6 +47,7 @@ pub(crate) fn PreviewPane(form: Form) -> impl IntoView {
                     <Field id="preview-dataset" label=words().runs.preview_dataset>
                         <select class="input" id="preview-dataset" on:change=choose>{options}</select>
                     </Field>
+                    <Part when=move || form.stage() == Stage::Pt><p class="small">{words().runs.preview_block_of}</p></Part>
                 </div>
             </Part>
             <RowPreview wanted row/>

@@ -25,7 +25,7 @@ super::table!(Data {
     digest_label: "SHA-1 or SHA-256", "SHA-1 或 SHA-256";
     digest_help: "As the file's publisher states it. A difference is a mark, and stops nothing.", "发布者给出的校验值。不一致只会标出,不会阻止使用。";
     digest_compare: "Compare", "比对";
-    download: "Keep the file as it is here", "下载这里保存的文件";
+    download: "Download the file as it is kept here", "下载这里保存的文件";
     files_of: "Made of {0} files", "由 {0} 个文件组成";
     files_more: "and {0} more", "以及另外 {0} 个";
     row_from: "{0}, row {1}", "{0},第 {1} 行";

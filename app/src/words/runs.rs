@@ -143,6 +143,7 @@ super::table!(Runs {
     preview_next: "Next row", "下一行";
     preview_prev_block: "Previous block", "上一块";
     preview_next_block: "Next block", "下一块";
+    preview_block_of: "Blocks of this dataset alone. In the run, blocks go on from one dataset into the next.", "仅按此数据集切块;训练时,块会从一个数据集接着下一个。";
     preview_dataset: "Dataset shown", "预览的数据集";
     legend_read: "read only", "只读";
     legend_learned: "learned", "学习";

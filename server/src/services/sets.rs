@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use contract::dataset::DatasetView;
-use contract::origin::is_hidden;
+use contract::origin::{by_name, is_hidden};
 use contract::reading::{Gather, Named};
 use contract::{Code, Problem, label};
 use serde::{Deserialize, Serialize};
@@ -142,10 +142,11 @@ pub async fn finish(state: &AppState, upload: &str, declared: Declared) -> Resul
 /// What reading them finds wrong, naming the file.
 pub async fn gather(
     state: &AppState,
-    files: Vec<Named>,
+    mut files: Vec<Named>,
     bytes: u64,
     declared: Declared,
 ) -> Result<DatasetView, Fault> {
+    files.sort_by(|a, b| by_name(&a.name, &b.name));
     if bytes > state.config.max_upload {
         return Err(incoming::too_large(state.config.max_upload).into());
     }

@@ -158,7 +158,7 @@ async fn s_073_a_set_of_one_file_is_that_file_and_texts_are_told_apart() {
     part(&state, "tea/only.csv", b"prompt,response\na,b\n").await.expect("taken");
     let one = set(&state, "&title=%20").await.expect("one file");
     assert_eq!((one.file_name.as_str(), one.files, one.inspection.kind), ("only.csv", 1, FileKind::Csv));
-    let texts = [("a.txt", "one\ntwo"), ("b.txt", "three\n")];
+    let texts = [("tea-b.txt", "three\n"), ("tea-a.txt", "one\ntwo")];
     let mut files = Vec::new();
     for (name, text) in texts {
         let path = place.path().join(name);
@@ -168,7 +168,7 @@ async fn s_073_a_set_of_one_file_is_that_file_and_texts_are_told_apart() {
     let view = sets::gather(&state, files, 13, Declared::default()).await.expect("texts");
     let row = server::services::datasets::find(&state, &view.id).await.expect("there");
     assert_eq!(server::services::datasets::texts(&row), [2, 1], "pre-training begins each anew");
-    assert_eq!((view.inspection.kind, view.inspection.rows), (FileKind::Txt, 3));
+    assert_eq!((view.inspection.kind, view.inspection.rows, view.name.as_str()), (FileKind::Txt, 3, "tea"));
 }
 
 #[tokio::test]

@@ -179,7 +179,7 @@ pub(crate) fn Upload(landed: RwSignal<u32>) -> impl IntoView {
                 <FolderButton name="folder" choose=folder_send/>
             </div>
             <p class="small">{w.kinds}</p>
-            <div hidden=move || asked.with(Option::is_none)>
+            <div class="several" hidden=move || asked.with(Option::is_none)>
                 {part(move || asked.get().map(|(_, several)| view! { <Together several becomes/> }))}
                 <div class="row">
                     <button type="button" class="btn primary" on:click=take_in>{w.several_send}</button>
