@@ -368,7 +368,7 @@ mod tests {
         };
         let known = entry("role", "user");
         assert_eq!(known.findings, []);
-        assert_eq!(read(&write(&[known.clone()])).unwrap(), [known]);
+        assert_eq!(read(&write(std::slice::from_ref(&known))).unwrap(), [known]);
         for (role, user) in [("who", "user"), ("role", "customer")] {
             assert_eq!(entry(role, user).findings, [Finding::Unused { key: "tags".into() }]);
         }
