@@ -6,6 +6,7 @@ pub(crate) mod engine;
 mod handles;
 mod kept;
 mod request;
+pub(crate) mod sets;
 pub(crate) mod socket;
 #[cfg(feature = "hydrate")]
 pub(crate) mod stopped;

@@ -4,6 +4,7 @@ pub(crate) mod chart;
 pub(crate) mod chip;
 pub(crate) mod confirm;
 pub(crate) mod field;
+pub(crate) mod folder_button;
 pub(crate) mod icon;
 pub(crate) mod log_view;
 pub(crate) mod meter;

@@ -15,6 +15,7 @@ use contract::dataset::{
 use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::limits::LimitView;
 use contract::model::{ModelView, NewModel};
+use contract::origin::SourceFile;
 use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::run::{RunSummary, RunView};
 use contract::saved::SavedTemplate;
@@ -106,6 +107,10 @@ mod ssr {
         fn edit(&self, id: DatasetId, edit: RowEdit) -> Answer<'_, DatasetView>;
         /// Every version of this dataset, newest first.
         fn versions(&self, id: DatasetId) -> Answer<'_, Vec<DatasetVersion>>;
+        /// The files it was made of, the first ones of many.
+        fn files(&self, id: DatasetId) -> Answer<'_, Vec<SourceFile>>;
+        /// Compares the file as it came with a digest, and keeps what was found.
+        fn compare(&self, id: DatasetId, digest: String) -> Answer<'_, DatasetView>;
         /// Changes how rows are read and inspects the file again.
         fn remap(&self, id: DatasetId, mapping: Mapping) -> Answer<'_, DatasetView>;
         /// Changes the label.
@@ -254,6 +259,18 @@ pub async fn edit_row(id: DatasetId, edit: RowEdit) -> Result<DatasetView, Probl
 #[server(endpoint = "dataset_versions", input = leptos::server_fn::codec::Json)]
 pub async fn dataset_versions(id: DatasetId) -> Result<Vec<DatasetVersion>, Problems> {
     ports()?.datasets.versions(id).await
+}
+
+/// See `DatasetsPort::files`.
+#[server(endpoint = "dataset_files", input = leptos::server_fn::codec::Json)]
+pub async fn dataset_files(id: DatasetId) -> Result<Vec<SourceFile>, Problems> {
+    ports()?.datasets.files(id).await
+}
+
+/// See `DatasetsPort::compare`.
+#[server(endpoint = "compare_digest", input = leptos::server_fn::codec::Json)]
+pub async fn compare_digest(id: DatasetId, digest: String) -> Result<DatasetView, Problems> {
+    ports()?.datasets.compare(id, digest).await
 }
 
 /// See `TemplatesPort::list`.

@@ -14,11 +14,12 @@ use contract::Code;
 use contract::carry::{HandOver, Parcel};
 use contract::chat::ChatTarget;
 use contract::dataset::DatasetView;
+use contract::digest::Digest;
 use contract::model::ModelView;
 use contract::reading::Sheet;
 use contract::run::{RunSummary, RunView};
 use contract::specification::SpecificationRead;
-use contract::{Problem, RunId};
+use contract::{DatasetId, Problem, RunId};
 use serde::Deserialize;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
@@ -26,21 +27,23 @@ use tower_http::services::ServeFile;
 use crate::error::Fault;
 use crate::middleware::NO_PAGE_POLICY;
 use crate::services::{
-    carry, checkpoint_zip, datasets::Datasets, predictions, registry, run_files, runs::Runs, specification,
-    takeaway, uploads, uploads::Incoming,
+    carry, checkpoint_zip, datasets, datasets::Datasets, predictions, registry, run_files, runs::Runs, sets,
+    specification, takeaway, uploads, uploads::Incoming,
 };
 use crate::state::AppState;
 
 /// Query of an upload.
 #[derive(Debug, Deserialize)]
 pub struct Upload {
-    /// `dataset` (when left out) or `model`.
+    /// `dataset` (when left out), `model`; `part` of a dataset of several files, `there`, which
+    /// names those that have come, and `set`, which makes the dataset.
+    /// See [`crate::services::sets`].
     #[serde(default)]
     kind: Option<String>,
     /// File name.
     #[serde(default)]
     name: String,
-    /// Id of the folder that a model's files share.
+    /// Id of the folder that the files of a model or of one dataset share.
     #[serde(default)]
     upload: Option<String>,
     /// Id of an upload of `/api/v1/resumable` that is whole: it is the file, and the body is empty.
@@ -52,9 +55,12 @@ pub struct Upload {
     /// How a dataset's rows are read, JSON.
     #[serde(default)]
     mapping: Option<String>,
-    /// SHA-1 a dataset's file should have, hex.
+    /// Whether the mapping leaves open what the file shows, as an entry of `dataset_info.json` may.
     #[serde(default)]
-    sha1: Option<String>,
+    open: bool,
+    /// SHA-1 or SHA-256 a dataset's file should have, hex.
+    #[serde(default, alias = "sha1")]
+    digest: Option<String>,
     /// Encoding of a dataset's file, where a person chose one.
     #[serde(default)]
     encoding: Option<String>,
@@ -73,7 +79,8 @@ pub async fn upload(
     Query(query): Query<Upload>,
     body: Body,
 ) -> Result<Json<serde_json::Value>, Fault> {
-    let id = query.resumable.clone();
+    let set = query.upload.as_ref().filter(|_| query.kind.as_deref() == Some("set"));
+    let id = set.map(|id| format!("{}{id}", sets::SET)).or_else(|| query.resumable.clone());
     if let Some(answer) = id.as_deref().and_then(|id| state.resumable.answer(id)) {
         return Ok(Json(answer));
     }
@@ -87,7 +94,19 @@ pub async fn upload(
 async fn take_in(state: &AppState, query: Upload, body: Body) -> Result<serde_json::Value, Fault> {
     let file = query.resumable.map_or(Incoming::Body(body), Incoming::Upload);
     match query.kind.as_deref() {
-        None | Some("dataset") => {
+        Some("part") => {
+            let id = query.upload.unwrap_or_default();
+            let bytes = sets::take(state, &id, &query.name, file).await?;
+            Ok(serde_json::json!({ "upload": id, "name": query.name, "bytes": bytes }))
+        }
+        Some("there") => {
+            let id = query.upload.unwrap_or_default();
+            let files = sets::there(state, &id)?;
+            let files =
+                files.into_iter().map(|(name, bytes)| serde_json::json!({ "name": name, "bytes": bytes }));
+            Ok(serde_json::json!({ "upload": id, "files": files.collect::<Vec<_>>() }))
+        }
+        kind @ (None | Some("dataset" | "set")) => {
             let mapping = query.mapping.as_deref().map(serde_json::from_str).transpose().map_err(|_| {
                 Problem::new(Code::UploadBadMapping, "The columns of this file cannot be read.")
                     .field("mapping")
@@ -97,14 +116,20 @@ async fn take_in(state: &AppState, query: Upload, body: Body) -> Result<serde_js
                 None if query.ask => Sheet::Ask,
                 None => Sheet::First,
             };
+            let digest = query.digest.filter(|text| !text.trim().is_empty());
+            digest.as_deref().map(Digest::parse).transpose()?;
             let declared = uploads::Declared {
                 sheet,
                 title: query.title,
                 mapping,
-                sha1: query.sha1,
+                open: query.open,
+                digest,
                 encoding: query.encoding.filter(|name| !name.is_empty()),
             };
-            let view = uploads::dataset(state, &query.name, declared, file).await?;
+            let view = match kind {
+                Some("set") => sets::finish(state, &query.upload.unwrap_or_default(), declared).await?,
+                _ => uploads::dataset(state, &query.name, declared, file).await?,
+            };
             Ok(serde_json::to_value(view)?)
         }
         Some("model") => {
@@ -112,9 +137,11 @@ async fn take_in(state: &AppState, query: Upload, body: Body) -> Result<serde_js
             let bytes = uploads::model_file(state, &id, &query.name, file).await?;
             Ok(serde_json::json!({ "upload": id, "name": query.name, "bytes": bytes }))
         }
-        Some(kind) => {
-            Err(Problem::new(Code::UploadUnknownKind, format!("{kind} is neither dataset nor model.")).into())
-        }
+        Some(kind) => Err(Problem::new(
+            Code::UploadUnknownKind,
+            format!("{kind} is neither dataset, part, set nor model."),
+        )
+        .into()),
     }
 }
 
@@ -138,6 +165,18 @@ pub async fn read_registry(
 pub async fn write_registry(State(state): State<AppState>) -> Result<impl IntoResponse, Fault> {
     let text = registry::write(&state).await?;
     Ok((to_keep("dataset_info.json"), [(CONTENT_TYPE, "application/json")], text))
+}
+
+/// `GET /api/v1/datasets/{id}/file`: the file of a dataset as it is kept, under the name that the register gives it.
+pub async fn dataset_file(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    request: axum::extract::Request,
+) -> Result<impl IntoResponse, Fault> {
+    let id = DatasetId::parse(&id).ok_or_else(|| Problem::not_found("dataset"))?;
+    let row = datasets::find(&state, &id).await?;
+    let path = datasets::file(&state, &row);
+    Ok((to_keep(&registry::file_name(&row.view)), ServeFile::new(path).oneshot(request).await))
 }
 
 /// Headers of what people supplied: browsers keep it as a file under this name and never show it as a page of this

@@ -37,6 +37,7 @@ pub fn router(state: &AppState) -> Router {
         .route("/healthz", get(api::health))
         .route("/api/v1/samples/{name}", post(api::sample))
         .route("/api/v1/datasets", get(api::datasets))
+        .route("/api/v1/datasets/{id}/file", get(api::dataset_file))
         .route("/api/v1/registry", post(api::read_registry).layer(DefaultBodyLimit::max(REGISTER)))
         .route("/api/v1/dataset_info.json", get(api::write_registry))
         .route("/api/v1/models", get(api::models))

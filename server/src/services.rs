@@ -21,6 +21,7 @@ pub mod room;
 pub mod rows;
 pub mod run_files;
 pub mod runs;
+pub mod sets;
 pub mod specification;
 pub mod streamed;
 pub mod system;

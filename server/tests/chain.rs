@@ -133,6 +133,7 @@ impl Studio {
                 mapping: view.inspection.mapping.clone(),
                 sha256: view.sha256.clone(),
                 rows: 2,
+                texts: Vec::new(),
             },
             more_datasets: Vec::new(),
             prepared: String::new(),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a broken set-up is to fail the test where it breaks")]
 
+#[path = "datasets/several.rs"]
+mod several;
 #[path = "support/worker.rs"]
 mod worker;
 
@@ -122,7 +124,7 @@ async fn s_006_s_070_a_register_brings_columns_and_digests_and_goes_back() {
     let declared = Declared {
         title: Some(entry.name.clone()),
         mapping: Some(entry.mapping.clone()),
-        sha1: Some("0".repeat(40)),
+        digest: Some("0".repeat(40)),
         ..Declared::default()
     };
     let view = uploaded(&state, declared).await;

@@ -19,6 +19,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use contract::Code;
 use contract::hub::{HubKind, NewTransfer, TransferState, TransferView};
+use contract::registry::Finding;
 use futures::StreamExt;
 use server::services::{datasets::Datasets, hub::HubService, models::Models};
 use server::{AppState, config::Config};
@@ -81,7 +82,10 @@ async fn info(
             {"rfilename": "data/endless.jsonl"},
             small("data/away.jsonl", 9),
             small("../../evil.jsonl", 3),
-            small("load.py", 2)
+            small("load.py", 2),
+            small("data/tea-00002-of-00003.jsonl", ROWS.len()),
+            small("data/tea-00000-of-00003.jsonl", ROWS.len()),
+            small("data/tea.csv", 12)
         ])
     };
     Json(serde_json::json!({"id": "ada/tea", "sha": COMMIT, "gated": false, "tags": ["license:mit"], "siblings": siblings})).into_response()
@@ -102,7 +106,10 @@ async fn file(
         "model.safetensors" => {
             Redirect::temporary(&format!("{}/blob", moods.store.lock().expect("free"))).into_response()
         }
-        "data/train.jsonl" => ROWS.into_response(),
+        "data/train.jsonl" | "data/tea-00000-of-00003.jsonl" | "data/tea-00002-of-00003.jsonl" => {
+            ROWS.into_response()
+        }
+        "data/tea.csv" => "prompt\nhello".into_response(),
         "data/endless.jsonl" => {
             let rows = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(ROWS)));
             Body::from_stream(rows).into_response()
@@ -313,6 +320,28 @@ async fn s_072_a_dataset_comes_in_and_scripts_and_odd_paths_do_not() {
         let new = NewTransfer { repo: repo.to_owned(), ..wanted(HubKind::Dataset, &["data/train.jsonl"]) };
         assert_eq!(first(service.start(new).await.expect_err(repo)), Code::HubBadName);
     }
+}
+
+#[tokio::test]
+async fn s_025_s_073_the_shards_of_a_split_come_as_one_dataset_that_says_which_is_missing() {
+    let (place, (_, endpoint)) = (tempfile::tempdir().expect("a folder"), hub().await);
+    let state = studio(place.path(), &endpoint, false).await;
+    let service = HubService(state.clone());
+    let repo = service.repo(HubKind::Dataset, "ada/tea".to_owned(), String::new()).await.expect("there");
+    let split = repo.choices().remove(0);
+    assert_eq!((split.label.as_str(), split.files.len()), ("data/tea", 2));
+    assert_eq!(split.missing, ["tea-00001-of-00003.jsonl"]);
+    let files: Vec<&str> = split.files.iter().map(String::as_str).collect();
+    let done = ends(&state, wanted(HubKind::Dataset, &files)).await;
+    assert_eq!((done.state, done.done), (TransferState::Done, 2 * ROWS.len() as u64), "{:?}", done.problem);
+    let view = Datasets(state.clone()).all().await.expect("listed").remove(0);
+    assert_eq!((view.name.as_str(), view.files, view.inspection.rows), ("tea", 2, 4));
+    assert_eq!(view.findings, [Finding::ShardsMissing { names: split.missing }]);
+    let mixed = ends(&state, wanted(HubKind::Dataset, &["data/tea.csv", "data/train.jsonl"])).await;
+    assert_eq!((mixed.state, code(&mixed)), (TransferState::Failed, Some(Code::DatasetMixedKinds)));
+    let many = vec!["data/train.jsonl"; 401];
+    let refused = service.start(wanted(HubKind::Dataset, &many)).await.expect_err("too many");
+    assert_eq!(first(refused), Code::DatasetTooManyFiles);
 }
 
 #[tokio::test]

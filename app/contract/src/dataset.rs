@@ -158,6 +158,25 @@ impl Mapping {
             rejected: None,
         }
     }
+
+    /// The column of each part, by the part's name.
+    pub fn parts(&self) -> [(&'static str, Option<&str>); 8] {
+        [
+            ("prompt", self.prompt.as_deref()),
+            ("query", self.query.as_deref()),
+            ("response", self.response.as_deref()),
+            ("history", self.history.as_deref()),
+            ("messages", self.messages.as_deref()),
+            ("system", self.system.as_deref()),
+            ("chosen", self.chosen.as_deref()),
+            ("rejected", self.rejected.as_deref()),
+        ]
+    }
+
+    /// Whether no column plays any part: it is not known yet how rows are read.
+    pub fn names_nothing(&self) -> bool {
+        self.parts().iter().all(|(_, column)| column.is_none())
+    }
 }
 
 /// One row as text, in column order. Long cells are cut for display.
@@ -167,6 +186,9 @@ pub struct RowView {
     pub row: u64,
     /// One text a column.
     pub cells: Vec<String>,
+    /// Where it came from, if the dataset was made of several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<crate::origin::FileRow>,
     /// Why the row is left out of training, if it is.
     #[serde(flatten, with = "crate::row_reason::told")]
     pub left_out: Option<RowReason>,
@@ -238,6 +260,13 @@ pub struct DatasetView {
     /// What is worth knowing beside its rows.
     #[serde(default)]
     pub findings: Vec<crate::registry::Finding>,
+    /// Files it was made of.
+    #[serde(default = "one")]
+    pub files: u64,
+}
+
+fn one() -> u64 {
+    1
 }
 
 fn first() -> u32 {
@@ -362,8 +391,24 @@ pub struct PreviewRequest {
     /// Words of control tokens in texts become the tokens; else they are plain text.
     #[serde(default)]
     pub control_tokens_in_text: bool,
-    /// Row, from 1.
+    /// Row, from 1. In pre-training the block is shown that it begins in.
     pub row: u64,
+    /// Number of the block in pre-training, from 1; `None`: that of the row.
+    #[serde(default)]
+    pub block: Option<u64>,
+}
+
+/// A block of pre-training: texts one after the other, as the model reads them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Its number among those of the dataset, from 1.
+    pub number: u64,
+    /// The first row it holds tokens of.
+    pub first_row: u64,
+    /// The last one.
+    pub last_row: u64,
+    /// Whether no other follows.
+    pub last: bool,
 }
 
 /// One token of the preview.
@@ -403,6 +448,9 @@ pub struct Preview {
     /// empty.
     #[serde(default)]
     pub reference: Vec<PreviewToken>,
+    /// The block that the tokens are, in pre-training.
+    #[serde(default)]
+    pub block: Option<Block>,
     /// Why the row is left out, if it is.
     #[serde(flatten, with = "crate::row_reason::told")]
     pub left_out: Option<RowReason>,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::origin::{Shard, by_name, missing_shards};
 use crate::problem::Problem;
 
 /// What is looked for on the hub.
@@ -111,23 +112,33 @@ pub struct HubRepo {
 
 impl HubRepo {
     /// The files of each way to take this repository in, best first: for a model its folder (config, tokenizer and
-    /// safetensors) and every GGUF file; for a dataset every file that holds rows.
+    /// safetensors) and every GGUF file; for a dataset every split that lies in several files, then every file that
+    /// holds rows.
     pub fn choices(&self) -> Vec<HubChoice> {
         let fine: Vec<&HubFile> = self.files.iter().filter(|file| file.refused.is_none()).collect();
         let of = |label: &str, files: Vec<&HubFile>| HubChoice {
             label: label.to_owned(),
+            missing: Vec::new(),
             bytes: files.iter().map(|file| file.bytes).sum(),
             files: files.into_iter().map(|file| file.path.clone()).collect(),
         };
         let ends = |file: &HubFile, end: &str| file.path.to_ascii_lowercase().ends_with(end);
         match self.kind {
-            HubKind::Dataset => fine
-                .into_iter()
-                .filter(|file| {
+            HubKind::Dataset => {
+                let rows = fine.into_iter().filter(|file| {
                     crate::dataset::FileKind::of_name(&file.path).is_some() && !is_note(&file.path)
-                })
-                .map(|file| of(&file.path, vec![file]))
-                .collect(),
+                });
+                let rows: Vec<&HubFile> = rows.collect();
+                let mut choices: Vec<HubChoice> = splits(&rows)
+                    .into_iter()
+                    .map(|(split, files)| HubChoice {
+                        missing: missing_shards(files.iter().map(|file| file.path.as_str())),
+                        ..of(&split, files)
+                    })
+                    .collect();
+                choices.extend(rows.into_iter().map(|file| of(&file.path, vec![file])));
+                choices
+            }
             HubKind::Model => {
                 let mut choices = Vec::new();
                 let folder: Vec<&HubFile> =
@@ -143,6 +154,29 @@ impl HubRepo {
     }
 }
 
+/// Splits that lie in several files, each with its shards in order (S-073).
+fn splits<'f>(files: &[&'f HubFile]) -> Vec<(String, Vec<&'f HubFile>)> {
+    let mut splits: Vec<(Shard, Vec<&HubFile>)> = Vec::new();
+    for file in files {
+        let Some(shard) = Shard::of_name(&file.path) else { continue };
+        let same = |other: &Shard| (&other.split, other.of) == (&shard.split, shard.of);
+        let kind = crate::dataset::FileKind::of_name(&file.path);
+        let fits = |(other, held): &&mut (Shard, Vec<&HubFile>)| {
+            same(other) && held.iter().all(|one| crate::dataset::FileKind::of_name(&one.path) == kind)
+        };
+        match splits.iter_mut().find(fits) {
+            Some((_, held)) => held.push(file),
+            None => splits.push((shard, vec![file])),
+        }
+    }
+    // One of several that is alone is offered too, so that it is said what is missing.
+    splits.retain(|(shard, held)| held.len() > 1 || shard.of.is_some_and(|of| of > 1));
+    for (_, held) in &mut splits {
+        held.sort_by(|a, b| by_name(&a.path, &b.path));
+    }
+    splits.into_iter().map(|(shard, held)| (shard.split, held)).collect()
+}
+
 /// Files of a dataset repository that speak about it instead of holding rows.
 fn is_note(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
@@ -152,8 +186,11 @@ fn is_note(path: &str) -> bool {
 /// One way to take a repository in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HubChoice {
-    /// `safetensors`, or a file's path.
+    /// `safetensors`, the name of a split in several files, or a file's path.
     pub label: String,
+    /// Shards of the split that the repository lacks.
+    #[serde(default)]
+    pub missing: Vec<String>,
     /// Bytes to fetch.
     pub bytes: u64,
     /// The files.
@@ -262,5 +299,24 @@ mod tests {
             [("data/train.jsonl", None), ("dataset_infos.json", None), ("load.py", Some(Refusal::Script))];
         let choices = repo(HubKind::Dataset, &files).choices();
         assert_eq!(choices.iter().map(|c| c.label.as_str()).collect::<Vec<_>>(), ["data/train.jsonl"]);
+    }
+
+    #[test]
+    fn s_025_s_073_the_shards_of_a_split_are_one_choice_that_says_what_is_missing() {
+        let files = [
+            ("data/test-00000-of-00001.parquet", None),
+            ("data/train-00010-of-00011.parquet", None),
+            ("data/train-00002-of-00011.parquet", None),
+            ("en/train/0001.parquet", None),
+            ("en/train/0000.parquet", None),
+            ("en/train/0000.jsonl", None),
+        ];
+        let choices = repo(HubKind::Dataset, &files).choices();
+        let labels: Vec<_> = choices.iter().map(|c| (c.label.as_str(), c.files.len())).collect();
+        assert_eq!(labels[..2], [("data/train", 2), ("en/train", 2)]);
+        assert_eq!(labels.len(), 2 + files.len(), "each file by itself as well");
+        assert_eq!(choices[0].files[0], "data/train-00002-of-00011.parquet");
+        assert_eq!((choices[0].missing.len(), choices[1].missing.len()), (9, 0));
+        assert_eq!(choices[0].missing[0], "train-00000-of-00011.parquet");
     }
 }

@@ -72,6 +72,8 @@ limits! {
     NamesBytes = "names_bytes", Bytes, 1 << 20, 16 << 20;
     /// Deepest nesting of the columns of a Parquet file; a list takes two levels.
     SchemaDepth = "schema_depth", Count, 64, 64;
+    /// Files that become one dataset. A split of the largest public sets has some thousand.
+    Files = "files", Count, 10_000, 100_000;
     /// Rows that the smallest of Parquet files may declare; eight more for each of its bytes. A column of one and the same
     /// value takes no bytes, so that a few hundred bytes could say a thousand million rows, an hour of counting.
     ParquetRows = "parquet_rows", Count, 1_000_000, 1_000_000_000;

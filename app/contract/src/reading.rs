@@ -11,13 +11,14 @@ use crate::dataset::{
     Change, FileKind, FullRow, Inspection, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
 };
 use crate::health::{HealthReport, Progress};
+use crate::origin::SourceFile;
 use crate::problem::Problem;
 use crate::registry::{Finding, Registered};
 use crate::specification::Setting;
 use crate::stage::Stage;
 
 /// Rises whenever a request or an answer changes its shape. A process that speaks another one is not asked.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Longest line in either direction, bytes.
 pub const LONGEST_LINE: usize = 16 << 20;
@@ -69,6 +70,10 @@ macro_rules! readings {
 readings! {
     /// What a file holds.
     Inspect -> Inspected,
+    /// What several files hold, as one.
+    Gather -> Inspected,
+    /// Digests of a file.
+    DigestFile -> Digests,
     /// A page of rows.
     FindRows -> RowsPage,
     /// One row, whole.
@@ -103,6 +108,9 @@ pub struct Stored {
     pub file: String,
     /// What was found in it.
     pub found: Inspection,
+    /// Rows of each text of a plain text file that was made of several; empty: the file is one text.
+    #[serde(default)]
+    pub texts: Vec<u64>,
 }
 
 /// Reads a whole file that has just come in, or anew under another mapping.
@@ -110,12 +118,16 @@ pub struct Stored {
 pub struct Inspect {
     /// Its path.
     pub file: String,
+    /// Its name as people know it; empty where it has come in before.
+    pub name: String,
     /// Its kind.
     pub kind: FileKind,
     /// How rows are read; `None`: as the file suggests.
     pub mapping: Option<Mapping>,
-    /// SHA-1 it should have, hex.
-    pub sha1: Option<String>,
+    /// Whether the mapping leaves open what the file shows, see [`Registered::open`].
+    pub open: bool,
+    /// Digest it should have, hex: of SHA-1 or SHA-256.
+    pub digest: Option<String>,
     /// Encoding that a person chose; `None`: as its bytes say.
     pub encoding: Option<String>,
     /// Which sheet of a workbook is read.
@@ -147,6 +159,57 @@ pub struct Inspected {
     pub findings: Vec<Finding>,
     /// The file that was written in its place.
     pub written: Option<Written>,
+    /// The files as they came, in order.
+    pub files: Vec<SourceFile>,
+}
+
+/// A file that is to become part of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Its path.
+    pub path: String,
+    /// Its name as people know it, with folders; the order of the files and their kinds come from it.
+    pub name: String,
+}
+
+/// Reads several files and writes their rows as one (S-073): plain text stays plain text, other rows become JSON Lines.
+/// Tells its progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gather {
+    /// The files, in any order; hidden ones are passed over.
+    pub files: Vec<Named>,
+    /// How rows are read; `None`: as the files suggest.
+    pub mapping: Option<Mapping>,
+    /// Whether the mapping leaves open what the files show, see [`Registered::open`].
+    pub open: bool,
+    /// Digest that is declared, hex.
+    pub digest: Option<String>,
+    /// Encoding that a person chose for files whose bytes do not say theirs.
+    pub encoding: Option<String>,
+    /// Which sheet of each workbook is read.
+    pub sheet: Sheet,
+    /// Path of the file to write.
+    pub target: String,
+    /// Bytes it may have.
+    pub most: u64,
+}
+
+/// Computes digests of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DigestFile {
+    /// Its path.
+    pub file: String,
+}
+
+/// Answers [`DigestFile`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// SHA-1, hex.
+    pub sha1: String,
+    /// SHA-256, hex.
+    pub sha256: String,
+    /// Bytes of the file.
+    pub bytes: u64,
 }
 
 /// A file that was written.

@@ -1,5 +1,7 @@
 //! `dataset_info.json` as the ancestor and its heirs write it (S-001…S-006), and what is worth knowing about a source.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Mapping;
@@ -36,6 +38,13 @@ pub struct Registered {
     pub source: Source,
     /// Which column plays which part (S-005).
     pub mapping: Mapping,
+    /// Whether the entry leaves open what its file shows: whether its answers are pairs (it has no `ranking`), and
+    /// whether a default column is there (it has no `columns`).
+    #[serde(default)]
+    pub open: bool,
+    /// What the fields and the roles of its messages are called, as the entry says it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// What is worth knowing, such as omitted columns.
     pub findings: Vec<Finding>,
 }
@@ -56,10 +65,35 @@ pub enum Finding {
         /// Computed, hex.
         found: String,
     },
-    /// A SHA-1 is declared but there are several files, so it cannot be checked (S-076).
+    /// The file has the SHA-256 it should have.
+    Sha256Matches {
+        /// The hash, hex.
+        sha256: String,
+    },
+    /// The file has another SHA-256.
+    Sha256Differs {
+        /// Declared, hex.
+        wanted: String,
+        /// Computed, hex.
+        found: String,
+    },
+    /// A digest is declared but there are several files (S-076), or the one that came is not kept as it was: it cannot be
+    /// checked.
     Sha1Unchecked {
         /// Number of files.
         files: u64,
+    },
+    /// Files without any row; the dataset is made of the others.
+    EmptyFiles {
+        /// The first names.
+        names: Vec<String>,
+        /// How many there are.
+        files: u64,
+    },
+    /// Shards that the names of others speak of and that did not come.
+    ShardsMissing {
+        /// The first names.
+        names: Vec<String>,
     },
     /// `columns` leaves these parts out, which makes them empty rather than default (S-005).
     ColumnsOmitted {
@@ -102,4 +136,18 @@ pub enum Finding {
         /// Number in the sheet of the first row with one.
         row: u64,
     },
+}
+
+impl Finding {
+    /// Whether it says how the file compares with a digest.
+    pub fn is_of_digest(&self) -> bool {
+        matches!(
+            self,
+            Self::Sha1Matches { .. }
+                | Self::Sha1Differs { .. }
+                | Self::Sha256Matches { .. }
+                | Self::Sha256Differs { .. }
+                | Self::Sha1Unchecked { .. }
+        )
+    }
 }

@@ -277,8 +277,12 @@ mod tests {
     #[test]
     fn a_row_tells_its_reason_as_a_sentence_and_as_a_kind() {
         let reason = RowReason::EmptyMessage { number: 2, side: Side::Assistant };
-        let rows =
-            [Some(reason.clone()), None].map(|left_out| RowView { row: 3, cells: Vec::new(), left_out });
+        let rows = [Some(reason.clone()), None].map(|left_out| RowView {
+            row: 3,
+            cells: Vec::new(),
+            from: None,
+            left_out,
+        });
         for row in rows {
             let json = serde_json::to_value(&row).expect("serialises");
             let sentence = row.left_out.as_ref().map(ToString::to_string);

@@ -220,6 +220,9 @@ pub struct DatasetRef {
     /// Rows in the file as counted when it came; 0: not known. Decides how a run begins, never which rows it reads.
     #[serde(default)]
     pub rows: u64,
+    /// Rows of each text of a plain text file that was made of several; empty: the file is one text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<u64>,
 }
 
 impl DatasetRef {
@@ -233,6 +236,7 @@ impl DatasetRef {
             mapping: Mapping::empty(DataFormat::Text),
             sha256: String::new(),
             rows: 0,
+            texts: Vec::new(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{encode, kept};
 use crate::{assets, live};
 
 /// Where a file that is whole becomes something.
-const UPLOADS: &str = "/api/v1/uploads?";
+pub(super) const UPLOADS: &str = "/api/v1/uploads?";
 /// How often in a row a part is tried before it is given up: about ten minutes.
 const TRIES: u32 = 45;
 
@@ -59,11 +59,48 @@ pub(crate) fn post(
             }
             file => at_once(&url, file.as_ref(), progress).await,
         };
-        done(match answer.status {
-            200..300 => Ok(answer.body),
-            status => Err(problems_in(status, &answer.body)),
-        });
+        done(body_of(answer));
     });
+}
+
+fn body_of(answer: Answer) -> Result<String, Vec<Problem>> {
+    match answer.status {
+        200..300 => Ok(answer.body),
+        status => Err(problems_in(status, &answer.body)),
+    }
+}
+
+/// Sends one of several files; where the server cannot take it now, again after a while.
+pub(crate) async fn send_file(
+    url: &str,
+    file: &File,
+    progress: impl Fn(Sent) + Clone + 'static,
+) -> Result<String, Vec<Problem>> {
+    if file.size() > tus::PART as f64 {
+        return body_of(in_parts(url, file, progress).await);
+    }
+    body_of(patiently(url, Some(file), progress).await)
+}
+
+/// Asks for what becomes of files that are there; where the server does not answer, again after a while.
+pub(super) async fn finish(
+    url: &str,
+    progress: impl Fn(Sent) + Clone + 'static,
+) -> Result<String, Vec<Problem>> {
+    body_of(patiently(url, None, progress).await)
+}
+
+async fn patiently(url: &str, file: Option<&File>, progress: impl Fn(Sent) + Clone + 'static) -> Answer {
+    for tries in 0.. {
+        let answer = at_once(url, file, progress.clone()).await;
+        if meant(answer.status, &answer.body) != Meant::Later || tries == TRIES {
+            return answer;
+        }
+        progress(Sent::Waiting);
+        let wait = live::pause(tries, js_sys::Math::random());
+        pause(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)).await;
+    }
+    Answer::none()
 }
 
 async fn at_once(url: &str, file: Option<&File>, progress: impl Fn(Sent) + 'static) -> Answer {

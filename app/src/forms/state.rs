@@ -268,22 +268,34 @@ impl Form {
         })
     }
 
-    /// What the preview needs; `None` while something is missing or wrong.
-    pub(crate) fn preview_request(self, row: u64) -> Option<PreviewRequest> {
+    /// Ids and names of the chosen datasets, in the order in which they are read.
+    pub(crate) fn chosen_datasets(self) -> Vec<(String, String)> {
+        let ids = self.draft.with(dataset_ids);
+        self.datasets.with_value(|all| {
+            let name = |id: String| {
+                let name = all.iter().find(|one| one.id.0 == id).map(|one| one.name.clone());
+                name.map(|name| (id, name))
+            };
+            ids.into_iter().filter_map(name).collect()
+        })
+    }
+
+    /// What the preview needs of a row of one of the chosen datasets, counted from 0; `None` while something is missing or
+    /// wrong.
+    pub(crate) fn preview_request(self, which: usize, row: u64) -> Option<PreviewRequest> {
         self.draft.with(|draft| {
             let stage = Stage::parse(&draft.stage)?;
             let hyper = Hyper::read(&draft.values, stage, Tuning::parse(&draft.tuning)?).ok();
             let limit = |get: fn(&Hyper) -> usize| hyper.as_ref().map_or(512, get);
-            let datasets = 1 + draft.more_datasets.split(',').filter(|id| !id.is_empty()).count();
+            let datasets = dataset_ids(draft);
+            let which = if which < datasets.len() { which } else { 0 };
             // The dataset's own system text goes before that of the run, as in training.
             let prefix = hyper.as_ref().and_then(|hyper| {
-                source_prefixes(&hyper.source_prefix, datasets)
-                    .ok()?
-                    .swap_remove(0)
-                    .filter(|text| !text.is_empty())
+                let mut prefixes = source_prefixes(&hyper.source_prefix, datasets.len()).ok()?;
+                prefixes.swap_remove(which).filter(|text| !text.is_empty())
             });
             Some(PreviewRequest {
-                dataset: DatasetId::parse(&draft.dataset)?,
+                dataset: DatasetId::parse(datasets.get(which)?)?,
                 model: ModelId::parse(&draft.model)?,
                 stage,
                 template: draft.template.clone(),
@@ -296,9 +308,16 @@ impl Form {
                     .unwrap_or_default(),
                 control_tokens_in_text: hyper.as_ref().is_some_and(|hyper| hyper.control_tokens_in_text),
                 row,
+                block: None,
             })
         })
     }
+}
+
+/// Ids of the datasets of a draft, in the order in which they are read.
+fn dataset_ids(draft: &Draft) -> Vec<String> {
+    let more = draft.more_datasets.split(',').filter(|id| !id.is_empty());
+    std::iter::once(draft.dataset.as_str()).chain(more).map(str::to_owned).collect()
 }
 
 /// What stands in a field: what was typed, else the default.
@@ -310,6 +329,17 @@ pub(crate) fn shown(draft: &Draft, key: &str, stage: Stage, tuning: Tuning) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s_147_the_datasets_of_a_mix_are_asked_for_in_the_order_in_which_they_are_read() {
+        let draft = |more: &str| Draft {
+            dataset: "b".to_owned(),
+            more_datasets: more.to_owned(),
+            ..Draft::default()
+        };
+        assert_eq!(dataset_ids(&draft("")), ["b"]);
+        assert_eq!(dataset_ids(&draft("c,,a")), ["b", "c", "a"]);
+    }
 
     #[test]
     fn a_field_shows_its_default_until_something_is_typed() {

@@ -1,5 +1,6 @@
 //! Datasets: the list with upload, and one dataset.
 
+mod digest;
 mod editor;
 pub(crate) mod health;
 pub(crate) mod list;
@@ -7,6 +8,7 @@ mod mapping;
 mod readings;
 pub(crate) mod register;
 mod rows;
+mod several;
 pub(crate) mod show;
 mod upload;
 mod versions;

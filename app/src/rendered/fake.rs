@@ -14,6 +14,7 @@ use contract::health::{HealthReport, HeldOut, LeftOut, RowSet};
 use contract::hub::*;
 use contract::limits::{LimitView, Limits};
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
+use contract::origin::SourceFile;
 use contract::params::Hyper;
 use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::registry::Finding;
@@ -87,6 +88,7 @@ fn dataset() -> DatasetView {
         version: 2,
         newest: true,
         findings: vec![Finding::Sha1Differs { wanted: "ab".repeat(20), found: "cd".repeat(20) }],
+        files: 1,
     }
 }
 
@@ -220,11 +222,20 @@ impl DatasetsPort for Fake {
         answer(dataset())
     }
 
+    fn files(&self, _: DatasetId) -> Answer<'_, Vec<SourceFile>> {
+        answer(Vec::new())
+    }
+
+    fn compare(&self, _: DatasetId, _: String) -> Answer<'_, DatasetView> {
+        answer(dataset())
+    }
+
     fn rows(&self, _: DatasetId, query: RowsQuery) -> Answer<'_, RowsPage> {
         let start = query.start;
         let row = |row, question: &str, text: &str, left_out| RowView {
             row,
             cells: vec![question.to_owned(), text.to_owned()],
+            from: None,
             left_out,
         };
         let rows = vec![
@@ -325,6 +336,7 @@ impl DatasetsPort for Fake {
             cut: 1,
             rejected: Vec::new(),
             reference: Vec::new(),
+            block: None,
             left_out: None,
         })
     }

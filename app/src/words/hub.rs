@@ -3,7 +3,7 @@
 super::table!(Hub {
     title: "From the hub", "来自模型中心";
     text_models: "Search Hugging Face (or the mirror in HF_ENDPOINT). Size and licence are shown before anything is fetched.", "搜索 Hugging Face(或 HF_ENDPOINT 指定的镜像)。下载之前会显示大小和许可证。";
-    text_datasets: "Search Hugging Face (or the mirror in HF_ENDPOINT) for a dataset; you choose one of its files.", "在 Hugging Face(或 HF_ENDPOINT 指定的镜像)搜索数据集,再选择其中一个文件。";
+    text_datasets: "Search Hugging Face (or the mirror in HF_ENDPOINT) for a dataset; you choose a split with all its files, or one file.", "在 Hugging Face(或 HF_ENDPOINT 指定的镜像)搜索数据集,再选择一个划分(含全部文件)或单个文件。";
     search_label: "Name", "名称";
     search_hint_models: "For example SmolLM2-135M-Instruct, or the whole owner/name", "例如 SmolLM2-135M-Instruct,或完整的 所有者/名称";
     search_hint_datasets: "For example tatsu-lab/alpaca", "例如 tatsu-lab/alpaca";
@@ -24,6 +24,8 @@ super::table!(Hub {
     show_revision: "Show", "显示";
     back: "Back to the list", "返回列表";
     what: "What to fetch", "要下载什么";
+    split_choice: "{0}, {1} files as one dataset", "{0},{1} 个文件合成一个数据集";
+    split_missing: "The repository lacks: {0}. The dataset is made of the others.", "仓库中缺少:{0}。数据集由其余文件组成。";
     folder_choice: "Model folder, {0} files", "模型文件夹,{0} 个文件";
     choice_none_model: "This repository holds no .safetensors or .gguf weights that Burnish can read.", "这个仓库没有可读取的 .safetensors 或 .gguf 权重。";
     choice_none_dataset: "This repository holds no .json, .jsonl, .csv, .tsv or .txt file.", "这个仓库没有可读取的数据文件。";

@@ -14,6 +14,7 @@ pub(crate) fn limit_name(lang: Lang, limit: Limit) -> &'static str {
         Limit::NameBytes => ("Longest column name", "最长的列名"),
         Limit::NamesBytes => ("All column names together", "所有列名合计"),
         Limit::SchemaDepth => ("Deepest nesting of Parquet columns", "Parquet 列的最大嵌套层数"),
+        Limit::Files => ("Files of a dataset", "一个数据集的文件"),
         Limit::ParquetRows => ("Rows of the smallest Parquet file", "最小的 Parquet 文件的行数"),
         Limit::FooterBytes => ("Footer of a Parquet file", "Parquet 文件尾"),
         Limit::PageBytes => ("Unpacked page of a Parquet file", "Parquet 文件解压后的一页"),

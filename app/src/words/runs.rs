@@ -185,6 +185,7 @@ super::table!(Runs {
     its_data: "See its training data", "查看训练数据";
     preview: "What the model will see", "模型看到的内容";
     preview_none: "Choose a model and a dataset to see a row as tokens.", "选好模型和数据集后,这里按词元显示一行。";
+    preview_block: "Block {0}: rows {1} to {2} of {3} · {4}", "第 {0} 块:第 {1} 到 {2} 行,共 {3} 行 · {4}";
     preview_row: "Row {0} of {1} · {2}", "第 {0} 行,共 {1} 行 · {2}";
     preview_counts: "{0} tokens, {1} of them teach", "{0} 个词元,其中 {1} 个用于学习";
     preview_cut: "{0} cut off", "截断 {0} 个";
@@ -194,6 +195,10 @@ super::table!(Runs {
     preview_reference: "The answer kept for comparison", "用于对照的回答";
     preview_prev: "Previous row", "上一行";
     preview_next: "Next row", "下一行";
+    preview_prev_block: "Previous block", "上一块";
+    preview_next_block: "Next block", "下一块";
+    preview_block_of: "Blocks of this dataset alone. In the run, blocks go on from one dataset into the next.", "仅按此数据集切块;训练时,块会从一个数据集接着下一个。";
+    preview_dataset: "Dataset shown", "预览的数据集";
     legend_read: "read only", "只读";
     legend_learned: "learned", "学习";
     legend_special: "special token", "特殊词元";

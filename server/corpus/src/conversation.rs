@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::source::Row;
 use cell::{Part, list, part, scalar, text};
+pub(crate) use message::{CONTENTS, ROLES, knows_role};
 pub use pairs::Pair;
 use talk::Talk;
 

@@ -23,6 +23,9 @@ use crate::source::{self, Row};
 pub(crate) const MESSAGE_COLUMNS: &[&str] =
     &["messages", "conversations", "conversation", "dialog", "dialogue", "chat"];
 
+/// Column that the original appends to questions unless an entry says otherwise (S-005).
+const DEFAULT_QUERY: &str = "input";
+
 /// Rows looked at before a mapping is suggested.
 const SAMPLE: usize = 200;
 
@@ -42,6 +45,24 @@ const LEAST_CHARS: usize = 20;
 /// What the reader found broken; a given mapping that names no such column (`dataset.no_such_column`) or under which
 /// no row can teach (`dataset.no_usable_rows`, with the reason of the first row).
 pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<Inspection, Problem> {
+    read_whole(path, kind, mapping, false)
+}
+
+/// As [`inspect`] under the mapping of a register's entry that leaves open what the file shows (S-006): its answers are
+/// pairs where each of them is a list of two, and the column that is appended to questions by default may be missing.
+///
+/// # Errors
+/// As [`inspect`] under a given mapping.
+pub fn inspect_open(path: &Path, kind: FileKind, mapping: Mapping) -> Result<Inspection, Problem> {
+    read_whole(path, kind, Some(mapping), true)
+}
+
+fn read_whole(
+    path: &Path,
+    kind: FileKind,
+    mapping: Option<Mapping>,
+    open: bool,
+) -> Result<Inspection, Problem> {
     let mut rows = source::open(path, kind)?;
     let encoding = rows.encoding().name().to_owned();
     let kind = rows.kind();
@@ -56,7 +77,10 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
         sample.push(row);
     }
     let given = mapping.is_some();
-    let mapping = mapping.unwrap_or_else(|| suggest::suggest(&tally.names.columns, &sample, kind));
+    let mut mapping = mapping.unwrap_or_else(|| suggest::suggest(&tally.names.columns, &sample, kind));
+    if open && suggest::answers_are_pairs(&mapping, &sample) {
+        mapping.format = DataFormat::Pairs;
+    }
     for row in &sample {
         tally.count(row, kind, &mapping);
     }
@@ -68,6 +92,9 @@ pub fn inspect(path: &Path, kind: FileKind, mapping: Option<Mapping>) -> Result<
     }
     let Tally { names, rows, mut stages, first_left_out } = tally;
     let Names { columns, fields, .. } = names;
+    if open {
+        mapping.query = mapping.query.filter(|query| query != DEFAULT_QUERY || columns.contains(query));
+    }
     if given {
         check_mapping(&mapping, &columns, &fields)?;
     }
@@ -221,6 +248,7 @@ pub fn rows(
             page.push(RowView {
                 row: number,
                 cells: cells(&row, &names, count),
+                from: None,
                 left_out: check_row(&row, kind, reading).err(),
             });
             if page.len() == count {

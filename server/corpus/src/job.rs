@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::batches::Batches;
-use crate::encode::{Encoder, Taken};
+use crate::conversation::text_of;
+use crate::encode::{Encoder, Example, Taken};
 use crate::mix::{Mixed, Part, mixed};
 
 /// Data and everything that decides how it becomes tokens.
@@ -98,7 +99,10 @@ impl Job {
         let parts: Vec<_> = self
             .parts
             .iter()
-            .map(|part| serde_json::json!([part.mapping, part.prefix, part.weight, part.files.kind]))
+            .map(|part| match part.files.texts.as_slice() {
+                [] => serde_json::json!([part.mapping, part.prefix, part.weight, part.files.kind]),
+                texts => serde_json::json!([part.mapping, part.prefix, part.weight, part.files.kind, texts]),
+            })
             .collect();
         let behaviour: Behaviour = encoder.behaviour;
         let all = serde_json::json!({
@@ -157,6 +161,22 @@ impl Job {
             batch = next?;
         }
         Ok(())
+    }
+}
+
+/// A row as its stage trains on it; lines that go on with a text go on with its ids. The inner error is the reason why it
+/// is left out.
+pub(crate) fn encoded(
+    encoder: &Encoder,
+    mixed: &Mixed,
+    part: &Part,
+) -> Result<Result<Example, RowReason>, Problem> {
+    if mixed.begins {
+        return encoder.encode_row(&mixed.row, &part.mapping, part.prefix.as_deref());
+    }
+    match text_of(&mixed.row, &part.mapping) {
+        Ok(text) => encoder.text_going_on(&text).map(Example::Text).map(Ok),
+        Err(reason) => Ok(Err(reason)),
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod batches;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod block;
 pub mod collate;
 pub mod conversation;
 pub mod encode;

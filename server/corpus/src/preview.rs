@@ -5,7 +5,6 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 use contract::stage::Stage;
 
-use crate::conversation::text_of;
 use crate::encode::{Encoder, LaidToken, Taken};
 use crate::source::Row;
 
@@ -17,8 +16,8 @@ struct Laid {
     reference: Vec<LaidToken>,
 }
 
-/// The tokens of row `number` (from 1) of `rows`. A row that is left out has no tokens and says why. In
-/// pre-training the row's own tokens are shown; blocks run over row ends. For rm and dpo both sequences are shown,
+/// The tokens of row `number` (from 1) of `rows`. A row that is left out has no tokens and says why. Of
+/// pre-training these are the row's own; what is read of it are blocks, see [`crate::block`]. For rm and dpo both sequences are shown,
 /// for ppo the prompt and the reference answer.
 ///
 /// # Errors
@@ -37,33 +36,10 @@ pub fn preview(
     Ok(told(encoder, &laid, left_out, (number, rows)))
 }
 
-/// As [`preview`], of a line of a text file: in pre-training the file is one text, unless the original is asked for.
-///
-/// # Errors
-/// As [`preview`].
-pub fn preview_line(
-    encoder: &Encoder,
-    row: &Row,
-    mapping: &Mapping,
-    number: u64,
-    rows: u64,
-) -> Result<Preview, Problem> {
-    if (encoder.stage, encoder.behaviour) != (Stage::Pt, Behaviour::Corrected) {
-        return preview(encoder, row, mapping, number, rows);
-    }
-    let (line, left_out) = match text_of(row, mapping) {
-        Ok(line) => (line, None),
-        // A blank line is part of the text.
-        Err(RowReason::EmptyText { .. }) => (String::new(), None),
-        Err(reason) => (String::new(), Some(reason)),
-    };
-    let ids = match left_out {
-        Some(_) => Vec::new(),
-        None => encoder.line_ids(&line, number == 1, number == rows)?,
-    };
-    let tokens =
-        ids.into_iter().map(|id| LaidToken { id, learn: true, cut: false, question: false }).collect();
-    Ok(told(encoder, &Laid { tokens, ..Laid::default() }, left_out, (number, rows)))
+/// A preview of one sequence; nothing is left out.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn shown_sequence(encoder: &Encoder, tokens: &[LaidToken], place: (u64, u64)) -> Preview {
+    told(encoder, &Laid { tokens: tokens.to_vec(), ..Laid::default() }, None, place)
 }
 
 fn told(encoder: &Encoder, laid: &Laid, left_out: Option<RowReason>, (row, rows): (u64, u64)) -> Preview {
@@ -79,6 +55,7 @@ fn told(encoder: &Encoder, laid: &Laid, left_out: Option<RowReason>, (row, rows)
         tokens: shown(&laid.tokens),
         rejected: shown(&laid.rejected),
         reference: shown(&laid.reference),
+        block: None,
         left_out,
     }
 }

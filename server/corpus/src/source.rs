@@ -116,6 +116,22 @@ pub fn open(path: &Path, kind: FileKind) -> Result<Rows, Problem> {
     open_in(path, kind, None)
 }
 
+/// As [`open`]; where the bytes do not say in which encoding they are, in the one that a person chose, if it is one of
+/// those that they could be in.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_chosen(path: &Path, kind: FileKind, chosen: Option<&str>) -> Result<Rows, Problem> {
+    let opened = open(path, kind);
+    let chosen = chosen.and_then(Encoding::named);
+    match (&opened, chosen) {
+        (Err(problem), Some(chosen)) if problem.readings().iter().any(|one| one.name == chosen.name()) => {
+            open_in(path, kind, Some(chosen))
+        }
+        _ => opened,
+    }
+}
+
 /// Opens a file in an encoding that a person chose; `None`, a mark in front and Parquet: as [`open`] does.
 ///
 /// # Errors

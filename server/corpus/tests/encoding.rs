@@ -8,7 +8,7 @@ use contract::chat::ChatMessage;
 use contract::dataset::{Behaviour, DataFormat, Mapping};
 use contract::stage::Stage;
 use corpus::encode::IGNORED;
-use corpus::preview::{preview, preview_line};
+use corpus::preview::preview;
 use corpus::tokenizer::train::train;
 use corpus::{Conversation, Encoded, Encoder, ModelTokenizer, Row, Template};
 use serde_json::{Value, json};
@@ -223,24 +223,6 @@ fn s_147_the_preview_of_pre_training_shows_where_texts_end() {
     let document = ids(&preview(&encoder, &row("Kettle"), &mapping, 1, 2).unwrap());
     assert_eq!(document, encoder.line_ids("Kettle", true, true).unwrap());
     assert_eq!(document.last().copied(), encoder.tokenizer.eos_id());
-    let lines = ["Kettle", "", "  tea 水", "and water"];
-    let shown = |encoder: &Encoder| -> Vec<Vec<u32>> {
-        let of = |(at, line): (usize, &&str)| {
-            ids(&preview_line(encoder, &row(line), &mapping, at as u64 + 1, lines.len() as u64).unwrap())
-        };
-        lines
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| encoder.behaviour == Behaviour::Corrected || !line.is_empty())
-            .map(of)
-            .collect()
-    };
-    let whole = encoder.line_ids(&lines.join("\n"), true, true).unwrap();
-    assert_eq!(shown(&encoder).concat(), whole, "all lines of a file are its text");
-    let original = Encoder { behaviour: Behaviour::Original, ..encoder };
-    let alone: Vec<u32> =
-        lines.iter().flat_map(|line| original.tokenizer.encode(line, false).unwrap()).collect();
-    assert_eq!(shown(&original).concat(), alone);
 }
 
 #[test]

@@ -14,13 +14,14 @@ use contract::health::HeldOut;
 use contract::sizes::Sizes;
 use contract::stage::Stage;
 use contract::{Code, RowReason};
+use corpus::block::{Wanted, block};
 use corpus::encode::{Example, PtPacker};
 use corpus::health::{health, health_within};
 use corpus::inspect::inspect;
 use corpus::job::Job;
 use corpus::mix::Part;
 use corpus::prepared::Prepared;
-use corpus::preview::{preview, preview_line};
+use corpus::preview::preview;
 use corpus::sampler::split;
 use corpus::source::folder::list;
 use corpus::tokenizer::train::train;
@@ -145,8 +146,11 @@ fn upload_preview_health_count_and_run_use_the_same_rows() {
             assert_eq!(health(&job, 1, &mut |_| ControlFlow::Continue(())).unwrap().used, usable, "{what}");
             let shown = open(&path, kind).unwrap().zip(1..).filter(|(row, number)| {
                 let row = row.as_ref().unwrap();
-                let shown = if kind == FileKind::Txt { preview_line } else { preview };
-                shown(&job.encoder, row, &found.mapping, *number, found.rows).unwrap().left_out.is_none()
+                let shown = match stage {
+                    Stage::Pt => block(&job, Wanted::OfRow(*number), found.rows),
+                    _ => preview(&job.encoder, row, &found.mapping, *number, found.rows),
+                };
+                shown.unwrap().left_out.is_none()
             });
             assert_eq!(shown.count() as u64, usable, "{what}");
             let key = job.fingerprint(&["data".into()]);

@@ -10,7 +10,7 @@ use contract::registry::Finding;
 use contract::{Code, Problem};
 use corpus::inspect::{inspect, row, rows};
 use corpus::source::encoding::to_gb18030;
-use corpus::source::folder::{check_sha1, list, sha1_of};
+use corpus::source::folder::{check_digest, digests_of, list};
 use corpus::{Conversation, Row, open};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -195,16 +195,23 @@ fn s_070_s_076_a_wrong_hash_is_a_finding() {
     let path = folder.path().join("a.txt");
     std::fs::write(&path, "abc").unwrap();
     let sha1 = "a9993e364706816aba3e25717850c26c9cd0d89d";
-    assert_eq!(sha1_of(&path).unwrap(), sha1);
-    let files = list(&path).unwrap();
+    let digests = digests_of(&path).unwrap();
+    assert_eq!((digests.sha1.as_str(), digests.bytes), (sha1, 3));
+    let one = std::slice::from_ref(&digests);
     let upper = sha1.to_uppercase();
-    assert_eq!(check_sha1(&files, Some(&upper)).unwrap(), Some(Finding::Sha1Matches { sha1: sha1.into() }));
-    let found = check_sha1(&files, Some("00")).unwrap();
-    assert_eq!(found, Some(Finding::Sha1Differs { wanted: "00".into(), found: sha1.into() }));
-    assert_eq!(check_sha1(&files, None).unwrap(), None);
-    std::fs::write(folder.path().join("b.txt"), "x").unwrap();
-    let two = list(folder.path()).unwrap();
-    assert_eq!(check_sha1(&two, Some(sha1)).unwrap(), Some(Finding::Sha1Unchecked { files: 2 }));
+    assert_eq!(check_digest(one, Some(&upper)), Some(Finding::Sha1Matches { sha1: sha1.into() }));
+    let zeros = "0".repeat(40);
+    assert_eq!(
+        check_digest(one, Some(&zeros)),
+        Some(Finding::Sha1Differs { wanted: zeros, found: sha1.into() })
+    );
+    let sha256 = digests.sha256.clone();
+    assert_eq!(check_digest(one, Some(&sha256)), Some(Finding::Sha256Matches { sha256 }));
+    let ones = "1".repeat(64);
+    assert!(matches!(check_digest(one, Some(&ones)), Some(Finding::Sha256Differs { .. })));
+    assert_eq!((check_digest(one, None), check_digest(one, Some("00"))), (None, None));
+    let two = [digests.clone(), digests];
+    assert_eq!(check_digest(&two, Some(sha1)), Some(Finding::Sha1Unchecked { files: 2 }));
 }
 
 #[test]

@@ -108,8 +108,13 @@ fn rewrite(
     Ok(found.kind)
 }
 
-fn json(row: &Row) -> Value {
-    Value::Object(row.cells.iter().cloned().collect())
+/// A row as an object; of two cells of one name the first counts.
+pub(crate) fn json(row: &Row) -> Value {
+    let mut object = serde_json::Map::new();
+    for (name, value) in &row.cells {
+        object.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    Value::Object(object)
 }
 
 fn text_line(row: &Row) -> Result<String, Problem> {

@@ -40,7 +40,7 @@ fn job(asked: CheckHealth) -> Result<Job, Problem> {
     let encoder = encoder::of(Path::new(&asked.model), &request.preview(1))?;
     let part = Part {
         name: asked.name,
-        files: Files { paths: vec![PathBuf::from(asked.stored.file)], kind: found.kind },
+        files: Files::of_texts(PathBuf::from(asked.stored.file), found.kind, asked.stored.texts),
         mapping: found.mapping,
         prefix: None,
         weight: 1.0,

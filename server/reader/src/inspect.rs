@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use contract::dataset::FileKind;
+use contract::dataset::{FileKind, Inspection, Mapping};
+use contract::origin::SourceFile;
 use contract::problem::Problem;
-use contract::reading::{Inspect, Inspected, Sheet};
+use contract::reading::{Digests, Inspect, Inspected, Sheet};
 use contract::registry::Finding;
-use corpus::source::folder::{Files, check_sha1};
+use corpus::source::folder::{check_digest, digests_of};
 use corpus::source::xlsx;
 
 use crate::edit::{digest, unwritten};
@@ -19,11 +20,15 @@ use crate::edit::{digest, unwritten};
 /// # Errors
 /// What reading finds broken.
 pub(crate) fn inspect(asked: Inspect) -> Result<Inspected, Problem> {
-    let file = PathBuf::from(&asked.file);
-    let files = Files { paths: vec![file.clone()], kind: asked.kind };
-    let mut findings: Vec<Finding> =
-        check_sha1(&files, asked.sha1.as_deref().filter(|sha1| !sha1.is_empty()))?.into_iter().collect();
-    let target = Path::new(&asked.target);
+    let (file, target) = (PathBuf::from(&asked.file), Path::new(&asked.target));
+    let mut findings = Vec::new();
+    let mut files = Vec::new();
+    if !asked.name.is_empty() {
+        let digests = digests_of(&file)?;
+        findings.extend(check_digest(std::slice::from_ref(&digests), asked.digest.as_deref()));
+        let Digests { sha1, sha256, bytes } = digests;
+        files.push(SourceFile { name: asked.name, bytes, rows: 0, sha1, sha256 });
+    }
     let anew = match &asked.encoding {
         _ if asked.kind == FileKind::Xlsx => {
             findings.extend(xlsx::convert(&file, sheet(&asked.sheet), target)?.findings());
@@ -36,12 +41,30 @@ pub(crate) fn inspect(asked: Inspect) -> Result<Inspected, Problem> {
         None => None,
     };
     let (path, kind) = anew.map_or((file.as_path(), asked.kind), |kind| (target, kind));
-    let inspection = corpus::inspect::inspect(path, kind, asked.mapping)?;
+    let inspection = inspected(path, kind, asked.mapping, asked.open)?;
     let written = anew.map(|_| digest(target)).transpose().map_err(unwritten)?;
-    Ok(Inspected { inspection, findings, written })
+    files.iter_mut().for_each(|file| file.rows = inspection.rows);
+    Ok(Inspected { inspection, findings, written, files })
 }
 
-fn sheet(asked: &Sheet) -> xlsx::Sheet<'_> {
+/// Reads a whole file. A mapping that names no column says nothing of how it is read.
+///
+/// # Errors
+/// What reading finds broken.
+pub(crate) fn inspected(
+    path: &Path,
+    kind: FileKind,
+    mapping: Option<Mapping>,
+    open: bool,
+) -> Result<Inspection, Problem> {
+    match mapping {
+        Some(mapping) if open && mapping.names_nothing() => corpus::inspect::inspect(path, kind, None),
+        Some(mapping) if open => corpus::inspect::inspect_open(path, kind, mapping),
+        mapping => corpus::inspect::inspect(path, kind, mapping),
+    }
+}
+
+pub(crate) fn sheet(asked: &Sheet) -> xlsx::Sheet<'_> {
     match asked {
         Sheet::First => xlsx::Sheet::First,
         Sheet::Ask => xlsx::Sheet::Ask,

@@ -2,6 +2,7 @@
 
 mod edit;
 mod encoder;
+mod gather;
 mod health;
 mod inspect;
 mod limits;

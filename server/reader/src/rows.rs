@@ -70,7 +70,7 @@ fn search(path: &Path, found: &Inspection, query: &RowsQuery) -> Result<RowsPage
         total += 1;
         if total >= query.start && total < query.start.saturating_add(query.count) {
             let cells = found.columns.iter().map(|column| cut(text_of(row.get(column)), most)).collect();
-            rows.push(RowView { row: index as u64 + 1, cells, left_out });
+            rows.push(RowView { row: index as u64 + 1, cells, from: None, left_out });
         }
     }
     Ok(RowsPage { columns: found.columns.clone(), rows, total })

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::{ExitCode, exit};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use contract::worker::EXIT_PROBLEM;
 use serde::Serialize;
 
 use crate::watch::Watch;
-use crate::{edit, health, inspect, limits, preview, register, rows, specification};
+use crate::{edit, gather, health, inspect, limits, preview, register, rows, specification};
 
 /// Answers requests until stdin ends, within `memory` bytes beyond what the process starts with.
 pub fn serve(memory: u64) -> ExitCode {
@@ -88,6 +89,15 @@ fn answer(request: ReadRequest, watch: &Watch) -> Result<serde_json::Value, Prob
         ReadRequest::Inspect(asked) => {
             begin(watch, &[&asked.file]);
             value(inspect::inspect(*asked))
+        }
+        ReadRequest::Gather(asked) => {
+            let files: Vec<&str> = asked.files.iter().map(|file| file.path.as_str()).collect();
+            let mut renewed = begin(watch, &files);
+            value(gather::gather(*asked, &mut |progress| renewed.tell(progress)))
+        }
+        ReadRequest::DigestFile(asked) => {
+            begin(watch, &[&asked.file]);
+            value(corpus::source::folder::digests_of(Path::new(&asked.file)))
         }
         ReadRequest::FindRows(asked) => {
             begin(watch, &[&asked.stored.file]);

@@ -260,6 +260,7 @@ mod testing {
                 mapping: Mapping::empty(DataFormat::Alpaca),
                 sha256: String::new(),
                 rows: 0,
+                texts: Vec::new(),
             },
             more_datasets: Vec::new(),
             prepared: String::new(),

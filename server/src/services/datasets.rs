@@ -6,9 +6,13 @@ use app::ports::{Answer, DatasetsPort, Problems};
 use contract::Code;
 use contract::checkup::{Checkup, CheckupRequest};
 use contract::dataset::{
-    DatasetVersion, DatasetView, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage, RowsQuery,
+    DatasetVersion, DatasetView, FileKind, FullRow, Mapping, Preview, PreviewRequest, RowEdit, RowsPage,
+    RowsQuery,
 };
-use contract::reading::{Inspect, Sheet, Stored};
+use contract::digest::Digest;
+use contract::origin::{SourceFile, compared};
+use contract::reading::{DigestFile, Inspect, Sheet, Stored};
+use contract::registry::Finding;
 use contract::{DatasetId, Problem, label};
 
 use super::{checkup, edit, preview, remove_folder, rows};
@@ -17,6 +21,9 @@ use crate::readers::Lane;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
 use crate::store::runs::RunRow;
+
+/// Files of a dataset that are listed.
+const MOST_LISTED: usize = 200;
 
 /// The datasets port.
 pub struct Datasets(pub AppState);
@@ -33,7 +40,14 @@ pub fn file(state: &AppState, row: &DatasetRow) -> PathBuf {
 
 /// The file of a dataset and what is known of it, for those who read.
 pub fn stored(state: &AppState, row: &DatasetRow) -> Stored {
-    Stored { file: file(state, row).to_string_lossy().into_owned(), found: row.view.inspection.clone() }
+    let (found, texts) = (row.view.inspection.clone(), texts(row));
+    Stored { file: file(state, row).to_string_lossy().into_owned(), found, texts }
+}
+
+/// Rows of each text of a dataset of plain text; none where it is one text.
+pub fn texts(row: &DatasetRow) -> Vec<u64> {
+    let several = row.view.inspection.kind == FileKind::Txt && row.files.len() > 1;
+    row.files.iter().filter(|_| several).map(|file| file.rows).collect()
 }
 
 impl Datasets {
@@ -46,9 +60,11 @@ impl Datasets {
         let row = find(&self.0, id).await?;
         let asked = Inspect {
             file: file(&self.0, &row).to_string_lossy().into_owned(),
+            name: String::new(),
             kind: row.view.inspection.kind,
             mapping: Some(mapping),
-            sha1: None,
+            open: false,
+            digest: None,
             encoding: None,
             sheet: Sheet::First,
             target: String::new(),
@@ -56,6 +72,29 @@ impl Datasets {
         let found = self.0.readers.ask(Lane::of_bytes(row.view.bytes), asked).await?.inspection;
         self.0.store.set_inspection(id, &found).await?;
         Ok(DatasetView { inspection: found, ..row.view })
+    }
+
+    /// Compares the file as it came with a digest that a person typed, and keeps what was found (S-070). Of several files
+    /// none is meant, and one that was written anew without a note of its digest is not here any more (S-076).
+    async fn compare(&self, id: &DatasetId, typed: &str) -> Result<DatasetView, Fault> {
+        let wanted = Digest::parse(typed)?;
+        let row = find(&self.0, id).await?;
+        let anew = |finding: &Finding| matches!(finding, Finding::Converted { .. } | Finding::Sheet { .. });
+        let finding = match row.files.as_slice() {
+            [only] if row.view.version == 1 => compared(&wanted, &only.sha1, &only.sha256),
+            [_, _, ..] => Finding::Sha1Unchecked { files: row.files.len() as u64 },
+            _ if row.view.findings.iter().any(anew) => Finding::Sha1Unchecked { files: 1 },
+            _ => {
+                let asked = DigestFile { file: file(&self.0, &row).to_string_lossy().into_owned() };
+                let found = self.0.readers.ask(Lane::of_bytes(row.view.bytes), asked).await?;
+                compared(&wanted, &found.sha1, &found.sha256)
+            }
+        };
+        let mut findings = row.view.findings.clone();
+        findings.retain(|finding| !finding.is_of_digest());
+        findings.insert(0, finding);
+        self.0.store.set_findings(id, &findings).await?;
+        Ok(DatasetView { findings, ..row.view })
     }
 
     async fn call_it(&self, id: &DatasetId, name: &str) -> Result<(), Fault> {
@@ -112,6 +151,18 @@ impl DatasetsPort for Datasets {
             let family = find(&self.0, &id).await.map_err(Problems::from)?.family;
             Ok(self.0.store.versions(&family).await?)
         })
+    }
+
+    fn files(&self, id: DatasetId) -> Answer<'_, Vec<SourceFile>> {
+        Box::pin(async move {
+            let mut files = find(&self.0, &id).await.map_err(Problems::from)?.files;
+            files.truncate(MOST_LISTED);
+            Ok(files)
+        })
+    }
+
+    fn compare(&self, id: DatasetId, digest: String) -> Answer<'_, DatasetView> {
+        Box::pin(async move { Ok(self.compare(&id, &digest).await?) })
     }
 
     fn remap(&self, id: DatasetId, mapping: Mapping) -> Answer<'_, DatasetView> {

@@ -1,7 +1,8 @@
 //! An edit of a row makes a new version of the dataset; nothing that a run has seen changes.
 
 use contract::Code;
-use contract::dataset::{DatasetView, RowEdit};
+use contract::dataset::{Change, DatasetView, RowEdit};
+use contract::origin::place_of;
 use contract::reading::ChangeRow;
 use contract::{DatasetId, Problem};
 
@@ -28,7 +29,14 @@ pub async fn edit(state: &AppState, id: &DatasetId, edit: RowEdit) -> Result<Dat
     let asked = ChangeRow { stored: datasets::stored(state, &before), target, edit };
     let changed = state.readers.ask(Lane::of_bytes(before.view.bytes), asked).await?;
     made.written(changed.written);
+    let mut files = before.files.clone();
+    if let Change::Removed { row } = changed.change
+        && let Some((index, _)) = place_of(&files, row)
+    {
+        files[index].rows -= 1;
+    }
     let lineage = uploads::Lineage {
+        files,
         file_name: before.view.file_name.clone(),
         title: before.view.name.clone(),
         findings: Vec::new(),

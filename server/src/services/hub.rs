@@ -9,10 +9,12 @@ use contract::Code;
 use contract::Problem;
 use contract::hub::{HubFile, HubHits, HubKind, HubRepo, NewTransfer, TransferState, TransferView};
 use contract::label;
+use contract::reading::Named;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{models, uploads};
+use super::uploads::Declared;
+use super::{models, sets, uploads};
 use crate::error::Fault;
 use crate::hub::cache;
 use crate::proc;
@@ -115,12 +117,17 @@ impl HubService {
 
 /// The files of a repository that were asked for.
 fn wanted(repo: &HubRepo, new: &NewTransfer) -> Result<Vec<HubFile>, Problem> {
-    let count_fits = match new.kind {
-        HubKind::Dataset => new.files.len() == 1,
-        HubKind::Model => (1..=MOST_FILES).contains(&new.files.len()),
-    };
-    if !count_fits {
+    if new.files.is_empty() {
         return Err(Problem::new(Code::FormMissing, "Choose what to fetch.").field("files"));
+    }
+    if new.files.len() > MOST_FILES {
+        return Err(Problem::new(
+            Code::DatasetTooManyFiles,
+            format!("More than {MOST_FILES} files are not fetched at once."),
+        )
+        .with("most", MOST_FILES)
+        .field("files")
+        .hint("Choose some of them."));
     }
     let find = |path: &String| {
         let file = repo.files.iter().find(|file| file.path == *path).ok_or_else(|| {
@@ -210,8 +217,21 @@ impl Job {
         }
     }
 
+    /// One file, or the shards of a split, which are read where they lie in the cache.
     async fn dataset(&self, places: &[(PathBuf, &HubFile)]) -> Result<String, Fault> {
-        let Some((place, file)) = places.first() else { return Err(Problem::not_found("file").into()) };
+        let (place, file) = match places {
+            [] => return Err(Problem::not_found("file").into()),
+            [(place, file)] => (place, file),
+            several => {
+                let named = several.iter().map(|(place, file)| Named {
+                    path: place.to_string_lossy().into_owned(),
+                    name: file.path.clone(),
+                });
+                let bytes = several.iter().map(|(_, file)| file.bytes).sum();
+                let declared = Declared { title: Some(self.name.clone()), ..Declared::default() };
+                return Ok(sets::gather(&self.state, named.collect(), bytes, declared).await?.id.0);
+            }
+        };
         let open = tokio::fs::File::open(place).await.map_err(Fault::disk("read", place))?;
         let body = Body::from_stream(ReaderStream::with_capacity(open, 1 << 20));
         let view = uploads::from_hub(&self.state, &file.path, &self.name, body).await?;

@@ -188,5 +188,6 @@ fn dataset_ref(state: &AppState, row: &DatasetRow) -> DatasetRef {
         mapping: view.inspection.mapping.clone(),
         sha256: view.sha256.clone(),
         rows: view.inspection.rows,
+        texts: datasets::texts(row),
     }
 }

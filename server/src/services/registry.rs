@@ -1,8 +1,9 @@
 //! `dataset_info.json`, the register of the original toolkit: what comes in, and what goes out (S-006).
 
+use contract::dataset::{DatasetView, FileKind};
 use contract::reading::{ReadRegister, ToRegister, WriteRegister};
 use contract::registry::{Finding, Registered};
-use contract::{Code, Problem};
+use contract::{Code, Problem, label};
 
 use super::datasets;
 use crate::error::Fault;
@@ -30,28 +31,61 @@ fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// The register of every dataset here.
+/// The register of every dataset here. It speaks of the files as they are kept here and as [`file_name`] calls them: with
+/// them it can be read again, here and by other toolkits.
 pub async fn write(state: &AppState) -> Result<String, Fault> {
     let mut datasets: Vec<ToRegister> = Vec::new();
     for row in state.store.datasets().await? {
         let file = datasets::file(state, &row).to_string_lossy().into_owned();
-        // Of a workbook, what is here is one sheet as JSON Lines.
-        let sheet = row.view.findings.iter().any(|finding| matches!(finding, Finding::Sheet { .. }));
-        let sha1 = row.view.findings.iter().filter(|_| !sheet).find_map(|finding| match finding {
-            Finding::Sha1Matches { sha1 } | Finding::Sha1Differs { found: sha1, .. } => Some(sha1.clone()),
+        let taken = |name: &str| datasets.iter().any(|dataset| dataset.name == name);
+        let name = unique(&row.view.name, label::MAX_NAME, taken);
+        let wanted = file_name(&row.view);
+        let file_taken = |name: &str| datasets.iter().any(|dataset| dataset.file_name == name);
+        let file_name = unique_file(&wanted, file_taken);
+        // What came alone and was not written anew is what is kept.
+        let anew = |finding: &Finding| matches!(finding, Finding::Converted { .. } | Finding::Sheet { .. });
+        let as_it_came = row.view.version == 1 && !row.view.findings.iter().any(anew);
+        let sha1 = match row.files.as_slice() {
+            [only] if as_it_came => Some(only.sha1.clone()),
             _ => None,
-        });
-        let name = unique(&row.view.name, |name| datasets.iter().any(|dataset| dataset.name == name));
-        let file_name = if sheet { format!("{}.jsonl", row.view.file_name) } else { row.view.file_name };
-        datasets.push(ToRegister { name, file, file_name, sha1, mapping: row.view.inspection.mapping });
+        };
+        let mapping = row.view.inspection.mapping;
+        datasets.push(ToRegister { name, file, file_name, sha1, mapping });
     }
     Ok(state.readers.ask(Lane::Long, WriteRegister { datasets }).await?)
 }
 
-/// The name, with a number where it is taken.
-fn unique(name: &str, taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (2..).map(|number| format!("{name} ({number})"));
+/// What the file of a dataset is called where it goes out: as it came, with the ending of what is kept of it, and without
+/// what no register may name.
+pub fn file_name(view: &DatasetView) -> String {
+    let plain = |c: char| if matches!(c, '/' | '\\' | ':' | '\0') || c.is_control() { '_' } else { c };
+    let mut name: String = view.file_name.chars().map(plain).collect();
+    if name.starts_with('.') {
+        name.insert(0, '_');
+    }
+    let kind = view.inspection.kind;
+    let json = |kind| matches!(kind, FileKind::Json | FileKind::Jsonl);
+    match FileKind::of_name(&name) {
+        Some(named) if named == kind || json(named) && json(kind) => name,
+        _ => format!("{name}.{}", kind.extension()),
+    }
+}
+
+/// The name, with a number where it is taken, of at most `most` characters.
+fn unique(name: &str, most: usize, taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| {
+        let number = format!(" ({number})");
+        let kept: String = name.chars().take(most.saturating_sub(number.len())).collect();
+        format!("{}{number}", kept.trim_end())
+    });
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
+/// The name of a file, with a number before its ending where it is taken.
+fn unique_file(name: &str, taken: impl Fn(&str) -> bool) -> String {
+    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
+    let whole = |stem: &str| format!("{stem}.{end}");
+    whole(&unique(stem, usize::MAX, |stem| taken(&whole(stem))))
 }
 
 #[cfg(test)]
@@ -61,8 +95,11 @@ mod tests {
     #[test]
     fn names_of_the_register_are_told_apart() {
         let taken = ["tea", "tea (2)"];
-        assert_eq!(unique("tea", |name| taken.contains(&name)), "tea (3)");
-        assert_eq!(unique("pot", |name| taken.contains(&name)), "pot");
+        assert_eq!(unique("tea", 99, |name| taken.contains(&name)), "tea (3)");
+        assert_eq!(unique("pot", 99, |name| taken.contains(&name)), "pot");
+        let long = "壶".repeat(9);
+        assert_eq!(unique(&long, 9, |name| name == long), format!("{} (2)", "壶".repeat(5)));
+        assert_eq!(unique_file("a.b.csv", |name| name == "a.b.csv"), "a.b (2).csv");
     }
 
     #[test]

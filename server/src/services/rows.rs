@@ -2,6 +2,7 @@
 
 use contract::DatasetId;
 use contract::dataset::{FullRow, RowsPage, RowsQuery};
+use contract::origin::file_row;
 use contract::reading::{FindRows, TakeRow};
 
 use super::datasets;
@@ -17,7 +18,11 @@ pub async fn page(state: &AppState, id: &DatasetId, query: RowsQuery) -> Result<
     let row = datasets::find(state, id).await?;
     let query = RowsQuery { count: query.count.min(MOST_ROWS), start: query.start.max(1), ..query };
     let asked = FindRows { stored: datasets::stored(state, &row), query };
-    Ok(state.readers.ask(Lane::Quick, asked).await?)
+    let mut page = state.readers.ask(Lane::Quick, asked).await?;
+    for shown in &mut page.rows {
+        shown.from = file_row(&row.files, shown.row);
+    }
+    Ok(page)
 }
 
 /// One row in full, for editing.

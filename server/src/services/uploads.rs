@@ -7,6 +7,7 @@ use axum::body::Body;
 use contract::Code;
 use contract::dataset::{DatasetView, FileKind, Mapping};
 use contract::files;
+use contract::origin::SourceFile;
 use contract::reading::{Inspect, Inspected, Sheet};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem, label};
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::incoming::{self, Temporary};
-use super::remove_folder;
+use super::{remove_folder, sets};
 use crate::config::Config;
 use crate::error::Fault;
 use crate::readers::Lane;
@@ -36,13 +37,14 @@ const MODEL: &str = "model-";
 /// Longest file name that is kept, characters.
 const MAX_FILE_NAME: usize = 200;
 
-/// Removes what a killed server left half-made. The files of a model that came in so far
+/// Removes what a killed server left half-made. The files of a model or of a dataset that came in so far
 /// stay for a day: a page may be sending the rest.
 pub fn sweep(config: &Config) {
     for (kind, prefix) in [("uploads", ""), ("datasets", "new-")] {
         for entry in std::fs::read_dir(config.folder(kind)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let goes_on = kind == "uploads" && name.starts_with(MODEL) && !incoming::is_old(&entry.path());
+            let kept = name.starts_with(MODEL) || name.starts_with(sets::SET);
+            let goes_on = kind == "uploads" && kept && !incoming::is_old(&entry.path());
             if !name.starts_with(prefix) || goes_on {
                 continue;
             }
@@ -71,7 +73,8 @@ impl From<Body> for Incoming {
 }
 
 impl Incoming {
-    async fn file(self, state: &AppState) -> Result<Temporary, Fault> {
+    /// The file, whole.
+    pub(super) async fn file(self, state: &AppState) -> Result<Temporary, Fault> {
         match self {
             Self::Body(body) => receive(state, body).await,
             Self::Upload(id) => state.resumable.take(&id).await,
@@ -103,7 +106,7 @@ async fn receive(state: &AppState, body: Body) -> Result<Temporary, Fault> {
 }
 
 /// Reads a dataset's file name: its last part, and a kind Burnish can read.
-fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
+pub(super) fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean = label::cleaned(name, MAX_FILE_NAME);
     let Some(kind) = FileKind::of_name(&clean) else {
@@ -121,6 +124,9 @@ fn file_name(name: &str) -> Result<(String, FileKind), Fault> {
 fn advice(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     match extension.as_str() {
+        "zip" | "gz" | "tgz" | "tar" | "bz2" | "xz" | "7z" | "rar" | "zst" => {
+            "Unpack it and choose the files in it; several become one dataset."
+        }
         "xls" | "xlsb" | "xlt" | "xltx" | "xltm" | "ods" | "fods" | "ots" | "numbers" | "et" => {
             "Open it in a spreadsheet program and save it as .xlsx, or export the sheet as CSV."
         }
@@ -135,8 +141,19 @@ pub async fn dataset(
     declared: Declared,
     file: impl Into<Incoming>,
 ) -> Result<DatasetView, Fault> {
-    let (name, kind) = file_name(name)?;
+    file_name(name)?;
     let file = file.into().file(state).await?;
+    named(state, name, declared, file).await
+}
+
+/// Makes a dataset of a file that is here whole.
+pub(super) async fn named(
+    state: &AppState,
+    name: &str,
+    declared: Declared,
+    file: Temporary,
+) -> Result<DatasetView, Fault> {
+    let (name, kind) = file_name(name)?;
     let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let title = declared.title.clone().unwrap_or_else(|| stem.to_owned());
     let title = Some(label::cleaned(&title, label::MAX_NAME)).filter(|title| !title.is_empty());
@@ -151,8 +168,10 @@ pub struct Declared {
     pub title: Option<String>,
     /// How rows are read; `None`: as the file suggests.
     pub mapping: Option<Mapping>,
-    /// SHA-1 it should have, hex.
-    pub sha1: Option<String>,
+    /// Whether that leaves open what the file shows, as an entry of a register may (S-006).
+    pub open: bool,
+    /// Digest it should have, hex: of SHA-1 or SHA-256 (S-070).
+    pub digest: Option<String>,
     /// Encoding that a person chose for it; `None`: as its bytes say.
     pub encoding: Option<String>,
     /// Which sheet of a workbook is read.
@@ -161,9 +180,8 @@ pub struct Declared {
 
 /// Takes a file of the hub in under a label of its own.
 pub async fn from_hub(state: &AppState, path: &str, title: &str, body: Body) -> Result<DatasetView, Fault> {
-    let (name, kind) = file_name(path)?;
     let file = receive(state, body).await?;
-    keep(state, file, &name, title, kind, Declared::default()).await
+    named(state, path, Declared { title: Some(title.to_owned()), ..Declared::default() }, file).await
 }
 
 /// Where the next temporary file goes.
@@ -185,15 +203,17 @@ async fn keep(
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let asked = Inspect {
         file: path(file.path()),
+        name: file_name.to_owned(),
         kind,
         mapping: declared.mapping,
-        sha1: declared.sha1,
+        open: declared.open,
+        digest: declared.digest,
         encoding: declared.encoding,
         sheet: declared.sheet,
         target: path(&target),
     };
     let read = state.readers.ask(Lane::of_bytes(file.bytes), asked).await;
-    let Inspected { inspection, findings, written } = read.map_err(|problem| {
+    let Inspected { inspection, findings, written, files } = read.map_err(|problem| {
         if !is_worth_asking_again(&problem) {
             file.refuse();
         }
@@ -208,12 +228,12 @@ async fn keep(
         None => file,
     };
     let lineage =
-        Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings, before: None };
+        Lineage { file_name: file_name.to_owned(), title: title.to_owned(), findings, files, before: None };
     store(state, file, lineage, inspection).await
 }
 
 /// Whether the same file may be read after all: the person is asked something, or it is the server that failed.
-fn is_worth_asking_again(problem: &Problem) -> bool {
+pub(super) fn is_worth_asking_again(problem: &Problem) -> bool {
     matches!(problem.code, Code::DatasetEncodingUnsure | Code::DatasetSheetUnsure)
         || !Fault::status(problem).is_client_error()
 }
@@ -226,6 +246,8 @@ pub struct Lineage {
     pub title: String,
     /// What is worth knowing beside its rows.
     pub findings: Vec<Finding>,
+    /// The files it was made of, in order.
+    pub files: Vec<SourceFile>,
     /// The version it was made from, and how.
     pub before: Option<(DatasetRow, contract::dataset::Change)>,
 }
@@ -259,7 +281,9 @@ pub async fn store(
             version,
             newest: true,
             findings: lineage.findings,
+            files: lineage.files.len().max(1) as u64,
         },
+        files: lineage.files,
     };
     let folder = state.config.folder("datasets");
     let (half, whole) = (folder.join(format!("new-{id}")), folder.join(id.as_str()));
@@ -307,11 +331,20 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
 
 /// The folder that the files of one model upload go to. The id comes from the browser.
 pub fn folder(state: &AppState, upload: &str) -> Result<PathBuf, Fault> {
-    let id = contract::ModelId::parse(upload).ok_or_else(|| {
+    Ok(state.config.folder("uploads").join(format!("{MODEL}{}", upload_id(upload)?)))
+}
+
+/// The id that several files share, as a part of a path.
+pub(super) fn upload_id(upload: &str) -> Result<contract::ModelId, Problem> {
+    contract::ModelId::parse(upload).ok_or_else(|| {
         Problem::new(Code::UploadBadId, "The upload's id may hold letters, digits and - only.")
             .field("upload")
-    })?;
-    Ok(state.config.folder("uploads").join(format!("{MODEL}{id}")))
+    })
+}
+
+/// SHA-256 of a text, hex.
+pub(super) fn digest_of(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// Takes one file of a model in.

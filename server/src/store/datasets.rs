@@ -2,6 +2,8 @@
 
 use contract::DatasetId;
 use contract::dataset::{Change, DatasetVersion, DatasetView, Inspection};
+use contract::origin::SourceFile;
+use contract::registry::Finding;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -19,6 +21,8 @@ pub struct DatasetRow {
     pub family: DatasetId,
     /// What made this version out of the one before.
     pub change: Option<Change>,
+    /// The files it was made of as they came, in order; none where that was not noted.
+    pub files: Vec<SourceFile>,
 }
 
 /// Every column, and whether no newer version exists.
@@ -33,6 +37,7 @@ macro_rules! select {
 }
 
 fn read(row: &SqliteRow) -> Result<DatasetRow, Fault> {
+    let files: Vec<SourceFile> = serde_json::from_str(row.try_get("files")?)?;
     let view = DatasetView {
         id: DatasetId(row.try_get("id")?),
         name: row.try_get("name")?,
@@ -44,6 +49,7 @@ fn read(row: &SqliteRow) -> Result<DatasetRow, Fault> {
         version: u32::try_from(row.try_get::<i64, _>("version")?).unwrap_or(1),
         newest: row.try_get("newest")?,
         findings: serde_json::from_str(row.try_get("findings")?)?,
+        files: files.len().max(1) as u64,
     };
     let change: Option<String> = row.try_get("change")?;
     Ok(DatasetRow {
@@ -51,6 +57,7 @@ fn read(row: &SqliteRow) -> Result<DatasetRow, Fault> {
         file: row.try_get("file")?,
         family: DatasetId(row.try_get("family")?),
         change: change.map(|text| serde_json::from_str(&text)).transpose()?,
+        files,
     })
 }
 
@@ -101,8 +108,8 @@ impl Store {
     pub async fn add_dataset(&self, tx: &mut Transaction, row: &DatasetRow) -> Result<(), Fault> {
         let view = &row.view;
         sqlx::query(
-            "INSERT INTO dataset (id, name, file_name, file, bytes, sha256, created_ms, inspection, family, version, change, findings)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO dataset (id, name, file_name, file, bytes, sha256, created_ms, inspection, family, version, change, findings, files)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(view.id.as_str())
         .bind(&view.name)
@@ -116,6 +123,7 @@ impl Store {
         .bind(view.version)
         .bind(row.change.as_ref().map(serde_json::to_string).transpose()?)
         .bind(serde_json::to_string(&view.findings)?)
+        .bind(serde_json::to_string(&row.files)?)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -125,6 +133,13 @@ impl Store {
     pub async fn set_inspection(&self, id: &DatasetId, found: &Inspection) -> Result<(), Fault> {
         let query = sqlx::query("UPDATE dataset SET inspection = ? WHERE id = ?");
         query.bind(serde_json::to_string(found)?).bind(id.as_str()).execute(&self.write).await?;
+        Ok(())
+    }
+
+    /// Keeps what is worth knowing.
+    pub async fn set_findings(&self, id: &DatasetId, findings: &[Finding]) -> Result<(), Fault> {
+        let query = sqlx::query("UPDATE dataset SET findings = ? WHERE id = ?");
+        query.bind(serde_json::to_string(findings)?).bind(id.as_str()).execute(&self.write).await?;
         Ok(())
     }
 

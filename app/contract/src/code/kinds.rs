@@ -101,6 +101,8 @@ macro_rules! kinds {
             DataDamaged = "data.damaged",
             /// Prepared rows that cannot be read or written. `why`.
             DataStore = "data.store",
+            /// A text that is no SHA-1 and no SHA-256. `why`.
+            DatasetBadDigest = "dataset.bad_digest",
             /// The file is not the one a run was started with. `name`.
             DatasetChanged = "dataset.changed",
             /// A name of a column that is longer than allowed. `most`.
@@ -129,7 +131,7 @@ macro_rules! kinds {
             DatasetMapping = "dataset.mapping",
             /// A part that has no column yet.
             DatasetMappingIncomplete = "dataset.mapping_incomplete",
-            /// A folder with files of two kinds. `one`, `other`.
+            /// Files of two kinds where one dataset is to be made of them. `one`, `other`: their names.
             DatasetMixedKinds = "dataset.mixed_kinds",
             /// A column the file has not. `columns`.
             DatasetNoSuchColumn = "dataset.no_such_column",
@@ -157,6 +159,8 @@ macro_rules! kinds {
             DatasetParquetBroken = "dataset.parquet_broken",
             /// A quote of a table that never closes, or that text follows where it closes.
             DatasetQuoteOpen = "dataset.quote_open",
+            /// Files of one dataset, of which one has not the columns of the other. `one`, `other`, `columns`.
+            DatasetOtherColumns = "dataset.other_columns",
             /// A row with another number of cells than the header. `cells`, `columns`, `separator`.
             DatasetRaggedRow = "dataset.ragged_row",
             /// A row longer than 32 MiB.
@@ -165,6 +169,8 @@ macro_rules! kinds {
             DatasetSheetUnsure = "dataset.sheet_unsure",
             /// More columns than allowed. `most`.
             DatasetTooManyColumns = "dataset.too_many_columns",
+            /// More files than a dataset may be made of. `most`.
+            DatasetTooManyFiles = "dataset.too_many_files",
             /// A row with more values than allowed. `most`.
             DatasetTooManyValues = "dataset.too_many_values",
             /// A file that would become far larger when it is unpacked than a file may.
@@ -207,6 +213,8 @@ macro_rules! kinds {
             UploadBadMapping = "upload.bad_mapping",
             /// A file name with odd characters. `name`.
             UploadBadName = "upload.bad_name",
+            /// Two files of one name. `name`.
+            UploadNameTwice = "upload.name_twice",
             /// Bytes that do not begin where those that are there end, or that are missing. `offset`.
             UploadOffset = "upload.offset",
             /// A pickle. `name`.

@@ -21,7 +21,7 @@ pub(crate) fn Datasets() -> impl IntoView {
     let datasets = Resource::new(move || landed.get(), |_| list_datasets());
     view! {
         <Head title=w.title text=w.text/>
-        <div class="grid two upload-grid"><Upload/><Samples/></div>
+        <div class="grid two upload-grid"><Upload landed/><Samples/></div>
         {settled(datasets, table)}
         <div class="hub-block"><Register landed/></div>
         <div class="hub-block"><FromHub kind=HubKind::Dataset landed/></div>

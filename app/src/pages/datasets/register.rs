@@ -1,15 +1,17 @@
-//! `dataset_info.json` of other toolkits: chosen together with the files it names, taken in one after the other.
-
-use std::cell::RefCell;
-use std::rc::Rc;
+//! `dataset_info.json` of other toolkits: chosen together with the files it names, or with the folder of all, taken in one
+//! after the other.
 
 use contract::Code;
 use contract::Problem;
+use contract::digest::Digest;
+use contract::origin::is_hidden;
 use contract::registry::{Finding, Registered, Source};
 use leptos::prelude::*;
 
+use crate::browser::sets::{Picked, send_set};
 use crate::browser::upload::{self, Sent};
 use crate::browser::{encode, files_of};
+use crate::components::folder_button::FolderButton;
 use crate::components::notice::ProblemList;
 use crate::words::amounts::num;
 use crate::words::{fill, problem_text, words};
@@ -50,10 +52,10 @@ impl State {
         });
     }
 
-    fn begin(self, files: Vec<web_sys::File>, said: Said) {
+    fn begin(self, files: Vec<Picked>, said: Said) {
         self.problems.set(Vec::new());
         self.entries.set(Vec::new());
-        let Some(register) = files.iter().find(|file| file.name() == REGISTER).cloned() else {
+        let Some(register) = files.iter().find(|one| one.file.name() == REGISTER).cloned() else {
             self.problems.set(vec![Problem::new(
                 Code::RegistryMissing,
                 "dataset_info.json is not among the chosen files.",
@@ -62,65 +64,103 @@ impl State {
         };
         upload::post(
             "/api/v1/registry",
-            Some(&register),
+            Some(&register.file),
             |_| {},
             move |answer| {
                 let entries = answer.and_then(|body| {
                     serde_json::from_str::<Vec<Registered>>(&body).map_err(|_| upload::problems_in(200, ""))
                 });
                 match entries {
-                    Ok(entries) => {
-                        let fate = |entry: &Registered| said.of(entry, &files);
-                        let all: Vec<_> =
-                            entries.into_iter().map(|entry| (entry.clone(), fate(&entry))).collect();
-                        self.entries.try_set(all);
-                        self.next(0, Rc::new(RefCell::new(files)));
-                    }
+                    Ok(entries) => self.take(entries, &register.name, files, said),
                     Err(problems) => drop(self.problems.try_set(problems)),
                 }
             },
         );
     }
 
-    /// Sends the first entry from `index` on that waits, then goes on.
-    fn next(self, index: usize, files: Rc<RefCell<Vec<web_sys::File>>>) {
-        let Some((entry, fate)) = self.entries.try_with_untracked(|all| all.get(index).cloned()).flatten()
-        else {
+    /// Sends the files of every entry that has any, one entry after the other.
+    fn take(self, entries: Vec<Registered>, register: &str, files: Vec<Picked>, said: Said) {
+        let names: Vec<String> = files.iter().map(|one| one.name.clone()).collect();
+        let found: Vec<Vec<usize>> =
+            entries.iter().map(|entry| files_of_entry(entry, register, &names)).collect();
+        let fate = |(entry, found): (&Registered, &Vec<usize>)| said.of(entry, found);
+        let fates: Vec<Fate> = entries.iter().zip(&found).map(fate).collect();
+        self.entries.try_set(entries.iter().cloned().zip(fates.clone()).collect());
+        leptos::task::spawn_local(async move {
+            for (index, ((entry, found), fate)) in entries.iter().zip(found).zip(fates).enumerate() {
+                if fate != Fate::Waiting {
+                    continue;
+                }
+                let step = move |sent: Sent| {
+                    self.set(
+                        index,
+                        match sent {
+                            Sent::Share(share) => Fate::Sending(share),
+                            Sent::Waiting => Fate::Held,
+                        },
+                    );
+                };
+                let more = query(entry);
+                let answer = match found.as_slice() {
+                    [one] => {
+                        let one = &files[*one];
+                        let name = encode(&one.file.name());
+                        let url = format!("/api/v1/uploads?kind=dataset&name={name}{more}");
+                        upload::send_file(&url, &one.file, step).await
+                    }
+                    several => {
+                        let files: Vec<Picked> = several.iter().map(|one| files[*one].clone()).collect();
+                        send_set(&files, &more, step).await
+                    }
+                };
+                self.set(
+                    index,
+                    match answer.map(|body| upload::id_in(&body)) {
+                        Ok(Some(id)) => Fate::Here(id),
+                        Ok(None) => Fate::Waiting,
+                        Err(problems) => problems.into_iter().next().map_or(Fate::Waiting, Fate::Refused),
+                    },
+                );
+            }
             self.landed.try_update(|landed| *landed += 1);
-            return;
-        };
-        let file = files.borrow().iter().find(|file| Some(file.name()) == file_name(&entry)).cloned();
-        let (Fate::Waiting, Some(file)) = (fate, file) else { return self.next(index + 1, files) };
-        let Source::File { name, sha1 } = &entry.source else { return self.next(index + 1, files) };
-        let mapping = serde_json::to_string(&entry.mapping).unwrap_or_default();
-        let url = format!(
-            "/api/v1/uploads?kind=dataset&name={}&title={}&mapping={}&sha1={}",
-            encode(name),
-            encode(&entry.name),
-            encode(&mapping),
-            encode(sha1.as_deref().unwrap_or_default())
-        );
-        let step = move |sent: Sent| {
-            self.set(
-                index,
-                match sent {
-                    Sent::Share(share) => Fate::Sending(share),
-                    Sent::Waiting => Fate::Held,
-                },
-            );
-        };
-        upload::post(&url, Some(&file), step, move |answer| {
-            self.set(
-                index,
-                match answer.map(|body| upload::id_in(&body)) {
-                    Ok(Some(id)) => Fate::Here(id),
-                    Ok(None) => Fate::Waiting,
-                    Err(problems) => problems.into_iter().next().map_or(Fate::Waiting, Fate::Refused),
-                },
-            );
-            self.next(index + 1, files);
         });
     }
+}
+
+/// What an entry says of its dataset.
+fn query(entry: &Registered) -> String {
+    let sha1 = match &entry.source {
+        Source::File { sha1, .. } => sha1.as_deref().filter(|sha1| Digest::parse(sha1).is_ok()),
+        _ => None,
+    };
+    let mapping = serde_json::to_string(&entry.mapping).unwrap_or_default();
+    let mapping =
+        if entry.mapping.names_nothing() { String::new() } else { format!("&mapping={}", encode(&mapping)) };
+    let (title, sha1) = (encode(&entry.name), encode(sha1.unwrap_or_default()));
+    format!("&title={title}&digest={sha1}&open={}{mapping}", entry.open)
+}
+
+/// The files of an entry among those that were chosen with the register: the one it names, or those of the folder that it
+/// names (S-002, S-073). Names are those of the folder of the register, or the last parts alone where no folder was chosen.
+fn files_of_entry(entry: &Registered, register: &str, names: &[String]) -> Vec<usize> {
+    let Source::File { name: wanted, .. } = &entry.source else { return Vec::new() };
+    let base = register.rfind('/').map_or("", |at| &register[..=at]);
+    let whole = format!("{base}{wanted}");
+    let folder = format!("{whole}/");
+    let within = |name: &String| name.strip_prefix(&folder).is_some_and(|rest| !rest.contains('/'));
+    let all = |holds: &dyn Fn(&String) -> bool| -> Vec<usize> {
+        names.iter().enumerate().filter(|(_, name)| holds(name)).map(|(index, _)| index).collect()
+    };
+    let mut found = all(&|name| *name == whole);
+    if found.is_empty() {
+        found = all(&|name| within(name) && !is_hidden(name));
+    }
+    if found.is_empty() && base.is_empty() {
+        let last = wanted.rsplit('/').next().unwrap_or(wanted);
+        found = all(&|name| name == last);
+        found.truncate(1);
+    }
+    found
 }
 
 /// Sentences of the page's language, for use after it was drawn.
@@ -131,23 +171,13 @@ struct Said {
 }
 
 impl Said {
-    fn of(self, entry: &Registered, files: &[web_sys::File]) -> Fate {
+    fn of(self, entry: &Registered, found: &[usize]) -> Fate {
         match &entry.source {
             Source::HfHub { repo } => Fate::Said(fill(self.hub, &[repo])),
             Source::Script { name } => Fate::Said(fill(self.script, &[name])),
-            Source::File { name, .. } => match file_name(entry) {
-                Some(wanted) if files.iter().any(|file| file.name() == wanted) => Fate::Waiting,
-                _ => Fate::Missing(name.clone()),
-            },
+            Source::File { name, .. } if found.is_empty() => Fate::Missing(name.clone()),
+            Source::File { .. } => Fate::Waiting,
         }
-    }
-}
-
-/// The last part of the file an entry names.
-fn file_name(entry: &Registered) -> Option<String> {
-    match &entry.source {
-        Source::File { name, .. } => name.rsplit('/').next().map(str::to_owned),
-        _ => None,
     }
 }
 
@@ -164,8 +194,9 @@ pub(crate) fn Register(landed: RwSignal<u32>) -> impl IntoView {
             <div class="row">
                 <label class="btn file-button">
                     <span>{w.register_choose}</span>
-                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.tsv,.tab,.xlsx,.xlsm,.parquet,.txt" on:change=move |event| state.begin(files_of(&event), said)/>
+                    <input type="file" name="register" multiple accept=".json,.jsonl,.csv,.tsv,.tab,.xlsx,.xlsm,.parquet,.txt" on:change=move |event| state.begin(Picked::all(files_of(&event)), said)/>
                 </label>
+                <FolderButton name="register-folder" choose=move |files| state.begin(Picked::all(files), said)/>
                 <a class="btn" href="/api/v1/dataset_info.json" download=REGISTER rel="external">{w.register_export}</a>
             </div>
             <ProblemList problems=state.problems/>
@@ -223,7 +254,16 @@ pub(crate) fn Badges(findings: Vec<Finding>) -> impl IntoView {
                 Finding::Sha1Differs { wanted, found } => {
                     ("chip warn", fill(w.sha1_differs, &[&short(found), &short(wanted)]))
                 }
+                Finding::Sha256Matches { sha256 } => ("chip ok", fill(w.sha256_matches, &[&short(sha256)])),
+                Finding::Sha256Differs { wanted, found } => {
+                    ("chip warn", fill(w.sha256_differs, &[&short(found), &short(wanted)]))
+                }
+                Finding::Sha1Unchecked { files: 0..=1 } => ("chip", w.sha1_anew.to_owned()),
                 Finding::Sha1Unchecked { .. } => ("chip", w.sha1_unchecked.to_owned()),
+                Finding::EmptyFiles { names, files } => {
+                    ("chip warn", fill(w.empty_files, &[&num(*files), &shown(names)]))
+                }
+                Finding::ShardsMissing { names } => ("chip warn", fill(w.shards_missing, &[&shown(names)])),
                 Finding::ColumnsOmitted { parts } => {
                     ("chip warn", fill(w.columns_omitted, &[&parts.join(", ")]))
                 }
@@ -245,4 +285,43 @@ pub(crate) fn Badges(findings: Vec<Finding>) -> impl IntoView {
         })
         .collect_view()
         .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::dataset::{DataFormat, Mapping};
+
+    use super::*;
+
+    fn entry(file: &str) -> Registered {
+        Registered {
+            name: "tea & co".to_owned(),
+            source: Source::File { name: file.to_owned(), sha1: Some("xyz".to_owned()) },
+            mapping: Mapping::empty(DataFormat::PromptResponse),
+            open: true,
+            tags: Default::default(),
+            findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn s_002_s_073_an_entry_names_a_file_or_a_folder_beside_its_register() {
+        let names =
+            ["d/dataset_info.json", "d/a.json", "d/tea/2.csv", "d/tea/.x", "d/tea/deep/3.csv", "a.json"];
+        let names = names.map(str::to_owned);
+        let found = |file: &str| files_of_entry(&entry(file), "d/dataset_info.json", &names);
+        assert_eq!(found("a.json"), [1]);
+        assert_eq!(found("tea"), [2]);
+        assert_eq!(found("tea/2.csv"), [2]);
+        assert!(found("pot").is_empty());
+        let flat = ["dataset_info.json", "a.json"].map(str::to_owned);
+        let found = |file: &str| files_of_entry(&entry(file), "dataset_info.json", &flat);
+        assert_eq!((found("a.json"), found("data/a.json")), (vec![1], vec![1]));
+    }
+
+    #[test]
+    fn s_006_s_070_an_entry_sends_what_it_says_and_no_digest_that_is_none() {
+        let said = query(&entry("a.json"));
+        assert_eq!(said, "&title=tea%20%26%20co&digest=&open=true");
+    }
 }

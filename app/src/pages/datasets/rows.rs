@@ -131,6 +131,7 @@ fn Page(
 fn Line(row: RowView, editing: Option<RwSignal<Option<u64>>>, marked: bool) -> impl IntoView {
     let w = &words().data;
     let number = row.row;
+    let from = row.from.map(|from| fill(w.row_from, &[&from.file, &num(from.row)]));
     let cells = row.cells.into_iter().map(|cell| view! { <td class="cell">{cell}</td> }).collect_view();
     let out = row.left_out.map(|reason| {
         view! { <div><span class="chip warn">{w.left_out}</span><div class="small">{reason_text(words().lang, &reason)}</div></div> }
@@ -139,7 +140,7 @@ fn Line(row: RowView, editing: Option<RwSignal<Option<u64>>>, marked: bool) -> i
         let label = fill(w.edit_row, &[&num(number)]);
         view! { <div><button type="button" class="link small" aria-label=label on:click=move |_| editing.set(Some(number))>{w.edit}</button></div> }
     });
-    view! { <tr class:marked=marked><th scope="row" class="num row-number">{num(number)}{out}{edit}</th>{cells}</tr> }.into_any()
+    view! { <tr class:marked=marked><th scope="row" class="num row-number" title=from>{num(number)}{out}{edit}</th>{cells}</tr> }.into_any()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use contract::dataset::DatasetView;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
+use super::digest::CompareDigest;
 use super::mapping::MappingForm;
 use super::register::Badges;
 use super::rows::Rows;
@@ -13,7 +14,7 @@ use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
 use crate::components::page_title::PageTitle;
 use crate::components::part::settled;
-use crate::ports::{delete_dataset, get_dataset};
+use crate::ports::{dataset_files, delete_dataset, get_dataset};
 use crate::words::amounts::{num, rows, size};
 use crate::words::{Words, fill, words};
 
@@ -65,7 +66,7 @@ fn Found(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
         </div>
         <div class="grid two dataset-grid">
             <MappingForm id=dataset.id.clone() inspection version/>
-            <Facts dataset=dataset.clone()/>
+            <Facts dataset=dataset.clone() version/>
         </div>
         <Versions id=dataset.id.clone() newest=dataset.newest number=dataset.version/>
         <Rows id=dataset.id version may_edit=dataset.newest/>
@@ -95,12 +96,16 @@ fn Delete(dataset: DatasetView) -> impl IntoView {
 }
 
 #[component]
-fn Facts(dataset: DatasetView) -> impl IntoView {
+fn Facts(dataset: DatasetView, version: RwSignal<u32>) -> impl IntoView {
     let w = &words().data;
     let encoding = match dataset.inspection.encoding.as_str() {
         "UTF-8" => "UTF-8".to_owned(),
         other => fill(w.read_as, &[other]),
     };
+    let several =
+        (dataset.files > 1).then(|| view! { <SourceFiles id=dataset.id.clone() files=dataset.files/> });
+    let kept = format!("/api/v1/datasets/{}/file", dataset.id);
+    let compare = dataset.clone();
     let short = dataset.sha256.get(..16).unwrap_or_default().to_owned();
     view! {
         <section class="card pad" aria-labelledby="file">
@@ -114,8 +119,37 @@ fn Facts(dataset: DatasetView) -> impl IntoView {
                 <dt>{w.encoding}</dt><dd>{encoding}</dd>
                 <dt>{w.digest}</dt><dd class="mono" title=dataset.sha256>{short}</dd>
             </dl>
-            <p class="badges"><Badges findings=dataset.findings/></p>
+            <p class="badges" role="status"><Badges findings=dataset.findings/></p>
+            {several}
+            <CompareDigest dataset=compare version/>
+            <p><a class="link small" href=kept rel="external" download="">{w.download}</a></p>
         </section>
     }
     .into_any()
+}
+
+/// The files it was made of; the first ones of many.
+#[component]
+fn SourceFiles(id: DatasetId, files: u64) -> impl IntoView {
+    let w = words();
+    let list = Resource::new(move || id.clone(), dataset_files);
+    settled(list, move |all| {
+        let more = files.saturating_sub(all.len() as u64);
+        let lines = all
+            .into_iter()
+            .map(|file| {
+                let about = format!("{} · {}", rows(w.lang, file.rows), size(file.bytes));
+                view! { <li class="version"><span class="break" title=file.sha256>{file.name}</span><span class="small num">{about}</span></li> }
+            })
+            .collect_view();
+        let rest =
+            (more > 0).then(|| view! { <li class="small">{fill(w.data.files_more, &[&num(more)])}</li> });
+        view! {
+            <details class="files">
+                <summary class="small">{fill(w.data.files_of, &[&num(files)])}</summary>
+                <ul class="plain">{lines}{rest}</ul>
+            </details>
+        }
+        .into_any()
+    })
 }

@@ -48,6 +48,7 @@ fn label_of(choice: &HubChoice) -> String {
     let w = &words().hub;
     match choice.label.as_str() {
         "safetensors" => fill(w.folder_choice, &[&num(choice.files.len() as u64)]),
+        split if choice.files.len() > 1 => fill(w.split_choice, &[split, &num(choice.files.len() as u64)]),
         path => path.to_owned(),
     }
 }
@@ -67,6 +68,11 @@ fn Choices(repo: HubRepo, choices: Vec<HubChoice>, card: Card) -> impl IntoView 
         .enumerate()
         .map(|(index, choice)| view! { <option value=index.to_string()>{format!("{} · {}", label_of(choice), size(choice.bytes))}</option> })
         .collect_view();
+    let lacks: Vec<Vec<String>> = choices.iter().map(|choice| choice.missing.clone()).collect();
+    let missing = move || {
+        let missing = lacks.get(chosen.get()).filter(|missing| !missing.is_empty())?;
+        Some(fill(w.split_missing, &[&missing.join(", ")]))
+    };
     let fetch = move |_| {
         let Some(choice) = choices.get(chosen.get_untracked()) else { return };
         let new = NewTransfer {
@@ -87,6 +93,7 @@ fn Choices(repo: HubRepo, choices: Vec<HubChoice>, card: Card) -> impl IntoView 
         <Field id="hub-choice" label=w.what>
             <select class="input" id="hub-choice" on:change=move |event| chosen.set(value_of(&event).parse().unwrap_or(0))>{options}</select>
         </Field>
+        <p class="small break" role="status">{missing}</p>
         <Field id="hub-name" label=w.name unit=words().runs.optional>
             <input class="input" id="hub-name" type="text" maxlength="120" autocomplete="off" on:input=move |event| name.set(value_of(&event))/>
         </Field>

@@ -199,6 +199,7 @@ pub(super) fn Preview(models: Vec<ModelView>, datasets: Vec<DatasetView>, draft:
             behaviour: contract::dataset::Behaviour::Corrected,
             control_tokens_in_text: false,
             row,
+            block: None,
         })
     });
     let models = models.into_iter().map(|m| view! { <option value=m.id.0>{m.name}</option> }).collect_view();

@@ -61,6 +61,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DataCancelled => "读取数据已停止。",
         Code::DataDamaged => "准备好的数据已损坏；删除其文件夹后会重新生成。",
         Code::DataStore => "准备好的数据无法读写，请检查磁盘：{why}",
+        Code::DatasetBadDigest => "这不是 SHA-1（40 位十六进制）或 SHA-256（64 位）：{why}",
         Code::DatasetChanged => {
             "数据集的文件在运行开始之后被改动了：「{name}」。请放回原文件，或重新开始运行。"
         }
@@ -81,7 +82,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         }
         Code::DatasetMapping => "列的对应关系已损坏：{why}",
         Code::DatasetMappingIncomplete => "还有列没有选定，请选定提问列和回答列。",
-        Code::DatasetMixedKinds => "文件夹里的文件类型不一致：有 .{one}，也有 .{other}。",
+        Code::DatasetMixedKinds => {
+            "「{one}」和「{other}」类型不同，不能合成一个数据集；请只选一种类型的文件，或每个文件各成一个数据集。"
+        }
         Code::DatasetNoSuchColumn => "文件里没有这一列；现有的列：{columns}",
         Code::DatasetNoSuchRow => "数据集里没有这一行。",
         Code::DatasetNoSuchSheet => "工作簿里没有名为「{name}」的工作表；其中有：{sheets}。",
@@ -94,6 +97,9 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::DatasetNotUtf8 => "这一行的文字编码无效，请把文件另存为 UTF-8。",
         Code::DatasetNulByte => "这一行含有 NUL 字节，不是纯文本。",
         Code::DatasetParquetBroken => "不是有效的 Parquet 文件：{why}",
+        Code::DatasetOtherColumns => {
+            "「{other}」缺少「{one}」里用到的列（{columns}），不能合成一个数据集；请统一列名，或每个文件各成一个数据集。"
+        }
         Code::DatasetQuoteOpen => {
             "这一行有一格以双引号开头，但引号没有在格末闭合；请补上引号，格内的引号要写两个。"
         }
@@ -105,6 +111,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
             "工作簿有几张工作表含有数据行：{sheets}。请选择用来学习的一张；要用另一张，请再上传一次。"
         }
         Code::DatasetTooManyColumns => "列太多：最多 {most} 列。",
+        Code::DatasetTooManyFiles => "文件太多：一个数据集最多由 {most} 个文件组成。",
         Code::DatasetTooManyValues => "这一行里的值太多：最多 {most} 个。",
         Code::DatasetUnpacksTooLarge => "文件解压后过大，无法读取；请拆成较小的文件，或改用 JSON Lines。",
         Code::DatasetUnknownKind => {
@@ -132,6 +139,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::UploadBadId => "上传的编号只能有字母、数字和 -。",
         Code::UploadBadMapping => "读不出这个文件的列。",
         Code::UploadBadName => "文件名不能这样写，只能用字母、数字、点、- 和 _：{name}",
+        Code::UploadNameTwice => "有两个文件同名：{name}。请改名后再选。",
         Code::UploadOffset => "已经收到 {offset} 个字节，请从那里继续。",
         Code::UploadPickle => "pickle 文件可以运行代码，因此不接受；请改用 safetensors：{name}",
         Code::UploadProgram => "程序文件不会被运行，也不接受：{name}",

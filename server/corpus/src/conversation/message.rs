@@ -7,9 +7,9 @@ use super::cell::scalar;
 use crate::source::Row;
 
 /// Keys of the role, best first; one that is null counts as absent.
-const ROLES: &[&str] = &["role", "from", "speaker", "author"];
+pub(crate) const ROLES: &[&str] = &["role", "from", "speaker", "author"];
 /// Keys of what is said, best first.
-const CONTENTS: &[&str] = &["content", "value", "text", "message"];
+pub(crate) const CONTENTS: &[&str] = &["content", "value", "text", "message"];
 /// Keys of a call that an assistant makes.
 const CALLS: &[&str] = &["tool_calls", "function_call", "tool_call"];
 /// Keys of a turn written as one object, and whose they are.
@@ -46,6 +46,11 @@ impl Role {
             _ => Self::Other(name),
         })
     }
+}
+
+/// Whether messages of a role of this name are read.
+pub(crate) fn knows_role(name: &str) -> bool {
+    !matches!(Role::of(name), Some(Role::Other(_)))
 }
 
 /// A message.

@@ -81,6 +81,18 @@ impl<'t> PtPacker<'t> {
         (token / self.block) as u64
     }
 
+    /// Tokens of texts in each block.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn block(&self) -> usize {
+        self.block
+    }
+
+    /// Tokens that fill no block yet.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes the next text.
     ///
     /// # Errors

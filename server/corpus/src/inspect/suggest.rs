@@ -31,6 +31,24 @@ pub(super) fn suggest(columns: &[String], sample: &[Row], kind: FileKind) -> Map
     guess.filter(|mapping| table.teaches(mapping)).unwrap_or(Mapping::empty(DataFormat::PromptResponse))
 }
 
+/// Whether every answer of the sample is a list of two, the better first (S-144).
+pub(super) fn answers_are_pairs(mapping: &Mapping, sample: &[Row]) -> bool {
+    let answered = matches!(mapping.format, DataFormat::Alpaca | DataFormat::PromptResponse);
+    let Some(column) = mapping.response.as_deref().filter(|_| answered) else { return false };
+    let values = || sample.iter().filter_map(|row| row.get(column));
+    values().all(is_pair) && values().any(Value::is_array)
+}
+
+/// Whether a value is two answers, or none.
+fn is_pair(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => {
+            items.len() == 2 && items.iter().all(|item| !item.is_array() && !item.is_object())
+        }
+        other => other.is_null(),
+    }
+}
+
 struct Table<'t> {
     columns: &'t [String],
     /// Columns by their names in small letters; the first of several.
@@ -120,13 +138,7 @@ impl<'t> Table<'t> {
     /// One column of answers, each a better and a worse one.
     fn listed_pairs(&self) -> Option<Mapping> {
         let (prompt, response) = (self.find(PROMPTS)?, self.find(RESPONSES)?);
-        let two = |value: &Value| match value {
-            Value::Array(items) => {
-                items.len() == 2 && items.iter().all(|item| !item.is_array() && !item.is_object())
-            }
-            other => other.is_null(),
-        };
-        let all = self.values(&response).all(two);
+        let all = self.values(&response).all(is_pair);
         if !all || !self.any(&response, Value::is_array) || response.eq_ignore_ascii_case("answers") {
             return None;
         }

@@ -9,11 +9,9 @@ use contract::problem::Problem;
 use contract::row_reason::RowReason;
 
 use super::{Names, Shared, Summary, disk, record};
-use crate::conversation::text_of;
-use crate::encode::{Encoded, Encoder, Example, PtPacker};
+use crate::encode::{Encoded, Example, PtPacker};
 use crate::health::is_refusal;
-use crate::job::{Job, PartRows};
-use crate::mix::{Mixed, Part};
+use crate::job::{Job, PartRows, encoded};
 
 /// Appends examples to the two files.
 pub(super) struct Writer {
@@ -64,11 +62,11 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     let mut broken = None;
     let passed = job.each(
         1,
-        |mixed, part| (mixed.rows, mixed.begins, encode(encoder, mixed, part)),
-        |number, part, (rows, begins, encoded)| {
+        |mixed, part| (mixed.rows, mixed.begins, encoded(encoder, mixed, part)),
+        |number, part, (rows, begins, example)| {
             let (before, cut) = (writer.borrow().summary.tokens, writer.borrow().summary.cut_rows);
             let mut refused = false;
-            let reason = match encoded {
+            let reason = match example {
                 Ok(Ok(Example::Text(ids))) => {
                     if begins {
                         packer.push_ids(&ids);
@@ -127,17 +125,6 @@ pub(super) fn prepare(job: &Job, writer: Writer, shared: &Shared) -> Result<Summ
     writer.flush()?;
     writer.records.get_ref().sync_data().map_err(disk("written"))?;
     Ok(writer.summary)
-}
-
-/// The inner error is the reason why a row is left out.
-fn encode(encoder: &Encoder, mixed: &Mixed, part: &Part) -> Result<Result<Example, RowReason>, Problem> {
-    if mixed.begins {
-        return encoder.encode_row(&mixed.row, &part.mapping, part.prefix.as_deref());
-    }
-    match text_of(&mixed.row, &part.mapping) {
-        Ok(text) => encoder.text_going_on(&text).map(Example::Text).map(Ok),
-        Err(reason) => Ok(Err(reason)),
-    }
 }
 
 /// Gives the finished files their lasting names; the summary, which makes them count, comes last.

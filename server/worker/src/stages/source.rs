@@ -283,7 +283,7 @@ fn job(spec: &RunSpec) -> Result<Job, Problem> {
     let weights = mixing_weights(&hyper.mixing_weights, count)?;
     let part = |((dataset, prefix), weight): ((&DatasetRef, Option<String>), f64)| Part {
         name: dataset.name.clone(),
-        files: Files { paths: vec![PathBuf::from(&dataset.file)], kind: dataset.kind },
+        files: Files::of_texts(PathBuf::from(&dataset.file), dataset.kind, dataset.texts.clone()),
         mapping: dataset.mapping.clone(),
         prefix,
         weight,

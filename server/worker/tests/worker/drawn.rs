@@ -160,6 +160,7 @@ impl Place {
                 mapping: mapping(stage),
                 sha256: String::new(),
                 rows: 0,
+                texts: Vec::new(),
             },
             more_datasets: Vec::new(),
             prepared: String::new(),
@@ -255,7 +256,7 @@ fn job(spec: &RunSpec) -> Job {
         },
         parts: vec![Part {
             name: "words".to_owned(),
-            files: Files { paths: vec![PathBuf::from(&spec.dataset.file)], kind: FileKind::Jsonl },
+            files: Files::one(PathBuf::from(&spec.dataset.file), FileKind::Jsonl),
             mapping: spec.dataset.mapping.clone(),
             prefix: None,
             weight: 1.0,

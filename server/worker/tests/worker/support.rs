@@ -123,6 +123,7 @@ pub(crate) fn spec_of(stage: Stage, folder: &Path, tuning: Tuning, values: &[(&s
             mapping,
             sha256: String::new(),
             rows: 0,
+            texts: Vec::new(),
         },
         more_datasets: Vec::new(),
         prepared: String::new(),
