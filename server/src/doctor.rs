@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use rustix::fs::Access;
+
 use crate::config::Config;
 use crate::store::Store;
 use crate::{executor, proc};
@@ -51,29 +53,33 @@ fn site(config: &Config) -> Check {
     Check { good, what: "browser side", found }
 }
 
+/// Whether the data folder can be written; nothing is written or made (N7).
 fn folder(config: &Config) -> Check {
-    let probe = config.data_dir.join(".doctor");
-    let tried = config.make_folders().and_then(|()| std::fs::write(&probe, b"ok"));
-    // left over only when it could not be written
-    let _ = std::fs::remove_file(&probe);
-    let path = config.data_dir.display();
+    let path = &config.data_dir;
+    let there = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(path);
+    let tried = rustix::fs::access(there, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
     let found = match &tried {
-        Ok(()) => format!("{path} can be written"),
-        Err(why) => format!("{path}: {why}; choose another with --data-dir"),
+        Ok(()) if there == path => format!("{} can be written", path.display()),
+        Ok(()) => format!("{} will be made by the first start", path.display()),
+        Err(why) => format!("{}: {why}; choose another with --data-dir", there.display()),
     };
     Check { good: tried.is_ok(), what: "data folder", found }
 }
 
 async fn database(config: &Config) -> Check {
-    let opened = Store::open(&config.database()).await;
-    let found = match &opened {
-        Ok(_) => "SQLite opens, schema is current".to_owned(),
-        Err(fault) => format!("{fault}"),
-    };
-    if let Ok(store) = &opened {
-        store.close().await;
+    let path = config.database();
+    if !path.exists() {
+        return Check { good: true, what: "database", found: "will be made by the first start".to_owned() };
     }
-    Check { good: opened.is_ok(), what: "database", found }
+    let looked = Store::look(&path).await;
+    let found = match &looked {
+        Ok(0) => "SQLite opens, schema is current".to_owned(),
+        Ok(missing) => format!("SQLite opens; the next start brings it up to date ({missing} migrations)"),
+        Err(fault) => {
+            format!("{}: {fault}; it is another program's, or a newer Burnish has used it", path.display())
+        }
+    };
+    Check { good: looked.is_ok(), what: "database", found }
 }
 
 async fn devices(config: &Config) -> Check {

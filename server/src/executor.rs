@@ -89,6 +89,10 @@ pub async fn train(
     let pid = child.id().unwrap_or(0);
     let start = proc::start_ticks(pid).unwrap_or(0);
     let noted = state.store.set_process(run, number, pid, start).await;
+    if noted.is_err() {
+        // What nobody knows of could not be stopped.
+        let _ = child.start_kill();
+    }
     let (state, run) = (state.clone(), run.clone());
     tokio::spawn(async move {
         if let Ok(status) = child.wait().await {

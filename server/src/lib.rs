@@ -17,6 +17,7 @@ pub mod live;
 pub mod loops;
 pub mod middleware;
 pub mod net;
+pub mod owner;
 pub mod pages;
 pub mod proc;
 pub mod queue;
@@ -26,6 +27,7 @@ pub mod serve;
 pub mod services;
 pub mod site;
 pub mod state;
+pub mod stops;
 pub mod store;
 
 pub use state::AppState;

@@ -62,6 +62,7 @@ async fn run(command: Command) -> Result<bool, Box<dyn std::error::Error>> {
         Command::Migrate(options) => {
             let config = Config::new(options)?;
             config.make_folders()?;
+            let _owner = server::owner::claim(&config.data_dir)?;
             server::store::Store::open(&config.database()).await?.close().await;
             println!("{} is up to date", config.database().display());
             Ok(true)

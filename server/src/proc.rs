@@ -23,6 +23,38 @@ pub fn is_alive(pid: u32, start: u64) -> bool {
     start_ticks(pid) == Some(start)
 }
 
+/// What a process has done so far, to see whether it does anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Its state, a letter of the kernel.
+    pub state: char,
+    /// Processor time, in ticks.
+    pub ticks: u64,
+    /// What it has read and written, in the kernel's words.
+    pub io: String,
+}
+
+impl Activity {
+    /// Whether somebody has stopped it (SIGSTOP, a debugger).
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+
+    /// Whether it waits for the disk and can do nothing else.
+    pub fn waits_for_disk(&self) -> bool {
+        self.state == 'D'
+    }
+}
+
+/// What a process has done so far; `None` when there is no such process.
+pub fn activity(pid: u32) -> Option<Activity> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    Some(Activity { state: fields.first()?.chars().next()?, ticks: ticks(11)? + ticks(12)?, io })
+}
+
 /// Memory used and in all, bytes.
 pub fn memory() -> (u64, u64) {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -69,6 +101,19 @@ impl CpuMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_works_is_seen_to() {
+        let pid = std::process::id();
+        let before = activity(pid).expect("this process runs");
+        assert!(!before.is_stopped() && !before.waits_for_disk());
+        let mut sum = 0_u64;
+        while activity(pid).expect("it runs").ticks == before.ticks {
+            sum = (0..1_000_000).fold(sum, |sum: u64, at| sum.wrapping_mul(31).wrapping_add(at));
+        }
+        assert!(std::hint::black_box(sum) > 0);
+        assert_eq!(activity(u32::MAX), None);
+    }
 
     #[test]
     fn a_process_is_known_by_id_and_start() {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::Code;
+use contract::worker::EXIT_STOPPED;
 use contract::{Problem, RunId, RunState};
 use rundir::RunDir;
 
@@ -15,7 +16,7 @@ use crate::error::Fault;
 use crate::state::AppState;
 use crate::store::attempts::Active;
 use crate::store::runs::RunRow;
-use crate::{executor, lanes, proc};
+use crate::{executor, lanes, proc, stops};
 
 const EVERY: Duration = Duration::from_millis(500);
 /// How long a turn may be overdue.
@@ -62,12 +63,9 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
         match look {
             Ok(true) => {}
             Ok(false) => busy += 1,
-            // its process is gone, or never was: it takes no place from others and is looked at again
-            Err(fault) if lanes::is_slow(&fault) => {
-                tracing::warn!(run = %attempt.run, "attempt {}: {fault}", attempt.number)
-            }
             Err(fault) => {
-                busy += 1;
+                // One whose process is gone, or never was, takes no place from others and is looked at again.
+                busy += usize::from(is_alive(attempt));
                 tracing::error!(run = %attempt.run, "attempt {}: {fault}", attempt.number);
             }
         }
@@ -86,6 +84,10 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
     Ok(())
 }
 
+fn is_alive(attempt: &Active) -> bool {
+    attempt.process.is_some_and(|(pid, start)| proc::is_alive(pid, start))
+}
+
 /// Whether the attempt is over; ends it when its process is gone.
 async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
     let (run, number) = (&attempt.run, attempt.number);
@@ -94,30 +96,68 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
         None => adopt(state, attempt).await?,
     };
     match process {
-        Some((pid, start)) if proc::is_alive(pid, start) => return Ok(false),
+        Some((pid, start)) if proc::is_alive(pid, start) => {
+            if state.store.run_state(run).await?.is_some_and(|(now, _)| now == RunState::Stopping) {
+                stops::enforce(state, run, number, (pid, start)).await?;
+            }
+            return Ok(false);
+        }
         None if state.clock.now_ms() - attempt.started_ms < GRACE_MS => return Ok(false),
         _ => {}
     }
     let folder = state.run_folder(run);
     let name = format!("folder {run}");
     if state.lanes.at_once(name, lanes::PATIENCE, move || folder.exists()).await? {
-        match state.ingest.drain(state, run, number).await {
-            // what cannot be read now may be read later
-            Err(fault) if lanes::is_slow(&fault) => return Err(fault),
-            Err(fault) => tracing::error!(run = %run, "last events: {fault}"),
-            Ok(()) => {}
-        }
+        // What cannot be read now may be read later: the attempt stays open until its last events are here (R23).
+        state.ingest.drain(state, run, number).await?;
     }
     let status = state.exits.take(run, number);
-    let live = state.store.run_state(run).await?.is_some_and(|(now, _)| now.is_live());
-    if live {
-        let problem = why_it_ended(status);
-        tracing::warn!(%run, attempt = number, "{}; last words: {}", problem.message, last_words(state, run, number));
-        fail(state, run, &problem).await?;
+    let killed = state.stops.over(run);
+    let now = state.store.run_state(run).await?.map(|(now, _)| now).filter(|now| now.is_live());
+    if let Some(now) = now {
+        end(state, run, number, Gone { now, status, killed }).await?;
     }
     state.store.end_attempt(run, number, state.clock.now_ms()).await?;
     state.hub.changed(run);
     Ok(true)
+}
+
+/// A process that is gone without a word of its end.
+struct Gone {
+    /// The run's state.
+    now: RunState,
+    /// How it ended, where this server is its parent.
+    status: Option<ExitStatus>,
+    /// Whether it had to be killed.
+    killed: bool,
+}
+
+/// Ends the run of a process that is gone: finished where its result stands (that decides before exit codes do), stopped
+/// where that was asked for, else failed with the reason.
+async fn end(state: &AppState, run: &RunId, number: u32, gone: Gone) -> Result<(), Fault> {
+    let path = state.run_folder(run);
+    let read = move || RunDir::open(&path).and_then(|folder| folder.result()).ok().flatten();
+    let result = state.lanes.at_once(format!("folder {run}"), lanes::PATIENCE, read).await?;
+    let stopped =
+        gone.now == RunState::Stopping || gone.status.and_then(|status| status.code()) == Some(EXIT_STOPPED);
+    let next = match (result, gone.killed) {
+        (Some(_), _) => Some(RunState::Finished),
+        (None, false) if stopped => Some(RunState::Stopped),
+        _ => None,
+    };
+    if let Some(next) = next {
+        state.store.move_run(run, next, None, state.clock.now_ms()).await?;
+        return Ok(());
+    }
+    let problem = if gone.killed { unresponsive() } else { why_it_ended(gone.status) };
+    tracing::warn!(%run, attempt = number, "{}; last words: {}", problem.message, last_words(state, run, number));
+    fail(state, run, &problem).await
+}
+
+/// Why a run failed that was only to stop.
+fn unresponsive() -> Problem {
+    Problem::new(Code::WorkerUnresponsive, "The worker did not stop when asked, did nothing, and was ended.")
+        .hint("Resume the run: it goes on from its last checkpoint.")
 }
 
 /// The process of an attempt whose server died between starting it and noting it.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::net::{accept, limits};
+use crate::owner;
 use crate::state::AppState;
 
 /// How long open requests may go on after a signal.
@@ -29,6 +30,9 @@ pub async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             config.addr
         )
     })?;
+    config.make_folders()?;
+    // Before anything in it is looked at: what another server has half-made looks like what a crash left.
+    let _owner = owner::claim(&config.data_dir)?;
     let state = AppState::open(config).await?;
     state.start().await?;
     let addr = listener.local_addr()?;

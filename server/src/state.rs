@@ -30,6 +30,7 @@ use crate::services::hub::Transfers;
 use crate::services::models::Importing;
 use crate::services::resumable::Resumable;
 use crate::site::Site;
+use crate::stops::Stops;
 use crate::store::Store;
 
 /// Cheap to clone.
@@ -56,6 +57,8 @@ pub struct Inner {
     pub ingest: Ingest,
     /// How workers ended.
     pub exits: Exits,
+    /// Stops that are being brought about.
+    pub stops: Stops,
     /// Models that talk.
     pub pool: Pool,
     /// Processes that read files of people.
@@ -136,6 +139,7 @@ impl AppState {
             wake: Notify::new(),
             ingest: Ingest::default(),
             exits: Exits::default(),
+            stops: Stops::default(),
             pool,
             readers,
             before: Asking::default(),

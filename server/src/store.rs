@@ -44,6 +44,27 @@ impl Store {
         Ok(Self { write, read })
     }
 
+    /// Looks at a database without changing anything: how many of this build's migrations it lacks.
+    ///
+    /// # Errors
+    /// A file that is no database of Burnish, or one that a newer build has migrated.
+    pub async fn look(path: &Path) -> Result<usize, Fault> {
+        // Where nobody has it open, reading alone must not begin a log beside it.
+        let log =
+            path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(!log.exists());
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        let applied =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&pool).await;
+        pool.close().await;
+        let applied: Vec<i64> = applied?;
+        let known = |version: &i64| MIGRATIONS.iter().any(|one| one.version == *version);
+        if let Some(newer) = applied.iter().find(|version| !known(version)) {
+            return Err(sqlx::migrate::MigrateError::VersionMissing(*newer)).map_err(sqlx::Error::from)?;
+        }
+        Ok(MIGRATIONS.iter().filter(|one| !applied.contains(&one.version)).count())
+    }
+
     /// Begins to write.
     pub async fn begin(&self) -> Result<Transaction, Fault> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)

@@ -6,6 +6,8 @@
 mod markup;
 #[path = "support/site.rs"]
 mod site;
+#[path = "main/stops.rs"]
+mod stops;
 #[path = "support/worker.rs"]
 mod worker;
 

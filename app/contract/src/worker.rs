@@ -29,6 +29,9 @@ pub fn half_made(target: &Path) -> PathBuf {
 /// Exit code of a worker that printed a [`crate::problem::Problem`].
 pub const EXIT_PROBLEM: i32 = 2;
 
+/// Exit code of a training worker that was asked to stop before there was anything to save.
+pub const EXIT_STOPPED: i32 = 3;
+
 /// A line on a generating worker's stdin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]

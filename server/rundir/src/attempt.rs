@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct AttemptDir {
 /// Proof that this process is the attempt's worker. Lost when dropped or when the process dies, however it dies.
 #[derive(Debug)]
 pub struct Claim {
-    _lock: File,
+    _locks: [File; 2],
 }
 
 /// `worker.json`: which process works on the attempt.
@@ -79,17 +79,11 @@ impl AttemptDir {
     /// Makes the calling process the worker of this attempt and writes `worker.json`.
     /// Fails when another process already is.
     pub fn claim(&self, info: &WorkerInfo) -> Result<Claim, Error> {
-        let path = self.path.join("lock");
-        let lock = File::create(&path).map_err(Error::at(&path, "create"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::broken(&self.path, "another worker is already busy with this attempt"));
-            }
-            Err(TryLockError::Error(why)) => return Err(Error::at(&path, "lock")(why)),
-        }
+        let run = self.path.parent().and_then(Path::parent).unwrap_or(&self.path);
+        // One lock for all attempts of the run, so that two workers cannot both look, and both find none (F12).
+        let locks = [take(&run.join("lock"), run)?, take(&self.path.join("lock"), &self.path)?];
         files::write_atomically(&self.path.join("worker.json"), &files::json(info)?)?;
-        Ok(Claim { _lock: lock })
+        Ok(Claim { _locks: locks })
     }
 
     /// Whether a worker holds this attempt right now. False before it claims it: a starter that has just
@@ -125,6 +119,22 @@ impl AttemptDir {
     }
 }
 
+/// How often a lock is tried again: who only asks whether it is held holds it for a moment, too.
+const TRIES: u32 = 50;
+
+/// Takes a lock for as long as this process has it.
+fn take(path: &Path, of: &Path) -> Result<File, Error> {
+    let lock = File::create(path).map_err(Error::at(path, "create"))?;
+    for _ in 0..TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(why)) => return Err(Error::at(path, "lock")(why)),
+        }
+    }
+    Err(Error::broken(of, "another worker is already busy with it"))
+}
+
 /// The wall clock, milliseconds since 1970.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -148,6 +158,8 @@ mod tests {
         let info = WorkerInfo::of_this_process("0.1.0");
         let claim = attempt.claim(&info).expect("claimed");
         assert!(attempt.claim(&info).is_err(), "a second worker");
+        let other = run.begin_attempt().expect("begun");
+        assert!(other.claim(&info).is_err(), "F12: of another attempt, too");
         assert!(attempt.is_alive().expect("asked"));
         assert_eq!(run.live_attempt().expect("asked"), Some(1));
         assert_eq!(attempt.worker().expect("reads"), Some(info.clone()));

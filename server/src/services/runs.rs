@@ -8,7 +8,7 @@ use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::run::{RunSummary, RunView};
 use contract::spec::Draft;
 use contract::{Problem, RunId, RunState};
-use rundir::{Request, RunDir};
+use rundir::RunDir;
 
 use super::{launch, predictions, remove_folder, run_files, tail_of};
 use crate::error::Fault;
@@ -91,11 +91,7 @@ impl Runs {
             _ => return Err(Problem::new(Code::RunOver, "This run is not training any more.").into()),
         };
         let moved = state.store.move_run(id, next, None, state.clock.now_ms()).await?;
-        if moved && next == RunState::Stopping {
-            let path = state.run_folder(id);
-            tokio::task::spawn_blocking(move || RunDir::open(&path)?.control().request(Request::Stop))
-                .await??;
-        }
+        // The queue brings it about, however often it has to ask (`stops`).
         if !moved {
             // it moved on between the two looks: look once more
             return Err(Problem::new(Code::Busy, "The run was just changing.").hint("Try again.").into());

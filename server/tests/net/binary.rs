@@ -224,3 +224,78 @@ async fn s17_secrets_stay_in_the_server() {
         assert!(!all.contains(hidden), "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_a_second_server_on_the_same_data_ends_at_once_and_takes_nothing() {
+    let place = tempfile::tempdir().expect("a folder");
+    let public = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../public");
+    let program = Program::start(place.path(), &public);
+    let body = "{\"prompt\":\"a\",\"response\":\"b\"}\n";
+    let mut upload = TcpStream::connect(program.address).await.expect("connects");
+    let head = format!(
+        "POST /api/v1/uploads?name=x.jsonl HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    upload.write_all(head.as_bytes()).await.expect("sent");
+    upload.write_all(&body.as_bytes()[..9]).await.expect("half of it");
+    for command in ["serve", "migrate"] {
+        let mut second = Command::new(env!("CARGO_BIN_EXE_burnish"));
+        second.arg(command).env("BURNISH_DATA", place.path().join("data")).env("BURNISH_SITE", &public);
+        let ended = second.args(["--addr", "127.0.0.1:0"]).output().expect("runs");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(
+            !ended.status.success() && said.contains(&program.child.id().to_string()),
+            "{command}: {said}"
+        );
+    }
+    upload.write_all(&body.as_bytes()[9..]).await.expect("the rest");
+    let answer = rest(&mut upload).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n7_doctor_looks_and_changes_nothing() {
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+    let place = tempfile::tempdir().expect("a folder");
+    let doctor = |data: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_burnish"));
+        command.arg("doctor").env("BURNISH_DATA", data).env("BURNISH_WORKER", worker::stub(place.path()));
+        let said = command.output().expect("runs").stdout;
+        let line =
+            |text: &str| text.lines().find(|line| line.contains("database")).unwrap_or_default().to_owned();
+        line(&String::from_utf8_lossy(&said))
+    };
+    let listed = |data: &Path| -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(data)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| {
+                let bytes = std::fs::read(entry.path()).unwrap_or_default();
+                (entry.file_name().to_string_lossy().into_owned(), bytes)
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let none = place.path().join("none");
+    assert!(doctor(&none).starts_with("ok"), "it will be made");
+    assert!(!none.exists());
+    let foreign = place.path().join("foreign");
+    std::fs::create_dir(&foreign).expect("a folder");
+    let config = Config { data_dir: foreign.clone(), ..config(place.path(), Limits::default()) };
+    let file = SqliteConnectOptions::new().filename(config.database()).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(file).await.expect("made");
+    sqlx::query("CREATE TABLE others (x INTEGER)").execute(&pool).await.expect("made");
+    pool.close().await;
+    let before = listed(&foreign);
+    assert!(doctor(&foreign).starts_with("MISS"), "{}", doctor(&foreign));
+    assert_eq!(listed(&foreign), before);
+    let own = place.path().join("own");
+    let config = Config { data_dir: own.clone(), ..config };
+    config.make_folders().expect("made");
+    server::store::Store::open(&config.database()).await.expect("made").close().await;
+    let before = listed(&own);
+    assert!(doctor(&own).starts_with("ok"), "{}", doctor(&own));
+    assert_eq!(listed(&own), before);
+}

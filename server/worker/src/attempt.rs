@@ -9,9 +9,10 @@ use contract::event::Kind;
 use contract::problem::Problem;
 use rundir::{AttemptDir, RunDir, RunResult, WorkerInfo, now_ms};
 
+use crate::preparing::Preparing;
 use crate::report::Reporter;
 use crate::signals::Signals;
-use crate::stages::{self, Ending, Job};
+use crate::stages::{self, Ears, Ending, Job};
 use crate::{memory, problems};
 
 /// Works on the run directory at `folder`. The exit code is 0 when the run is finished or stopped.
@@ -75,9 +76,10 @@ fn go(run: &RunDir, signals: &Signals, report: &mut Reporter) -> Result<Ending, 
         return Ok(Ending::Finished);
     }
     report.preparing("reading_data")?;
+    let preparing = Preparing::watch(Ears::new(run.control(), signals.clone()));
     run.sweep()?;
     let spec = run.spec()?;
-    stages::run(Job { run, spec: &spec, signals, report })
+    stages::run(Job { run, spec: &spec, signals, report, preparing })
 }
 
 /// Turns a panic into a problem, so that the event log says why the run ended.

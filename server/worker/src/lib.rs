@@ -15,6 +15,7 @@ pub mod import;
 pub mod learner;
 pub mod memory;
 pub mod output;
+pub mod preparing;
 pub mod problems;
 pub mod report;
 pub mod scores;

@@ -30,6 +30,7 @@ use rundir::{Checkpoint, RunDir};
 use crate::data::TrainData;
 use crate::forecast::Forecast;
 use crate::learner::{self, Learner, Made, Measured};
+use crate::preparing::Preparing;
 use crate::report::Reporter;
 use crate::signals::Signals;
 use crate::trainer_files::TrainerLog;
@@ -38,9 +39,9 @@ use measure::Told;
 use predict::Scored;
 use source::Source;
 use training::Loop;
-use watch::Ears;
 
 pub use source::LARGE;
+pub use watch::Ears;
 
 /// How a run ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Job<'a> {
     pub signals: &'a Signals,
     /// Events.
     pub report: &'a mut Reporter,
+    /// Hears a stop until there is something to save.
+    pub preparing: Preparing,
 }
 
 /// Numbers of rows, for the log.
@@ -150,7 +153,7 @@ impl device::Work for Training<'_> {
 }
 
 fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<Ending, Problem> {
-    let Job { run, spec, signals, report } = job;
+    let Job { run, spec, signals, report, preparing } = job;
     if let Some(problem) = rundir::chain::problems(spec).into_iter().next() {
         return Err(problem);
     }
@@ -223,6 +226,7 @@ fn train<B: Kernels>(job: Job<'_>, name: &str, device: &B::Device) -> Result<End
         elapsed_before,
         told: Told::default(),
     };
+    preparing.over();
     if spec.tuning.learns() { training.go(from_step) } else { training.measure_only() }
 }
 

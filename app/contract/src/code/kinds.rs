@@ -539,6 +539,8 @@ macro_rules! kinds {
             WorkerKilled = "worker.killed",
             /// The worker is gone without a word.
             WorkerLost = "worker.lost",
+            /// A worker that did not stop when asked and had to be killed.
+            WorkerUnresponsive = "worker.unresponsive",
             /// The worker cannot be started.
             WorkerMissing = "worker.missing",
             /// An answer that is not what was agreed. `why`.

@@ -33,11 +33,8 @@ fn Table(id: RunId) -> impl IntoView {
     let query = RwSignal::new(PredictionQuery::default());
     let run = id.clone();
     let page = Resource::new(move || query.get(), move |query| list_predictions(run.clone(), query));
-    // The names of the scores do not change with the query; the fields keep the focus while rows are read.
-    let scores = Memo::new(move |before: Option<&Vec<String>>| match page.get() {
-        Some(Ok(page)) => page.scores,
-        _ => before.cloned().unwrap_or_default(),
-    });
+    // Filled in once the first page is here: the fields stand outside of what waits for rows, and keep the focus.
+    let scores = RwSignal::new(Vec::new());
     let csv = format!("/api/v1/runs/{id}/predictions.csv");
     let lines = format!("/api/v1/runs/{id}/file?name=generated_predictions.jsonl");
     view! {
@@ -50,14 +47,14 @@ fn Table(id: RunId) -> impl IntoView {
                 </div>
             </div>
             <Search query scores/>
-            {settled(page, move |page| view! { <Page page query/> }.into_any())}
+            {settled(page, move |page| view! { <Page page query scores/> }.into_any())}
         </section>
     }
     .into_any()
 }
 
 #[component]
-fn Search(query: RwSignal<PredictionQuery>, scores: Memo<Vec<String>>) -> impl IntoView {
+fn Search(query: RwSignal<PredictionQuery>, scores: RwSignal<Vec<String>>) -> impl IntoView {
     let w = words();
     let text = RwSignal::new(String::new());
     let change = move |change: &dyn Fn(&mut PredictionQuery)| {
@@ -126,8 +123,18 @@ fn label(w: &Words, score: &str) -> String {
 }
 
 #[component]
-fn Page(page: PredictionPage, query: RwSignal<PredictionQuery>) -> impl IntoView {
+fn Page(
+    page: PredictionPage,
+    query: RwSignal<PredictionQuery>,
+    scores: RwSignal<Vec<String>>,
+) -> impl IntoView {
     let w = words();
+    let names = page.scores.clone();
+    Effect::new(move |_| {
+        if scores.with_untracked(|known| *known != names) {
+            scores.set(names.clone());
+        }
+    });
     if page.rows.is_empty() {
         return view! { <p class="pad empty">{w.runs.predictions_none}</p> }.into_any();
     }

@@ -6,11 +6,11 @@ use contract::run::RunView;
 use contract::{RunId, RunState};
 use leptos::prelude::*;
 
-use crate::components::part::{Part, part, settled};
+use crate::components::part::{Part, part};
 use crate::feed::Feed;
 use crate::ports::run_files;
 use crate::words::amounts::{duration, loss, metric};
-use crate::words::{Words, words};
+use crate::words::{Words, problem_text, words};
 
 /// The summary; nothing before everything was made and measured.
 #[component]
@@ -89,23 +89,35 @@ fn line(w: &Words, part: &str, key: &str, value: f64) -> Line {
 /// What other programs read.
 #[component]
 fn Files(id: RunId) -> impl IntoView {
-    let w = &words().runs;
+    let w = words();
     let run = id.clone();
-    let files = Resource::new(move || run.clone(), run_files);
-    settled(files, move |names| {
-        let links = names
-            .into_iter()
-            .map(|name| {
-                let shown = name.clone();
-                let href = format!("/api/v1/runs/{id}/file?name={name}");
-                view! { <li><a class="link mono small break" href=href download rel="external">{shown}</a></li> }
-            })
-            .collect_view();
-        view! {
-            <details class="results-files"><summary class="small">{w.results_files}</summary><ul class="plain">{links}</ul></details>
+    let read = Action::new(move |_: &()| run_files(run.clone()));
+    let links = move || {
+        let link = |name: String| {
+            let shown = name.clone();
+            let href = format!("/api/v1/runs/{id}/file?name={name}");
+            view! { <li><a class="link mono small break" href=href download rel="external">{shown}</a></li> }
+        };
+        match read.value().get() {
+            Some(Ok(names)) => names.into_iter().map(link).collect_view().into_any(),
+            Some(Err(problems)) => {
+                let said = |problem| view! { <li class="error">{problem_text(w.lang, &problem)}</li> };
+                problems.0.into_iter().map(said).collect_view().into_any()
+            }
+            None => ().into_any(),
         }
-        .into_any()
-    })
+    };
+    view! {
+        <details class="results-files" on:toggle=move |_| {
+            if read.value().get_untracked().is_none() {
+                read.dispatch(());
+            }
+        }>
+            <summary class="small">{w.runs.results_files}</summary>
+            <ul class="plain">{links}</ul>
+        </details>
+    }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -305,6 +305,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::WorkerCommand => "训练进程看不懂这条命令：{why}",
         Code::WorkerEnded => "训练进程提前结束，可以从最近的检查点继续：{code}",
         Code::WorkerKilled => "训练进程被强行结束，多半是内存不足；可以从最近的检查点继续。",
+        Code::WorkerUnresponsive => "训练进程在要求停止后没有反应，已被强行结束；可以从最近的检查点继续。",
         Code::WorkerLost => "训练进程不见了，没有留下原因；可以从最近的检查点继续。",
         Code::WorkerMissing => "训练进程无法启动；burnish doctor 会指出应在哪里。",
         Code::WorkerOddAnswer => "训练进程的回答与约定不符，请使用与服务器同一版本的训练进程：{why}",

@@ -18,23 +18,27 @@ const PART: u32 = 50;
 
 /// Hears whether a stop was asked for: in the control folder, or by SIGTERM.
 #[derive(Clone, Debug)]
-pub(super) struct Ears {
+pub struct Ears {
     control: Control,
     signals: Signals,
 }
 
 impl Ears {
-    pub(super) fn new(control: Control, signals: Signals) -> Self {
+    /// Of a run.
+    pub fn new(control: Control, signals: Signals) -> Self {
         Self { control, signals }
     }
 
     /// Whether it was asked for. Cheap enough to be asked at every token.
-    pub(super) fn stop_asked(&self) -> bool {
+    pub fn stop_asked(&self) -> bool {
         self.signals.stop_asked() || self.control.is_requested(Request::Stop)
     }
 
     /// Takes the request, for it is being followed.
-    pub(super) fn take_stop(&self) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn take_stop(&self) -> Result<(), Problem> {
         self.control.take(Request::Stop)?;
         Ok(())
     }

@@ -11,6 +11,7 @@ mod generate;
 mod hostile;
 mod import;
 mod measuring;
+mod owner;
 mod peaks;
 mod reference;
 mod resume;
