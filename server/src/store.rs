@@ -60,7 +60,7 @@ impl Store {
         let applied: Vec<i64> = applied?;
         let known = |version: &i64| MIGRATIONS.iter().any(|one| one.version == *version);
         if let Some(newer) = applied.iter().find(|version| !known(version)) {
-            return Err(sqlx::migrate::MigrateError::VersionMissing(*newer)).map_err(sqlx::Error::from)?;
+            return Err(sqlx::Error::from(sqlx::migrate::MigrateError::VersionMissing(*newer)).into());
         }
         Ok(MIGRATIONS.iter().filter(|one| !applied.contains(&one.version)).count())
     }

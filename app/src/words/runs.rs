@@ -183,6 +183,7 @@ super::table!(Runs {
     brought_step: "As it came", "原样";
     page_brought_text: "An adapter from elsewhere, on {0}.", "从外部带入的适配器,基于 {0}。";
     its_data: "See its training data", "查看训练数据";
+    its_rows: "See its data", "查看数据";
     preview: "What the model will see", "模型看到的内容";
     preview_none: "Choose a model and a dataset to see a row as tokens.", "选好模型和数据集后,这里按词元显示一行。";
     preview_block: "Block {0}: rows {1} to {2} of {3} · {4}", "第 {0} 块:第 {1} 到 {2} 行,共 {3} 行 · {4}";

@@ -173,7 +173,7 @@ fn Found(run: RunView) -> impl IntoView {
             <div>
                 <p class="crumb"><a href="/runs">{w.runs.title}</a>" / "{run.summary.name.clone()}</p>
                 <h1>{move || title.get()}</h1>
-                <p>{move || explained.get()}" "<a class="link" href=data>{w.runs.its_data}</a></p>
+                <p>{move || explained.get()}" "<a class="link" href=data>{if learns { w.runs.its_data } else { w.runs.its_rows }}</a></p>
             </div>
             <Actions run=run.clone() watched/>
         </div>

@@ -152,6 +152,30 @@ fn s_021_s_067_an_adapter_is_trained_further_or_merged_as_asked() {
 }
 
 #[test]
+fn s_021_s_104_s_132_what_an_earlier_checkpoint_means_for_the_reference_and_the_head_is_said() {
+    let place = tempfile::tempdir().expect("a folder");
+    let first = complete(place.path(), "first", &of(Stage::Sft, &place, &[("max_steps", "1")]));
+    let said = |name: &str, stage, from: &RunDir, further: &str, level: &str| {
+        let mut spec = of(stage, &place, &[("max_steps", "1"), ("resume_lora_training", further)]);
+        spec.adapters = vec![reference(from)];
+        let run = complete(place.path(), name, &spec);
+        let lines = events(&run, 1).into_iter().filter_map(|kind| match kind {
+            Kind::Log { level: of, text } if of == level => Some(text),
+            _ => None,
+        });
+        (lines.collect::<Vec<_>>().join("\n"), run)
+    };
+    assert!(said("dpo-further", Stage::Dpo, &first, "true", "warn").0.contains("reference"));
+    assert!(!said("dpo-merged", Stage::Dpo, &first, "false", "warn").0.contains("reference"));
+    let (fresh, judge) = said("rm", Stage::Rm, &first, "false", "info");
+    let (further, _) = said("rm-further", Stage::Rm, &judge, "true", "info");
+    assert!(
+        fresh.contains("has no value head") && further.contains("value head is loaded"),
+        "{fresh}\n{further}"
+    );
+}
+
+#[test]
 fn s_105_a_wrong_reward_model_is_refused_before_anything_is_loaded() {
     let place = tempfile::tempdir().expect("a folder");
     let sft = complete(place.path(), "sft", &of(Stage::Sft, &place, &[]));
