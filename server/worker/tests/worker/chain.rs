@@ -167,7 +167,7 @@ fn s_021_s_104_s_132_what_an_earlier_checkpoint_means_for_the_reference_and_the_
     };
     assert!(said("dpo-further", Stage::Dpo, &first, "true", "warn").0.contains("reference"));
     assert!(!said("dpo-merged", Stage::Dpo, &first, "false", "warn").0.contains("reference"));
-    let (fresh, judge) = said("rm", Stage::Rm, &first, "false", "info");
+    let (fresh, judge) = said("rm", Stage::Rm, &first, "true", "info");
     let (further, _) = said("rm-further", Stage::Rm, &judge, "true", "info");
     assert!(
         fresh.contains("has no value head") && further.contains("value head is loaded"),
