@@ -83,7 +83,7 @@ super::table!(Runs {
     explain_measure: "{0} is being measured on {1}.", "正在 {1} 上评估 {0}。";
     explain_measure_past: "{0} was measured on {1}.", "已在 {1} 上评估 {0}。";
     explain_measure_never: "{0} was to be measured on {1}.", "本要在 {1} 上评估 {0}。";
-    checkpoint_zip: "Download the checkpoint of step {0} as a zip", "下载第 {0} 步检查点的压缩包";
+    checkpoint_zip: "zip: download the checkpoint of step {0}", "zip:下载第 {0} 步的检查点";
     results: "Results", "结果";
     results_train: "Training", "训练";
     results_eval: "Held-out rows", "评估行";
