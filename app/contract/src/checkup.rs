@@ -91,6 +91,7 @@ impl CheckupRequest {
             behaviour: self.behaviour,
             control_tokens_in_text: self.control_tokens_in_text,
             row,
+            in_block: true,
             block: None,
         }
     }

@@ -391,9 +391,12 @@ pub struct PreviewRequest {
     /// Words of control tokens in texts become the tokens; else they are plain text.
     #[serde(default)]
     pub control_tokens_in_text: bool,
-    /// Row, from 1. In pre-training the block is shown that it begins in.
+    /// Row, from 1.
     pub row: u64,
-    /// Number of the block in pre-training, from 1; `None`: that of the row.
+    /// In pre-training: the block that the row begins in, as it is read; else the row's own tokens.
+    #[serde(default)]
+    pub in_block: bool,
+    /// With [`Self::in_block`]: the number of the block, from 1; `None`: that of the row.
     #[serde(default)]
     pub block: Option<u64>,
 }

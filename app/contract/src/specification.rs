@@ -156,8 +156,21 @@ pub fn understand(settings: &[Setting]) -> Result<Wanted, Vec<Problem>> {
         dataset.digest = digest;
     }
     only_measures(&mut wanted.draft, &by_key);
+    for (said, default) in [
+        (&mut wanted.draft.stage, DEFAULTS[0]),
+        (&mut wanted.draft.tuning, DEFAULTS[1]),
+        (&mut wanted.draft.template, DEFAULTS[2]),
+    ] {
+        if said.is_empty() {
+            default.clone_into(said);
+        }
+    }
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
+
+/// Stage, tuning method and template where a file does not say: the original has a program for each stage, of which
+/// fine-tuning is meant most often, and these defaults of the two others (S-034, S-036).
+const DEFAULTS: [&str; 3] = ["sft", "lora", "default"];
 
 /// The original measures without training where it is not told to train.
 fn only_measures(draft: &mut Draft, settings: &BTreeMap<&str, Option<&str>>) {
@@ -311,6 +324,9 @@ mod tests {
         assert_eq!(wanted.draft.values["learning_rate"], "5e-5");
         assert!(!wanted.draft.values.contains_key("max_samples"));
         assert_eq!(wanted.passed_over, ["output_dir"]);
+        assert_eq!(wanted.draft.stage, "sft", "the original's files do not say");
+        let draft = understand(&[]).expect("an empty file").draft;
+        assert_eq!([draft.stage, draft.tuning, draft.template], DEFAULTS);
     }
 
     #[test]

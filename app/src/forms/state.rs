@@ -308,6 +308,7 @@ impl Form {
                     .unwrap_or_default(),
                 control_tokens_in_text: hyper.as_ref().is_some_and(|hyper| hyper.control_tokens_in_text),
                 row,
+                in_block: true,
                 block: None,
             })
         })

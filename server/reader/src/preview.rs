@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use contract::dataset::{Mixing, Preview};
+use contract::dataset::{FileKind, Mixing, Preview};
 use contract::problem::Problem;
 use contract::reading::PreviewRow;
 use contract::stage::Stage;
@@ -13,14 +13,17 @@ use corpus::source::folder::Files;
 
 use crate::encoder;
 
-/// The tokens of one row; in pre-training those of the block that is asked for, or that the row begins in (S-147).
+/// The tokens of one row; in pre-training, where that is asked for, those of the block that the row begins in, or of the
+/// one with this number (S-147).
 ///
 /// # Errors
 /// What reading, the tokenizer or the template finds broken.
 pub(crate) fn of_row(asked: &PreviewRow) -> Result<Preview, Problem> {
     let (request, found, file) = (&asked.request, &asked.stored.found, Path::new(&asked.stored.file));
     let encoder = encoder::of(Path::new(&asked.model), request)?;
-    if request.stage != Stage::Pt {
+    // A line of a text file is part of a text and has no tokens of its own.
+    let own = !request.in_block && found.kind != FileKind::Txt;
+    if request.stage != Stage::Pt || own {
         let row = corpus::inspect::row(file, found.kind, request.row)?;
         return corpus::preview::preview(&encoder, &row, &found.mapping, request.row, found.rows);
     }

@@ -199,6 +199,7 @@ pub(super) fn Preview(models: Vec<ModelView>, datasets: Vec<DatasetView>, draft:
             behaviour: contract::dataset::Behaviour::Corrected,
             control_tokens_in_text: false,
             row,
+            in_block: false,
             block: None,
         })
     });
