@@ -157,8 +157,16 @@ impl Form {
     /// Chooses a stage; a dataset that does not fit gives way to one that does.
     pub(crate) fn choose_stage(self, stage: Stage) {
         let datasets = self.datasets.get_value();
+        // A reward model is measured and trained as one; everything else starts from what answers.
+        let chosen = self.draft.with_untracked(|draft| CheckpointKey::parse(&draft.adapters));
+        let is_chosen = |voice: &Voice| {
+            chosen.as_ref().is_some_and(|key| {
+                voice.target.run.as_ref() == Some(&key.run) && voice.target.step == Some(key.step)
+            })
+        };
+        let judge =
+            self.voices.with_value(|voices| voices.iter().any(|voice| voice.judges && is_chosen(voice)));
         self.change(|draft| {
-            let judged = [draft.stage == Stage::Rm.key(), stage == Stage::Rm];
             draft.stage = stage.key().to_owned();
             let measures = draft.tuning == Tuning::None.key() && stage != Stage::Ppo;
             if stage.wants_lora() && !measures {
@@ -167,8 +175,11 @@ impl Form {
             if stage != Stage::Ppo {
                 draft.reward_model.clear();
             }
-            if judged[0] != judged[1] {
-                // Reward models are measured, other checkpoints are started from.
+            let keeps = match stage {
+                Stage::Rm => judge || !measures,
+                _ => !judge,
+            };
+            if !keeps {
                 draft.adapters.clear();
             }
             if stage != Stage::Sft {
