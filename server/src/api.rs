@@ -225,7 +225,7 @@ pub async fn specification_yaml(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Fault> {
-    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let id = run_of(&id)?;
     let text = specification::write(&state, &id, false).await?;
     Ok((to_keep("specification.yaml"), [(CONTENT_TYPE, "application/yaml")], text))
 }
@@ -235,14 +235,19 @@ pub async fn specification_json(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Fault> {
-    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let id = run_of(&id)?;
     let text = specification::write(&state, &id, true).await?;
     Ok((to_keep("specification.json"), [(CONTENT_TYPE, "application/json")], text))
 }
 
+/// The run that a path names.
+fn run_of(id: &str) -> Result<RunId, Problem> {
+    RunId::parse(id).ok_or_else(|| Problem::not_found("run"))
+}
+
 /// `GET /api/v1/runs/{id}`.
 pub async fn run(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<RunView>, Fault> {
-    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let id = run_of(&id)?;
     Ok(Json(Runs(state).view(&id).await?))
 }
 
@@ -253,7 +258,7 @@ pub async fn run_file(
     Query(FileName { name }): Query<FileName>,
     request: axum::extract::Request,
 ) -> Result<impl IntoResponse, Fault> {
-    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let id = run_of(&id)?;
     let path = run_files::path(&state, &id, &name).await?;
     Ok((to_keep(&name), ServeFile::new(path).oneshot(request).await))
 }
@@ -263,7 +268,7 @@ pub async fn predictions(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<impl IntoResponse, Fault> {
-    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let id = run_of(&id)?;
     let body = predictions::csv(&state, &id).await?;
     Ok((to_keep("predictions.csv"), [(CONTENT_TYPE, "text/csv; charset=utf-8")], body))
 }
@@ -273,7 +278,7 @@ pub async fn checkpoint_zip(
     State(state): State<AppState>,
     Path((id, step)): Path<(String, u64)>,
 ) -> Result<impl IntoResponse, Fault> {
-    let id = RunId::parse(&id).ok_or_else(|| Problem::not_found("run"))?;
+    let id = run_of(&id)?;
     let name = format!("{id}-step-{step}.zip");
     let body = checkpoint_zip::zip(&state, id, step).await?;
     Ok((to_keep(&name), [(CONTENT_TYPE, "application/zip")], body))

@@ -216,6 +216,20 @@ impl Studio {
         }
     }
 
+    /// A draft on the studio's model and dataset.
+    fn draft(&self, stage: &str, tuning: &str, adapters: &str, values: &[(&str, &str)]) -> Draft {
+        Draft {
+            dataset: self.dataset.id.0.clone(),
+            model: self.model.0.clone(),
+            template: "alpaca".to_owned(),
+            stage: stage.to_owned(),
+            tuning: tuning.to_owned(),
+            adapters: adapters.to_owned(),
+            values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ..Draft::default()
+        }
+    }
+
     /// Code and field of the one problem a launch has.
     async fn refused(
         &self,
@@ -224,17 +238,7 @@ impl Studio {
         reward: &str,
         values: &[(&str, &str)],
     ) -> Option<(Code, String)> {
-        let draft = Draft {
-            dataset: self.dataset.id.0.clone(),
-            model: self.model.0.clone(),
-            template: "alpaca".to_owned(),
-            stage: stage.to_owned(),
-            tuning: "lora".to_owned(),
-            adapters: adapters.to_owned(),
-            reward_model: reward.to_owned(),
-            values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            ..Draft::default()
-        };
+        let draft = Draft { reward_model: reward.to_owned(), ..self.draft(stage, "lora", adapters, values) };
         match launch(&self.state, &draft, false).await {
             Ok(_) => None,
             Err(fault) => {

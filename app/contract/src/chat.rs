@@ -6,6 +6,7 @@ use crate::checkpoint::Mark;
 use crate::generation::GenerationSettings;
 use crate::ids::{ModelId, RunId};
 use crate::problem::Problem;
+use crate::spec::CheckpointKey;
 use crate::stage::Stage;
 
 /// Whose weights speak.
@@ -118,4 +119,11 @@ pub struct Voice {
     /// How it stands by its eval loss, see [`crate::checkpoint::mark`].
     #[serde(default)]
     pub mark: Option<Mark>,
+}
+
+impl Voice {
+    /// The checkpoint it speaks by; `None`: the model itself.
+    pub fn checkpoint(&self) -> Option<CheckpointKey> {
+        Some(CheckpointKey { run: self.target.run.clone()?, step: self.target.step? })
+    }
 }

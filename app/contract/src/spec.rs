@@ -93,6 +93,13 @@ pub struct RunSpec {
     pub brought: Option<AdapterFacts>,
 }
 
+impl CheckpointRef {
+    /// How a form names it.
+    pub fn key(&self) -> CheckpointKey {
+        CheckpointKey { run: self.run.clone(), step: self.step }
+    }
+}
+
 impl RunSpec {
     /// Every dataset, in the order they are read.
     pub fn datasets(&self) -> impl Iterator<Item = &DatasetRef> {
@@ -162,6 +169,11 @@ impl CheckpointKey {
     pub fn parse(text: &str) -> Option<Self> {
         let (run, step) = text.trim().rsplit_once(':')?;
         Some(Self { run: RunId::parse(run)?, step: step.parse().ok()? })
+    }
+
+    /// As a form names it.
+    pub fn text(&self) -> String {
+        format!("{}:{}", self.run, self.step)
     }
 
     /// Reads a list separated by commas; the first that cannot be read is the error.

@@ -240,9 +240,8 @@ pub fn settings(spec: &RunSpec) -> Vec<(String, Value)> {
     let names = |part: fn(&DatasetRef) -> &str| {
         json!(spec.datasets().map(part).map(str::to_owned).collect::<Vec<_>>().join(","))
     };
-    let checkpoints = |all: &[CheckpointRef]| {
-        json!(all.iter().map(|one| format!("{}:{}", one.run, one.step)).collect::<Vec<_>>().join(","))
-    };
+    let checkpoints =
+        |all: &[CheckpointRef]| json!(all.iter().map(|one| one.key().text()).collect::<Vec<_>>().join(","));
     let mut all = vec![
         ("run_name", json!(spec.name)),
         ("stage", json!(spec.stage.key())),

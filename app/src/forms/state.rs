@@ -100,10 +100,8 @@ impl Form {
         if let Some(from) = CheckpointKey::parse(asked.from) {
             draft.adapters = asked.from.to_owned();
             // It is asked as it was trained (S-222).
-            let is_it = |voice: &&Voice| {
-                voice.target.run.as_ref() == Some(&from.run) && voice.target.step == Some(from.step)
-            };
-            if let Some(voice) = voices.iter().find(is_it) {
+            let from = Some(from);
+            if let Some(voice) = voices.iter().find(|voice| voice.checkpoint() == from) {
                 draft.template.clone_from(&voice.template);
                 draft.system = voice.systems.first().cloned().unwrap_or_default();
             }
@@ -159,13 +157,10 @@ impl Form {
         let datasets = self.datasets.get_value();
         // A reward model is measured and trained as one; everything else starts from what answers.
         let chosen = self.draft.with_untracked(|draft| CheckpointKey::parse(&draft.adapters));
-        let is_chosen = |voice: &Voice| {
-            chosen.as_ref().is_some_and(|key| {
-                voice.target.run.as_ref() == Some(&key.run) && voice.target.step == Some(key.step)
-            })
-        };
-        let judge =
-            self.voices.with_value(|voices| voices.iter().any(|voice| voice.judges && is_chosen(voice)));
+        let judge = chosen.is_some()
+            && self
+                .voices
+                .with_value(|voices| voices.iter().any(|voice| voice.judges && voice.checkpoint() == chosen));
         self.change(|draft| {
             draft.stage = stage.key().to_owned();
             let measures = draft.tuning == Tuning::None.key() && stage != Stage::Ppo;

@@ -133,15 +133,19 @@ impl Iterator for Lines {
 pub async fn csv(state: &AppState, id: &RunId) -> Result<Body, Fault> {
     runs::find(state, id).await?;
     let path = state.run_folder(id).join(FILE);
-    let names = {
+    let open = {
         let path = path.clone();
-        let first = move || select(&path, &PredictionQuery::default()).map(|page| page.scores);
-        state.lanes.in_turn(format!("predictions {id}"), first).await?
+        // A worker scores every answer alike: the first has all columns, and the file is gone through once.
+        let open = move || {
+            let first = Lines::open(&path)?.and_then(|mut lines| lines.next()).transpose()?;
+            let names =
+                first.map(|(_, _, row)| in_order(row.scores.into_keys().collect())).unwrap_or_default();
+            Ok::<_, std::io::Error>(Lines::open(&path)?.map(|lines| (lines, names)))
+        };
+        state.lanes.in_turn(format!("predictions {id}"), open).await?
     };
-    let names = names.map_err(Fault::disk("read", &path))?;
-    let Some(lines) = Lines::open(&path).map_err(Fault::disk("read", &path))? else {
-        return Err(Problem::not_found("predictions").into());
-    };
+    let open = open.map_err(Fault::disk("read", &path))?;
+    let (lines, names) = open.ok_or_else(|| Problem::not_found("predictions"))?;
     Ok(streamed(move |out| write_csv(lines, &names, out)))
 }
 

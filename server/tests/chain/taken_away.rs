@@ -33,24 +33,12 @@ fn problems(text: &str) -> Vec<(String, String)> {
 async fn s_050_a_run_goes_out_as_a_file_and_the_same_run_is_made_of_it() {
     let studio = Studio::open().await;
     let first = studio.run("first", Stage::Sft, &FITTING, &[5], None).await;
+    let values =
+        [("learning_rate", "3e-4"), ("lora_target", "q_proj,v_proj"), ("seed", "7"), ("dev_ratio", "0")];
     let draft = Draft {
         name: "Kettles: \"hot\" # 1".to_owned(),
-        dataset: studio.dataset.id.0.clone(),
-        model: studio.model.0.clone(),
-        template: "alpaca".to_owned(),
         system: "Be short.\nBe kind: 🫖".to_owned(),
-        stage: "sft".to_owned(),
-        tuning: "lora".to_owned(),
-        adapters: key(&first),
-        values: [
-            ("learning_rate", "3e-4"),
-            ("lora_target", "q_proj,v_proj"),
-            ("seed", "7"),
-            ("dev_ratio", "0"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into(),
-        ..Draft::default()
+        ..studio.draft("sft", "lora", &key(&first), &values)
     };
     let id = launch(&studio.state, &draft, false).await.expect("queued");
     let was = studio.state.store.run(&id).await.expect("read").expect("there").spec;
@@ -163,16 +151,7 @@ async fn s_160_an_evaluation_is_queued_where_there_is_something_to_measure() {
     let merged = Saved { merged: &[&sft], ..FITTING };
     let dpo = studio.run("dpo", Stage::Dpo, &merged, &[5], None).await;
     let measured = async |stage: &str, adapters: &str, values: &[(&str, &str)]| {
-        let draft = Draft {
-            dataset: studio.dataset.id.0.clone(),
-            model: studio.model.0.clone(),
-            template: "alpaca".to_owned(),
-            stage: stage.to_owned(),
-            tuning: "none".to_owned(),
-            adapters: adapters.to_owned(),
-            values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            ..Draft::default()
-        };
+        let draft = studio.draft(stage, "none", adapters, values);
         launch(&studio.state, &draft, false).await.map_err(|fault| {
             fault.into_problems().into_iter().map(|problem| problem.code).collect::<Vec<_>>()
         })

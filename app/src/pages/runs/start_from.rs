@@ -10,12 +10,6 @@ use crate::components::part::{Part, part};
 use crate::forms::state::{Form, shown};
 use crate::words::{field_text, voice_name, words};
 
-/// `RUN:STEP` of a checkpoint, as a draft names it.
-fn key(voice: &Voice) -> Option<String> {
-    let (run, step) = (voice.target.run.as_ref()?, voice.target.step?);
-    Some(format!("{run}:{step}"))
-}
-
 /// Whether a run may start from it.
 fn starts(voice: &Voice) -> bool {
     voice.stage.is_some_and(|stage| stage != Stage::Rm)
@@ -42,7 +36,7 @@ fn on_model(voices: &[Voice], model: &str, wanted: fn(&Voice) -> bool) -> Vec<(S
         .iter()
         .filter(|voice| ModelId::parse(model).is_some_and(|model| voice.target.model == model))
         .filter(|voice| wanted(voice))
-        .filter_map(|voice| Some((key(voice)?, voice_name(voice))))
+        .filter_map(|voice| Some((voice.checkpoint()?.text(), voice_name(voice))))
         .collect()
 }
 

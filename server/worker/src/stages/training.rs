@@ -214,8 +214,7 @@ impl<B: Kernels> Loop<'_, B> {
         }
         self.log.end(step, &results.train)?;
         trainer_files::results(self.run.path(), &results)?;
-        let finite = |numbers: &Numbers| finite_only(numbers);
-        let [train, eval, predict] = [&results.train, &results.eval, &results.predict].map(finite);
+        let [train, eval, predict] = [&results.train, &results.eval, &results.predict].map(finite_only);
         self.report.event(Kind::Results { results: Results { train, eval, predict } })?;
         Ok(true)
     }
