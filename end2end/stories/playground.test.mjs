@@ -53,9 +53,19 @@ test("a process that dies is said to have died, and the next question works", { 
   const speakers = await server.workers("generate");
   assert.ok(speakers.length > 0);
   const all = (signal) => speakers.forEach(({ pid }) => process.kill(pid, signal));
-  all("SIGSTOP"); // an answer drawn at random may be over before anybody can kill its process
-  await ask("And about the wind?");
-  await page.getByRole("button", { name: "Stop", exact: true }).first().waitFor();
+  const answers = page.locator(".talk .a"), stop = page.getByRole("button", { name: "Stop", exact: true });
+  // A question may not have reached the process yet, and an answer drawn at random may be over: it is stopped in the middle
+  // of one, what it has said is let arrive, and asked again where that was all.
+  for (;;) {
+    const before = await answers.count();
+    await ask("And about the wind?");
+    await until("some text", async () => (await answers.count()) > before && (await answers.last().innerText()).length > 20);
+    all("SIGSTOP");
+    let said;
+    await until("no more text", async () => said === (said = await answers.last().innerText()));
+    if ((await stop.count()) > 0) break;
+    all("SIGCONT");
+  }
   all("SIGKILL");
   const said = page.getByText(/The model's process ended/).first();
   await said.waitFor();

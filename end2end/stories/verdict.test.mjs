@@ -15,7 +15,7 @@ before(async () => {
 after(async () => { await browser?.close(); await server?.stop(); });
 
 const told = (view, kind) => view.events.map(({ event }) => event.what).filter((what) => what.kind === kind);
-const listed = (page) => page.getByRole("region", { name: "Checkpoints" }).getByRole("link").allInnerTexts();
+const listed = (page) => page.getByRole("region", { name: "Checkpoints" }).getByRole("link", { name: /^Step / }).allInnerTexts(); // beside each stands its download
 const there = (view) => view.checkpoints.map(({ step }) => `Step ${step}`);
 
 /** The values at which the eval dots stand, by the labels of the axis. */

@@ -64,8 +64,12 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
             Ok(true) => {}
             Ok(false) => busy += 1,
             Err(fault) => {
-                // One whose process is gone, or never was, takes no place from others and is looked at again.
-                busy += usize::from(is_alive(attempt));
+                // One that is looked at again takes a place from others only where its process may be there.
+                let gone = match attempt.process {
+                    Some((pid, start)) => !proc::is_alive(pid, start),
+                    None => lanes::is_slow(&fault),
+                };
+                busy += usize::from(!gone);
                 tracing::error!(run = %attempt.run, "attempt {}: {fault}", attempt.number);
             }
         }
@@ -82,10 +86,6 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn is_alive(attempt: &Active) -> bool {
-    attempt.process.is_some_and(|(pid, start)| proc::is_alive(pid, start))
 }
 
 /// Whether the attempt is over; ends it when its process is gone.
@@ -111,11 +111,14 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
         // What cannot be read now may be read later: the attempt stays open until its last events are here (R23).
         state.ingest.drain(state, run, number).await?;
     }
-    let status = state.exits.take(run, number);
-    let killed = state.stops.over(run);
+    let path = state.run_folder(run);
+    let read = move || RunDir::open(&path).and_then(|folder| folder.result()).ok().flatten();
+    let finished = state.lanes.at_once(format!("folder {run}"), lanes::PATIENCE, read).await?.is_some();
     let now = state.store.run_state(run).await?.map(|(now, _)| now).filter(|now| now.is_live());
+    // Taken once nothing that may be looked at again can fail before it: they are there only once.
+    let (status, killed) = (state.exits.take(run, number), state.stops.over(run));
     if let Some(now) = now {
-        end(state, run, number, Gone { now, status, killed }).await?;
+        end(state, run, number, Gone { now, finished, status, killed }).await?;
     }
     state.store.end_attempt(run, number, state.clock.now_ms()).await?;
     state.hub.changed(run);
@@ -126,6 +129,8 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
 struct Gone {
     /// The run's state.
     now: RunState,
+    /// Whether its result stands.
+    finished: bool,
     /// How it ended, where this server is its parent.
     status: Option<ExitStatus>,
     /// Whether it had to be killed.
@@ -135,14 +140,11 @@ struct Gone {
 /// Ends the run of a process that is gone: finished where its result stands (that decides before exit codes do), stopped
 /// where that was asked for, else failed with the reason.
 async fn end(state: &AppState, run: &RunId, number: u32, gone: Gone) -> Result<(), Fault> {
-    let path = state.run_folder(run);
-    let read = move || RunDir::open(&path).and_then(|folder| folder.result()).ok().flatten();
-    let result = state.lanes.at_once(format!("folder {run}"), lanes::PATIENCE, read).await?;
     let stopped =
         gone.now == RunState::Stopping || gone.status.and_then(|status| status.code()) == Some(EXIT_STOPPED);
-    let next = match (result, gone.killed) {
-        (Some(_), _) => Some(RunState::Finished),
-        (None, false) if stopped => Some(RunState::Stopped),
+    let next = match (gone.finished, gone.killed) {
+        (true, _) => Some(RunState::Finished),
+        (false, false) if stopped => Some(RunState::Stopped),
         _ => None,
     };
     if let Some(next) = next {
