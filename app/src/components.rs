@@ -1,8 +1,9 @@
-//! Widgets: what more than one page draws. They know words and views, never the server.
+//! Widgets: what more than one page draws.
 
 pub(crate) mod chart;
 pub(crate) mod chip;
 pub(crate) mod confirm;
+pub(crate) mod damaged;
 pub(crate) mod field;
 pub(crate) mod folder_button;
 pub(crate) mod icon;
@@ -16,3 +17,4 @@ pub(crate) mod run_table;
 pub(crate) mod safe_textarea;
 pub(crate) mod stopped;
 pub(crate) mod transcript;
+pub(crate) mod undo;

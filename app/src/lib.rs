@@ -59,6 +59,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_context(prefs());
     provide_context(prefs().lang);
+    components::undo::Undo::provide();
     view! {
         <Router>
             <a class="skip" href="#main">{words::words().studio.skip}</a>

@@ -14,6 +14,7 @@ use contract::dataset::{
 };
 use contract::hub::{HubHits, HubKind, HubRepo, NewTransfer, TransferView};
 use contract::limits::LimitView;
+use contract::listed::{Listed, readable};
 use contract::model::{ModelView, NewModel};
 use contract::origin::SourceFile;
 use contract::prediction::{PredictionPage, PredictionQuery};
@@ -22,6 +23,7 @@ use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{SystemView, TourView};
 use contract::templates::UserTemplate;
+use contract::trash::{Deleted, Kind, Usage};
 use contract::{DatasetId, ModelId, Problem, RunId};
 use leptos::prelude::*;
 use leptos::server_fn::codec::JsonEncoding;
@@ -96,7 +98,7 @@ mod ssr {
     /// Datasets.
     pub trait DatasetsPort: Send + Sync {
         /// Every dataset, newest first.
-        fn list(&self) -> Answer<'_, Vec<DatasetView>>;
+        fn list(&self) -> Answer<'_, Vec<Listed<DatasetView>>>;
         /// One dataset.
         fn get(&self, id: DatasetId) -> Answer<'_, DatasetView>;
         /// A page of the rows that a query finds.
@@ -126,7 +128,7 @@ mod ssr {
     /// Models.
     pub trait ModelsPort: Send + Sync {
         /// Every model, newest first.
-        fn list(&self) -> Answer<'_, Vec<ModelView>>;
+        fn list(&self) -> Answer<'_, Vec<Listed<ModelView>>>;
         /// One model.
         fn get(&self, id: ModelId) -> Answer<'_, ModelView>;
         /// Starts an import or a from-scratch model; answers at once with state `importing`.
@@ -164,11 +166,11 @@ mod ssr {
     /// Runs.
     pub trait RunsPort: Send + Sync {
         /// Every run, newest first.
-        fn list(&self) -> Answer<'_, Vec<RunSummary>>;
+        fn list(&self) -> Answer<'_, Vec<Listed<RunSummary>>>;
         /// One run.
         fn get(&self, id: RunId) -> Answer<'_, RunView>;
-        /// Checks a draft and queues it.
-        fn launch(&self, draft: Draft) -> Answer<'_, RunId>;
+        /// Checks a draft and queues it; asked again under the same key, it gives the same run.
+        fn launch(&self, draft: Draft, key: Option<String>) -> Answer<'_, RunId>;
         /// Asks the worker to save and stop.
         fn stop(&self, id: RunId) -> Answer<'_, ()>;
         /// Goes on from the last checkpoint.
@@ -199,6 +201,18 @@ mod ssr {
         fn tour(&self, run: RunId) -> Answer<'_, Option<TourView>>;
     }
 
+    /// What was deleted.
+    pub trait TrashPort: Send + Sync {
+        /// All of it, newest deletion first.
+        fn list(&self) -> Answer<'_, Vec<Deleted>>;
+        /// Brings something back.
+        fn restore(&self, kind: Kind, id: String) -> Answer<'_, ()>;
+        /// Deletes something for good.
+        fn purge(&self, kind: Kind, id: String) -> Answer<'_, ()>;
+        /// The runs that use a model, a dataset or the checkpoints of a run.
+        fn usage(&self, kind: Kind, id: String) -> Answer<'_, Usage>;
+    }
+
     /// The ports, in the reactive context of every request.
     #[derive(Clone)]
     pub struct Ports {
@@ -214,6 +228,8 @@ mod ssr {
         pub runs: Arc<dyn RunsPort>,
         /// Everything else.
         pub system: Arc<dyn SystemPort>,
+        /// What was deleted.
+        pub trash: Arc<dyn TrashPort>,
     }
 
     pub(super) fn ports() -> Result<Ports, Problems> {
@@ -225,9 +241,19 @@ mod ssr {
     }
 }
 
+/// Every dataset that can be read, newest first.
+pub async fn readable_datasets() -> Result<Vec<DatasetView>, Problems> {
+    Ok(readable(list_datasets().await?))
+}
+
+/// Every model that can be read, newest first.
+pub async fn readable_models() -> Result<Vec<ModelView>, Problems> {
+    Ok(readable(list_models().await?))
+}
+
 /// See `DatasetsPort::list`.
 #[server(endpoint = "list_datasets", input = leptos::server_fn::codec::Json)]
-pub async fn list_datasets() -> Result<Vec<DatasetView>, Problems> {
+pub async fn list_datasets() -> Result<Vec<Listed<DatasetView>>, Problems> {
     ports()?.datasets.list().await
 }
 
@@ -353,7 +379,7 @@ pub async fn preview_row(request: PreviewRequest) -> Result<Preview, Problems> {
 
 /// See `ModelsPort::list`.
 #[server(endpoint = "list_models", input = leptos::server_fn::codec::Json)]
-pub async fn list_models() -> Result<Vec<ModelView>, Problems> {
+pub async fn list_models() -> Result<Vec<Listed<ModelView>>, Problems> {
     ports()?.models.list().await
 }
 
@@ -377,7 +403,7 @@ pub async fn delete_model(id: ModelId) -> Result<(), Problems> {
 
 /// See `RunsPort::list`.
 #[server(endpoint = "list_runs", input = leptos::server_fn::codec::Json)]
-pub async fn list_runs() -> Result<Vec<RunSummary>, Problems> {
+pub async fn list_runs() -> Result<Vec<Listed<RunSummary>>, Problems> {
     ports()?.runs.list().await
 }
 
@@ -389,8 +415,8 @@ pub async fn get_run(id: RunId) -> Result<RunView, Problems> {
 
 /// See `RunsPort::launch`.
 #[server(endpoint = "launch_run", input = leptos::server_fn::codec::Json)]
-pub async fn launch_run(draft: Draft) -> Result<RunId, Problems> {
-    ports()?.runs.launch(draft).await
+pub async fn launch_run(draft: Draft, key: Option<String>) -> Result<RunId, Problems> {
+    ports()?.runs.launch(draft, key).await
 }
 
 /// See `RunsPort::stop`.
@@ -463,4 +489,28 @@ pub async fn start_tour() -> Result<TourView, Problems> {
 #[server(endpoint = "get_tour", input = leptos::server_fn::codec::Json)]
 pub async fn get_tour(run: RunId) -> Result<Option<TourView>, Problems> {
     ports()?.system.tour(run).await
+}
+
+/// See `TrashPort::list`.
+#[server(endpoint = "list_deleted", input = leptos::server_fn::codec::Json)]
+pub async fn list_deleted() -> Result<Vec<Deleted>, Problems> {
+    ports()?.trash.list().await
+}
+
+/// See `TrashPort::restore`.
+#[server(endpoint = "restore_deleted", input = leptos::server_fn::codec::Json)]
+pub async fn restore_deleted(kind: Kind, id: String) -> Result<(), Problems> {
+    ports()?.trash.restore(kind, id).await
+}
+
+/// See `TrashPort::purge`.
+#[server(endpoint = "purge_deleted", input = leptos::server_fn::codec::Json)]
+pub async fn purge_deleted(kind: Kind, id: String) -> Result<(), Problems> {
+    ports()?.trash.purge(kind, id).await
+}
+
+/// See `TrashPort::usage`.
+#[server(endpoint = "runs_using", input = leptos::server_fn::codec::Json)]
+pub async fn runs_using(kind: Kind, id: String) -> Result<Usage, Problems> {
+    ports()?.trash.usage(kind, id).await
 }

@@ -5,16 +5,17 @@ pub mod tus;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
 };
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use contract::Code;
 use contract::carry::{HandOver, Parcel};
 use contract::chat::ChatTarget;
 use contract::dataset::DatasetView;
 use contract::digest::Digest;
+use contract::listed::Listed;
 use contract::model::ModelView;
 use contract::reading::Sheet;
 use contract::run::{RunSummary, RunView};
@@ -192,17 +193,17 @@ fn to_keep(name: &str) -> [(HeaderName, String); 2] {
 }
 
 /// `GET /api/v1/datasets`.
-pub async fn datasets(State(state): State<AppState>) -> Result<Json<Vec<DatasetView>>, Fault> {
+pub async fn datasets(State(state): State<AppState>) -> Result<Json<Vec<Listed<DatasetView>>>, Fault> {
     Ok(Json(Datasets(state).all().await?))
 }
 
 /// `GET /api/v1/models`.
-pub async fn models(State(state): State<AppState>) -> Result<Json<Vec<ModelView>>, Fault> {
-    Ok(Json(state.store.models().await?))
+pub async fn models(State(state): State<AppState>) -> Result<Json<Vec<Listed<ModelView>>>, Fault> {
+    Ok(Json(state.store.list_models().await?))
 }
 
 /// `GET /api/v1/runs`.
-pub async fn runs(State(state): State<AppState>) -> Result<Json<Vec<RunSummary>>, Fault> {
+pub async fn runs(State(state): State<AppState>) -> Result<Json<Vec<Listed<RunSummary>>>, Fault> {
     Ok(Json(Runs(state).all().await?))
 }
 
@@ -214,9 +215,16 @@ pub async fn read_specification(
     Ok(Json(specification::read(&state, text).await?))
 }
 
-/// `POST /api/v1/runs`: the raw body is a specification, YAML or JSON; launches its run (S-050).
-pub async fn launch(State(state): State<AppState>, text: String) -> Result<impl IntoResponse, Fault> {
-    let run = specification::run(&state, text).await?;
+/// `POST /api/v1/runs`: the raw body is a specification, YAML or JSON; launches its run (S-050). With a header
+/// `Idempotency-Key`, the same request sent again answers with the same run (R5).
+pub async fn launch(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    text: String,
+) -> Result<impl IntoResponse, Fault> {
+    // What is no text is no key, and is refused as one.
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default());
+    let run = specification::run(&state, text, key).await?;
     Ok((StatusCode::CREATED, Json(serde_json::json!({ "run": run }))))
 }
 

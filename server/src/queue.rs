@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::Code;
+use contract::listed::Listed;
 use contract::worker::EXIT_STOPPED;
 use contract::{Problem, RunId, RunState};
 use rundir::RunDir;
@@ -78,6 +79,14 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
         && !state.shutdown.is_cancelled()
         && let Some(run) = state.store.next_queued().await?
     {
+        let run = match run {
+            Listed::Read(run) => run,
+            // It fails alone: those behind it go on (F7).
+            Listed::Unreadable(odd) => {
+                fail(state, &RunId(odd.id), &odd.unreadable).await?;
+                continue;
+            }
+        };
         busy += 1;
         if let Err(fault) = start(state, &run).await {
             for problem in fault.into_problems() {
@@ -104,6 +113,14 @@ async fn look_at(state: &AppState, attempt: &Active) -> Result<bool, Fault> {
         }
         None if state.clock.now_ms() - attempt.started_ms < GRACE_MS => return Ok(false),
         _ => {}
+    }
+    if process.is_none() {
+        // Nobody knows whether a worker was started: whatever it would make counts no more (F12).
+        let path = state.run_folder(run);
+        let revoke = move || RunDir::open(&path).and_then(|folder| folder.attempt(number).revoke());
+        if let Err(why) = state.lanes.at_once(format!("folder {run}"), lanes::PATIENCE, revoke).await? {
+            tracing::warn!(%run, attempt = number, "{why}");
+        }
     }
     let folder = state.run_folder(run);
     let name = format!("folder {run}");

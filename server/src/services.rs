@@ -13,6 +13,7 @@ pub mod hub;
 pub mod incoming;
 pub mod launch;
 pub mod models;
+pub mod pins;
 pub mod predictions;
 pub mod preview;
 pub mod registry;
@@ -28,6 +29,7 @@ pub mod system;
 pub mod takeaway;
 pub mod templates;
 pub mod tour;
+pub mod trash;
 pub mod uploads;
 
 use std::io::{Read, Seek, SeekFrom};
@@ -47,6 +49,7 @@ pub fn ports(state: &AppState) -> Ports {
         models: Arc::new(models::Models(state.clone())),
         runs: Arc::new(runs::Runs(state.clone())),
         system: Arc::new(system::System(state.clone())),
+        trash: Arc::new(trash::Trash(state.clone())),
     }
 }
 

@@ -79,6 +79,10 @@ pub struct Inner {
     pub checkups: Checkups,
     /// Edits run one at a time: each makes the next version.
     pub edits: Semaphore,
+    /// One starter dataset is taken in at a time.
+    pub samples: Semaphore,
+    /// One tour is begun at a time.
+    pub tours: Semaphore,
     /// Devices of the worker, asked once.
     pub devices: OnceCell<Vec<String>>,
     /// Floating-point operations a second of the machine, timed once; `None` where that failed.
@@ -150,6 +154,8 @@ impl AppState {
             imports: Semaphore::new(1),
             checkups: Checkups::default(),
             edits: Semaphore::new(1),
+            samples: Semaphore::new(1),
+            tours: Semaphore::new(1),
             devices: OnceCell::new(),
             speed: OnceCell::new(),
             cpu: CpuMeter::default(),
@@ -165,8 +171,11 @@ impl AppState {
     /// Starts the queue, the readers of event logs, and what else works in the background.
     pub async fn start(&self) -> Result<(), Fault> {
         crate::services::models::recover(self).await?;
+        crate::services::pins::settle(self).await?;
         use crate::loops::keep;
+        use crate::services::trash;
         use crate::{generation, ingest, queue};
+        self.tasks.spawn(keep(self.clone(), "trash", trash::LATE, trash::tidy));
         self.tasks.spawn(keep(self.clone(), "queue", queue::LATE, queue::run));
         self.tasks.spawn(keep(self.clone(), "ingest", ingest::LATE, ingest::run));
         self.tasks.spawn(keep(self.clone(), "models", generation::LATE, generation::tend));

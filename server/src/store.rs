@@ -4,15 +4,22 @@ pub mod attempts;
 pub mod before;
 pub mod datasets;
 pub mod events;
+pub mod inputs;
+pub mod launching;
 pub mod models;
 pub mod runs;
 pub mod templates;
+pub mod trash;
 
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use contract::Problem;
+use contract::listed::{Listed, Unreadable};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Row, SqlitePool};
 
 use crate::error::Fault;
 
@@ -94,6 +101,32 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
+/// A column that counts something.
+///
+/// # Errors
+/// What is below 0: the row is damaged.
+fn unsigned<'r>(row: &'r SqliteRow, column: &'r str) -> Result<u64, sqlx::Error> {
+    let n: i64 = row.try_get(column)?;
+    u64::try_from(n).map_err(|why| sqlx::Error::ColumnDecode { index: column.to_owned(), source: why.into() })
+}
+
+/// A row as an entry of a list: what was read of it, or why it cannot be read. A database that fails stays a fault.
+///
+/// # Errors
+/// A row without an id or a label.
+fn listed<T>(
+    row: &SqliteRow,
+    read: Result<T, Fault>,
+    problem: impl Fn(String) -> Problem,
+) -> Result<Listed<T>, Fault> {
+    let unreadable = match read {
+        Ok(one) => return Ok(Listed::Read(one)),
+        Err(Fault::Problems(mut problems)) if !problems.is_empty() => problems.remove(0),
+        Err(Fault::Json(why)) => problem(why.to_string()),
+        Err(Fault::Store(why @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)))) => {
+            problem(why.to_string())
+        }
+        Err(fault) => return Err(fault),
+    };
+    Ok(Listed::Unreadable(Unreadable { unreadable, id: row.try_get("id")?, name: row.try_get("name")? }))
 }

@@ -173,7 +173,7 @@ impl Studio {
             attempt: 0,
             problem: None,
         };
-        self.state.store.add_run(&row).await.expect("added");
+        self.state.store.launch(&row, None).await.expect("added").expect("all is there");
         let (mut newest, mut events) = (None, Vec::new());
         for step in steps {
             let writer = folder.begin_checkpoint(*step).expect("begun");
@@ -239,7 +239,7 @@ impl Studio {
         values: &[(&str, &str)],
     ) -> Option<(Code, String)> {
         let draft = Draft { reward_model: reward.to_owned(), ..self.draft(stage, "lora", adapters, values) };
-        match launch(&self.state, &draft, false).await {
+        match launch(&self.state, &draft, None).await {
             Ok(_) => None,
             Err(fault) => {
                 let problems: Vec<Problem> = fault.into_problems();

@@ -235,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn every_choice_that_this_build_does_not_know_is_told_and_none_is_a_default() {
+        let hyper = Hyper::read(&BTreeMap::new(), Stage::Dpo, Tuning::Lora).expect("defaults");
+        assert_eq!(hyper.unknown_choice(), None);
+        let json = serde_json::to_value(&hyper).expect("writes");
+        let texts = PARAMS.iter().filter(|param| matches!(param.kind, Kind::Choice(_)));
+        let texts: Vec<_> = texts.filter(|param| json[param.key].is_string()).collect();
+        assert!(texts.len() >= 7, "{}", texts.len());
+        for param in texts {
+            let mut odd = json.clone();
+            odd[param.key] = "levitated".into();
+            let odd: Hyper = serde_json::from_value(odd).expect("reads");
+            assert_eq!(odd.unknown_choice(), Some(format!("{} is \"levitated\"", param.key)));
+        }
+    }
+
+    #[test]
     fn s_040_an_adapter_sits_on_every_linear_layer_whatever_they_are_called() {
         let hyper = Hyper::read(&BTreeMap::new(), Stage::Sft, Tuning::Lora).expect("defaults");
         assert_eq!(hyper.lora_target, ["all-linear"], "Phi-3 and GPT-2 name theirs in another way");

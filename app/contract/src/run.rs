@@ -73,6 +73,9 @@ pub struct RunView {
     pub brought: Option<AdapterFacts>,
     /// Checkpoints, newest first.
     pub checkpoints: Vec<CheckpointView>,
+    /// Why its folder cannot be read; none of its checkpoints is known then.
+    #[serde(default)]
+    pub damage: Option<Problem>,
     /// Why it failed.
     pub problem: Option<Problem>,
     /// Number of the newest attempt, from 1; 0 while queued.

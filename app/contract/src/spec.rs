@@ -101,6 +101,27 @@ impl CheckpointRef {
 }
 
 impl RunSpec {
+    /// Reads a stored specification.
+    ///
+    /// # Errors
+    /// In words: what is no specification, one of a format that is newer than this build's, and a choice that this build
+    /// does not know.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        if head.format > FORMAT {
+            return Err(format!("format {} is newer than this build's {FORMAT}", head.format));
+        }
+        let spec: Self = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        match spec.hyper.unknown_choice() {
+            Some(odd) => Err(format!("{odd}, which this build does not know")),
+            None => Ok(spec),
+        }
+    }
+
     /// Every dataset, in the order they are read.
     pub fn datasets(&self) -> impl Iterator<Item = &DatasetRef> {
         std::iter::once(&self.dataset).filter(|_| self.brought.is_none()).chain(&self.more_datasets)

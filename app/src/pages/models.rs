@@ -5,16 +5,20 @@ mod add;
 
 use std::time::Duration;
 
+use contract::listed::{Listed, apart};
 use contract::model::{ModelView, short_digest};
+use contract::trash::Kind;
 use leptos::prelude::*;
 
 use self::adapters::Adapters;
 use self::add::AddModel;
 use crate::components::confirm::ConfirmDelete;
+use crate::components::damaged::Damaged;
 use crate::components::notice::ProblemList;
 use crate::components::part::settled;
+use crate::components::undo::{Undo, UndoLine, offer};
 use crate::pages::Head;
-use crate::ports::{delete_model, list_datasets, list_models};
+use crate::ports::{delete_model, list_models, readable_datasets};
 use crate::words::amounts::{num, weights};
 use crate::words::{fill, problem_text, words};
 
@@ -27,10 +31,12 @@ pub(crate) fn Models() -> impl IntoView {
     let w = &words().models;
     let version = RwSignal::new(0u32);
     let models = Resource::new(move || version.get(), |_| list_models());
-    let datasets = Resource::new(|| (), |()| list_datasets());
+    let datasets = Resource::new(|| (), |()| readable_datasets());
+    let again = Callback::new(move |()| version.update(|version| *version += 1));
     Effect::new(move |_| {
-        let busy =
-            models.get().and_then(Result::ok).is_some_and(|m| m.iter().any(|m| m.state == "importing"));
+        let importing =
+            |one: &Listed<ModelView>| matches!(one, Listed::Read(model) if model.state == "importing");
+        let busy = models.get().and_then(Result::ok).is_some_and(|all| all.iter().any(importing));
         if busy {
             set_timeout(
                 move || {
@@ -42,7 +48,11 @@ pub(crate) fn Models() -> impl IntoView {
     });
     view! {
         <Head title=w.title text=w.text/>
-        {settled(models, move |models| table(models, version))}
+        <UndoLine kind=Kind::Model again/>
+        {settled(models, move |all| {
+            let (models, odd) = apart(all);
+            view! { {table(models, version)}<Damaged kind=Kind::Model entries=odd again/> }.into_any()
+        })}
         <h2 class="section-title">{w.add}</h2>
         {settled(datasets, move |datasets| view! { <AddModel datasets version/> }.into_any())}
     }
@@ -103,8 +113,12 @@ fn Line(model: ModelView, version: RwSignal<u32>) -> impl IntoView {
     let href = format!("/runs/new?model={}", model.id);
     let id = model.id.clone();
     let delete = Action::new(move |_: &()| delete_model(id.clone()));
+    let (undo, gone, kept) = (use_context::<Undo>(), model.clone(), ready);
     Effect::new(move |_| {
         if let Some(Ok(())) = delete.value().get() {
+            if kept {
+                offer(undo, Kind::Model, gone.id.as_str(), &gone.name);
+            }
             version.update(|version| *version += 1);
         }
     });
@@ -124,7 +138,7 @@ fn Line(model: ModelView, version: RwSignal<u32>) -> impl IntoView {
             <td><span class=class>{word}</span></td>
             <td class="right">
                 <div class="row end">
-                    <ConfirmDelete title=w.models.delete_title text label on_confirm=Callback::new(move |()| { delete.dispatch(()); })/>
+                    <ConfirmDelete title=w.models.delete_title text label of=(Kind::Model, model.id.0.clone()) on_confirm=Callback::new(move |()| { delete.dispatch(()); })/>
                     {ready.then(|| view! { <a class="btn" href=href>{w.models.use_in_run}</a> })}
                 </div>
                 <ProblemList problems/>

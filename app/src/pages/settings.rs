@@ -1,11 +1,13 @@
 //! Theme, language, what this machine is, and what this browser keeps.
 
+mod deleted;
 mod kept;
 mod limits;
 
 use contract::system::SystemView;
 use leptos::prelude::*;
 
+use self::deleted::DeletedThings;
 use self::kept::KeptModels;
 use self::limits::LimitsCard;
 use super::Head;
@@ -30,6 +32,7 @@ pub(crate) fn Settings() -> impl IntoView {
                 {settled(system, |system| view! { <Facts system/> }.into_any())}
             </section>
             <section class="card pad"><KeptModels/></section>
+            <section class="card pad"><DeletedThings/></section>
             <LimitsCard/>
         </div>
     }

@@ -1,6 +1,7 @@
 //! The start page: what this is, the next step, and the runs.
 
 use contract::RunState;
+use contract::listed::readable;
 use contract::run::RunSummary;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
@@ -26,7 +27,7 @@ pub(crate) fn Start() -> impl IntoView {
         <div class="grid two start-grid">
             <section class="card" aria-labelledby="start-runs">
                 <div class="pad card-head"><h2 id="start-runs">{w.start_runs}</h2><a class="small" href="/runs">{w.start_all_runs}</a></div>
-                {settled(runs, latest)}
+                {settled(runs, |all| latest(readable(all)))}
             </section>
             <How/>
         </div>

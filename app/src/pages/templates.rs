@@ -13,7 +13,7 @@ use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
 use crate::components::part::settled;
 use crate::pages::Head;
-use crate::ports::{Problems, delete_template, list_datasets, list_models, list_templates};
+use crate::ports::{Problems, delete_template, list_templates, readable_datasets, readable_models};
 use crate::words::{fill, words};
 
 /// The page.
@@ -25,7 +25,7 @@ pub(crate) fn Templates() -> impl IntoView {
     let saved = Resource::new(move || version.get(), |_| list_templates());
     let both = Resource::new(
         || (),
-        |()| async { Ok::<_, Problems>((list_models().await?, list_datasets().await?)) },
+        |()| async { Ok::<_, Problems>((readable_models().await?, readable_datasets().await?)) },
     );
     view! {
         <Head title=w.title text=w.text/>

@@ -13,6 +13,7 @@ use contract::event::{DatasetRows, Event, Kind};
 use contract::health::{HealthReport, HeldOut, LeftOut, RowSet};
 use contract::hub::*;
 use contract::limits::{LimitView, Limits};
+use contract::listed::{Listed, Unreadable};
 use contract::model::{ModelFacts, ModelShape, ModelView, NewModel, TensorShape};
 use contract::origin::SourceFile;
 use contract::params::Hyper;
@@ -23,6 +24,7 @@ use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{BeforeAnswer, SystemView, TourView};
 use contract::templates::UserTemplate;
+use contract::trash::{Deleted, Kind as TrashKind, Usage};
 use contract::wire::Numbered;
 use contract::{DatasetId, ModelId, Problem, RowReason, RunId, RunState, Stage, Tuning};
 
@@ -50,7 +52,8 @@ fn all(full: bool) -> Ports {
         hub: fake.clone(),
         templates: fake.clone(),
         runs: fake.clone(),
-        system: fake,
+        system: fake.clone(),
+        trash: fake,
     }
 }
 
@@ -213,9 +216,20 @@ fn checkpoints() -> Vec<CheckpointView> {
     all
 }
 
+/// An entry that cannot be read.
+fn odd<T>(code: Code) -> Listed<T> {
+    let unreadable =
+        Problem::new(code, "Its record cannot be read: missing field `format`.").with("why", "<b>odd</b>");
+    Listed::Unreadable(Unreadable { unreadable, id: "odd".to_owned(), name: "<i>odd</i>".to_owned() })
+}
+
 impl DatasetsPort for Fake {
-    fn list(&self) -> Answer<'_, Vec<DatasetView>> {
-        answer(if self.full { vec![dataset()] } else { Vec::new() })
+    fn list(&self) -> Answer<'_, Vec<Listed<DatasetView>>> {
+        answer(if self.full {
+            vec![Listed::Read(dataset()), odd(Code::DatasetRecordBroken)]
+        } else {
+            Vec::new()
+        })
     }
 
     fn get(&self, _: DatasetId) -> Answer<'_, DatasetView> {
@@ -343,7 +357,7 @@ impl DatasetsPort for Fake {
 }
 
 impl ModelsPort for Fake {
-    fn list(&self) -> Answer<'_, Vec<ModelView>> {
+    fn list(&self) -> Answer<'_, Vec<Listed<ModelView>>> {
         let failed = ModelView {
             id: ModelId("m2".to_owned()),
             name: "broken".to_owned(),
@@ -370,7 +384,9 @@ impl ModelsPort for Fake {
         };
         let fits = adapter("m3", "support", "HuggingFaceTB/SmolLM2-135M-Instruct", 1536);
         let waits = adapter("m4", "foreign", "<b>another</b>/model", 99);
-        answer(if self.full { vec![model(), failed, fits, waits] } else { Vec::new() })
+        let all = [model(), failed, fits, waits].map(Listed::Read).into_iter();
+        let all = all.chain([odd(Code::ModelRecordBroken)]).collect();
+        answer(if self.full { all } else { Vec::new() })
     }
 
     fn get(&self, _: ModelId) -> Answer<'_, ModelView> {
@@ -452,9 +468,11 @@ impl HubPort for Fake {
 }
 
 impl RunsPort for Fake {
-    fn list(&self) -> Answer<'_, Vec<RunSummary>> {
+    fn list(&self) -> Answer<'_, Vec<Listed<RunSummary>>> {
         let states = [RunState::Running, RunState::Finished, RunState::Stopped, RunState::Failed];
-        answer(if self.full { states.map(|state| summary("r1", state)).to_vec() } else { Vec::new() })
+        let all = states.map(|state| Listed::Read(summary("r1", state))).into_iter();
+        let all = all.chain([odd(Code::RunUnreadable)]).collect();
+        answer(if self.full { all } else { Vec::new() })
     }
 
     fn get(&self, _: RunId) -> Answer<'_, RunView> {
@@ -470,6 +488,7 @@ impl RunsPort for Fake {
             reward_model: None,
             brought: None,
             checkpoints: checkpoints(),
+            damage: None,
             problem: None,
             attempt: 1,
             event_count: events().len() as u64,
@@ -477,7 +496,7 @@ impl RunsPort for Fake {
         })
     }
 
-    fn launch(&self, _: Draft) -> Answer<'_, RunId> {
+    fn launch(&self, _: Draft, _: Option<String>) -> Answer<'_, RunId> {
         gone()
     }
 
@@ -565,5 +584,32 @@ impl SystemPort for Fake {
             digest: "9f2c·41ab".to_owned(),
         };
         answer(Some(TourView { run, question, starter: true, before: Some(before), problem: None }))
+    }
+}
+
+impl TrashPort for Fake {
+    fn list(&self) -> Answer<'_, Vec<Deleted>> {
+        let one = |kind, name: &str, bytes| Deleted {
+            kind,
+            id: name.to_owned(),
+            name: name.to_owned(),
+            deleted_ms: 0,
+            bytes,
+        };
+        let all =
+            vec![one(TrashKind::Run, "old run", 3_000_000), one(TrashKind::Dataset, "<u>old</u>", 5_000)];
+        answer(if self.full { all } else { Vec::new() })
+    }
+
+    fn restore(&self, _: TrashKind, _: String) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn purge(&self, _: TrashKind, _: String) -> Answer<'_, ()> {
+        gone()
+    }
+
+    fn usage(&self, _: TrashKind, _: String) -> Answer<'_, Usage> {
+        answer(Usage::default())
     }
 }

@@ -129,5 +129,5 @@ super::table!(Data {
     encoding: "Encoding", "编码";
     digest: "SHA-256", "SHA-256";
     delete_title: "Delete this dataset?", "删除这个数据集?";
-    delete_text: "The file “{0}” is removed from the studio. Runs that learned from it stay. This cannot be undone.", "文件“{0}”会从工作室删除。用它训练过的结果会保留。此操作不能撤销。";
+    delete_text: "The file “{0}” is removed from the studio. Runs that learned from it stay. It can be brought back for 30 days: see Settings.", "文件“{0}”会从工作室删除。用它训练过的结果会保留。30 天内可在“设置”中恢复。";
 });

@@ -53,6 +53,6 @@ super::table!(Models {
     adapter_delete_title: "Delete this adapter?", "删除这个适配器?";
     adapter_delete_text: "“{0}” is removed from the studio. This cannot be undone.", "“{0}”会从工作室删除。此操作不能撤销。";
     delete_title: "Delete this model?", "删除这个模型?";
-    delete_text: "“{0}” is removed from the studio. Its runs can no longer be asked or resumed. This cannot be undone.", "“{0}”会从工作室删除。基于它的训练将不能再提问或继续。此操作不能撤销。";
+    delete_text: "“{0}” is removed from the studio. Until it is brought back, its runs cannot be asked or resumed. It can be brought back for 30 days: see Settings.", "“{0}”会从工作室删除。恢复之前，基于它的训练不能提问或继续。30 天内可在“设置”中恢复。";
     delete_name: "Delete {0}", "删除 {0}";
 });

@@ -271,7 +271,7 @@ super::table!(Runs {
     log_refresh: "Read again", "重新读取";
     settings: "How it was set", "训练设置";
     delete_title: "Delete this run?", "删除这次训练?";
-    delete_text: "“{0}” and its {1} are removed. The model and the dataset stay. This cannot be undone.", "“{0}”及其 {1} 会被删除。模型和数据集保留。此操作不能撤销。";
+    delete_text: "“{0}” and its {1} are removed. The model and the dataset stay. It can be brought back for 30 days: see Settings.", "“{0}”及其 {1} 会被删除。模型和数据集保留。30 天内可在“设置”中恢复。";
     failed_title: "What went wrong", "出了什么问题";
 
     tour: "Tour", "演示";

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, EventTail, EventWriter, files};
 
+/// See [`AttemptDir::revoke`].
+const REVOKED: &str = "revoked";
+
 /// The folder of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptDir {
@@ -100,6 +103,24 @@ impl AttemptDir {
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(why)) => Err(Error::at(&path, "lock")(why)),
         }
+    }
+
+    /// Takes the attempt from its worker, whether that is there or not: nothing it makes from now on lasts.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn revoke(&self) -> Result<(), Error> {
+        files::write_atomically(&self.path.join(REVOKED), b"")
+    }
+
+    /// Whether a worker ever took it up.
+    pub(crate) fn was_claimed(&self) -> bool {
+        self.path.join("worker.json").exists()
+    }
+
+    /// Whether the attempt was taken from its worker.
+    pub fn is_revoked(&self) -> bool {
+        self.path.join(REVOKED).exists()
     }
 
     /// The worker, once it has claimed the attempt.

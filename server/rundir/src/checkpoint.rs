@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use contract::checkpoint::{FORMAT, FileEntry, Lineage, LoopState, Manifest};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, files};
+use crate::{Error, RunDir, files};
 
 const MANIFEST: &str = "manifest.json";
 
@@ -64,16 +64,17 @@ impl Checkpoint {
 /// A checkpoint in the making. Dropped without [`Self::commit`], it leaves nothing.
 #[derive(Debug)]
 pub struct CheckpointWriter {
+    run: RunDir,
     folder: PathBuf,
     half: PathBuf,
     step: u64,
 }
 
 impl CheckpointWriter {
-    pub(crate) fn new(folder: PathBuf, step: u64) -> Result<Self, Error> {
+    pub(crate) fn new(run: RunDir, folder: PathBuf, step: u64) -> Result<Self, Error> {
         let half = files::unique_sibling(&folder.join(folder_name(step)), "tmp");
         std::fs::create_dir_all(&half).map_err(Error::at(&half, "create"))?;
-        Ok(Self { folder, half, step })
+        Ok(Self { run, folder, half, step })
     }
 
     /// The half-made folder, for writers that fill a whole folder.
@@ -119,6 +120,7 @@ impl CheckpointWriter {
             Manifest { format: FORMAT, step: self.step, files: entries, loop_state, digest, lineage };
         files::write_synced(&self.half.join(MANIFEST), &files::json(&manifest)?)?;
         files::sync_folder(&self.half)?;
+        self.run.fence()?;
         let path = self.folder.join(folder_name(self.step));
         if path.exists() {
             remove(&path)?;
@@ -158,9 +160,9 @@ pub(crate) fn sweep(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn keep(folder: &Path, last: usize, best: Option<u64>) -> Result<Vec<u64>, Error> {
+pub(crate) fn keep(folder: &Path, last: usize, spared: &[u64]) -> Result<Vec<u64>, Error> {
     let mut removed = Vec::new();
-    for checkpoint in list(folder)?.into_iter().skip(last).filter(|c| Some(c.step()) != best) {
+    for checkpoint in list(folder)?.into_iter().skip(last).filter(|c| !spared.contains(&c.step())) {
         remove(checkpoint.path())?;
         removed.push(checkpoint.step());
     }
@@ -195,7 +197,7 @@ fn hash(path: &Path) -> Result<FileEntry, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RunDir, testing};
+    use crate::testing;
 
     fn save(run: &RunDir, step: u64) -> Checkpoint {
         let writer = run.begin_checkpoint(step).expect("begun");

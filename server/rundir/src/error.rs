@@ -19,6 +19,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The attempt that writes was revoked, or another one was begun.
+    #[error("attempt {attempt} was given up and writes no more")]
+    Revoked {
+        /// Its number.
+        attempt: u32,
+    },
     /// The content is not what it should be.
     #[error("{path}: {why}")]
     Broken {
@@ -52,6 +58,7 @@ impl From<Error> for Problem {
         let code = match &error {
             _ if full => Code::DiskFull,
             Error::Io { .. } => Code::DiskIo,
+            Error::Revoked { .. } => Code::WorkerRevoked,
             Error::Broken { .. } => Code::RunFolderBroken,
         };
         let (name, why, message) = match &error {
@@ -59,6 +66,9 @@ impl From<Error> for Problem {
                 let name = name_of(path);
                 let message = format!("Could not {doing} {name}: {source}.");
                 (name, source.to_string(), message)
+            }
+            Error::Revoked { .. } => {
+                return Self::new(code, "This attempt was given up: what it makes counts no more.");
             }
             Error::Broken { path, why } => {
                 let name = name_of(path);

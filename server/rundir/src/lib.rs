@@ -10,6 +10,8 @@
 //! control/{stop,checkpoint}         server to worker; renamed to `….seen` once obeyed
 //! trainer_log.jsonl, …              what the original toolkit leaves beside its checkpoints, for scripts
 //! runs/events.out.tfevents.…        the numbers of `trainer_log.jsonl` for TensorBoard, one file an attempt
+//! pins/step-NNNNNNNN.RUN            another run stands on that checkpoint: it is not removed, see [`RunDir::pin`]
+//! attempts/NNNN/revoked             what that attempt still makes counts no more
 //! result.json                       its presence means: finished
 //! ```
 //!
@@ -22,6 +24,7 @@ mod control;
 mod error;
 mod events;
 mod files;
+mod pins;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -35,12 +38,15 @@ pub use control::{Control, Request};
 pub use error::Error;
 pub use events::EventWriter;
 pub use files::write_atomically;
+pub use pins::Pin;
 pub use tail::EventTail;
 
 /// A run directory. Cheap to clone; holds no open file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
     root: PathBuf,
+    /// The attempt that whoever has it works on, if any: it writes nothing that lasts once that was revoked.
+    attempt: Option<u32>,
 }
 
 /// `result.json`: the run reached its last step.
@@ -70,14 +76,33 @@ impl RunDir {
         write_atomically(&half.join("spec.json"), &files::json(spec)?)?;
         std::fs::rename(&half, path).map_err(Error::at(path, "create"))?;
         files::sync_folder(parent)?;
-        Ok(Self { root: path.to_owned() })
+        Ok(Self { root: path.to_owned(), attempt: None })
     }
 
     /// The run directory at `path`; it must hold a `spec.json`.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let spec = path.join("spec.json");
         std::fs::metadata(&spec).map_err(Error::at(&spec, "read"))?;
-        Ok(Self { root: path.to_owned() })
+        Ok(Self { root: path.to_owned(), attempt: None })
+    }
+
+    /// The same directory in the hands of an attempt's worker: checkpoints and the result are written only while the
+    /// attempt was not revoked, and no later one was taken up (F12).
+    pub fn worked_on_by(&self, attempt: u32) -> Self {
+        Self { attempt: Some(attempt), ..self.clone() }
+    }
+
+    /// # Errors
+    /// `worker.revoked` where what this attempt makes counts no more.
+    fn fence(&self) -> Result<(), Error> {
+        let Some(number) = self.attempt else { return Ok(()) };
+        let all = self.attempts()?;
+        let taken_over = all.iter().any(|other| *other > number && self.attempt(*other).was_claimed());
+        // One that is not there any more belonged to a folder that was replaced, from a backup say.
+        if taken_over || !all.contains(&number) || self.attempt(number).is_revoked() {
+            return Err(Error::Revoked { attempt: number });
+        }
+        Ok(())
     }
 
     /// Where it is.
@@ -88,12 +113,8 @@ impl RunDir {
     /// The specification. A format newer than this build's is an error.
     pub fn spec(&self) -> Result<RunSpec, Error> {
         let path = self.root.join("spec.json");
-        let spec: RunSpec = files::read_json(&path)?;
-        if spec.format > contract::spec::FORMAT {
-            let why = format!("format {} is newer than this build's {}", spec.format, contract::spec::FORMAT);
-            return Err(Error::broken(&path, why));
-        }
-        Ok(spec)
+        let text = std::fs::read_to_string(&path).map_err(Error::at(&path, "read"))?;
+        RunSpec::parse(&text).map_err(|why| Error::broken(&path, why))
     }
 
     /// Numbers of all attempts so far, in order, from 1.
@@ -154,8 +175,12 @@ impl RunDir {
     }
 
     /// Starts writing the checkpoint of `step`; nobody sees it before [`CheckpointWriter::commit`].
+    ///
+    /// # Errors
+    /// When the disk refuses; `worker.revoked` where the attempt was, here and at the commit.
     pub fn begin_checkpoint(&self, step: u64) -> Result<CheckpointWriter, Error> {
-        CheckpointWriter::new(self.checkpoints_folder(), step)
+        self.fence()?;
+        CheckpointWriter::new(self.clone(), self.checkpoints_folder(), step)
     }
 
     /// Removes half-made checkpoints that a killed worker left behind. Only for the worker that holds the run.
@@ -163,9 +188,12 @@ impl RunDir {
         checkpoint::sweep(&self.checkpoints_folder())
     }
 
-    /// Removes all checkpoints but the `last` newest and the one of step `best`; returns the steps removed.
+    /// Removes all checkpoints but the `last` newest, the one of step `best`, and those that other runs stand on; returns
+    /// the steps removed.
     pub fn keep(&self, last: usize, best: Option<u64>) -> Result<Vec<u64>, Error> {
-        checkpoint::keep(&self.checkpoints_folder(), last, best)
+        let _lock = self.lock_pins()?;
+        let spared: Vec<u64> = self.pins()?.into_iter().map(|(step, _)| step).chain(best).collect();
+        checkpoint::keep(&self.checkpoints_folder(), last, &spared)
     }
 
     /// The result, once the run is finished.
@@ -175,7 +203,11 @@ impl RunDir {
     }
 
     /// Marks the run as finished.
+    ///
+    /// # Errors
+    /// When the disk refuses; `worker.revoked` where the attempt was.
     pub fn finish(&self, result: &RunResult) -> Result<(), Error> {
+        self.fence()?;
         write_atomically(&self.root.join("result.json"), &files::json(result)?)
     }
 
@@ -217,6 +249,32 @@ mod tests {
         spec.format = contract::spec::FORMAT + 1;
         write_atomically(&run.path().join("spec.json"), &files::json(&spec).expect("json")).expect("written");
         assert!(run.spec().expect_err("newer").to_string().contains("newer"));
+    }
+
+    #[test]
+    fn f12_what_a_revoked_attempt_makes_does_not_last() {
+        let (_place, run) = testing::run();
+        let first = run.begin_attempt().expect("begun");
+        let held = run.worked_on_by(first.number());
+        let result = RunResult { attempt: 1, step: 6, finished_ms: 5 };
+        let writer = held.begin_checkpoint(1).expect("it is the newest attempt");
+        writer.write("model.safetensors", b"weights").expect("written");
+        first.revoke().expect("revoked");
+        let state = contract::checkpoint::LoopState::default();
+        let refused = writer.commit("model.safetensors", state).expect_err("too late");
+        assert_eq!(contract::Problem::from(refused).code, contract::Code::WorkerRevoked);
+        assert!(held.begin_checkpoint(2).is_err() && held.finish(&result).is_err());
+        assert!(run.checkpoints().expect("lists").is_empty() && run.result().expect("reads").is_none());
+
+        let second = run.begin_attempt().expect("begun");
+        let held = run.worked_on_by(second.number());
+        held.begin_checkpoint(1).expect("the next may");
+        let third = run.begin_attempt().expect("a third");
+        held.begin_checkpoint(1).expect("nobody works on the third");
+        third.claim(&WorkerInfo::of_this_process("0.1.0")).expect("claimed");
+        assert!(held.finish(&result).is_err(), "another attempt is worked on since");
+        std::fs::remove_dir_all(second.path()).expect("removed");
+        assert!(held.finish(&result).is_err(), "its folder was replaced");
     }
 
     #[test]

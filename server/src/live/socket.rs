@@ -147,7 +147,11 @@ async fn send_all(
         }
         // After a checkpoint was told of, and once more when the state changes: a run that died may have left one untold.
         if listed.is_none() || told.as_ref() != Some(&now) {
-            let checkpoints = runs::checkpoints(state, run).await?;
+            // A folder that cannot be read shows none; the run's page says why.
+            let checkpoints = match runs::checkpoints(state, run).await {
+                Err(Fault::RunDir(_)) => Vec::new(),
+                checkpoints => checkpoints?,
+            };
             if listed.as_ref() != Some(&checkpoints) {
                 listed = Some(checkpoints.clone());
                 let frame = ServerFrame::Checkpoints { run: run.clone(), checkpoints };

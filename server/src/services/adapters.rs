@@ -35,14 +35,18 @@ async fn work(state: &AppState, id: &ModelId, base: &ModelId, template: &str) ->
     let folder = state.run_folder(&row.summary.id);
     let made = checkpoint(state, id, &row.spec).await;
     let kept = match made {
-        Ok(()) => state.store.add_run(&row).await,
+        Ok(()) => match state.store.launch(&row, None).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(lacking)) => Err(Problem::not_found(lacking.kind.key()).into()),
+            Err(fault) => Err(fault),
+        },
         Err(problem) => Err(problem),
     };
     if let Err(fault) = kept {
         remove_folder(&folder);
         return Err(fault);
     }
-    state.store.delete_model(id).await?;
+    state.store.forget_model(id).await?;
     remove_folder(&state.model_folder(id));
     state.hub.changed(&row.summary.id);
     Ok(row.summary.id)

@@ -10,17 +10,18 @@ use contract::dataset::{
     RowsQuery,
 };
 use contract::digest::Digest;
+use contract::listed::Listed;
 use contract::origin::{SourceFile, compared};
 use contract::reading::{DigestFile, Inspect, Sheet, Stored};
 use contract::registry::Finding;
 use contract::{DatasetId, Problem, label};
 
-use super::{checkup, edit, preview, remove_folder, rows};
+use super::{checkup, edit, preview, rows, trash};
 use crate::error::Fault;
 use crate::readers::Lane;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
-use crate::store::runs::RunRow;
+use crate::store::trash::Outcome;
 
 /// Files of a dataset that are listed.
 const MOST_LISTED: usize = 200;
@@ -52,8 +53,9 @@ pub fn texts(row: &DatasetRow) -> Vec<u64> {
 
 impl Datasets {
     /// Every dataset, newest first.
-    pub async fn all(&self) -> Result<Vec<DatasetView>, Fault> {
-        Ok(self.0.store.datasets().await?.into_iter().map(|row| row.view).collect())
+    pub async fn all(&self) -> Result<Vec<Listed<DatasetView>>, Fault> {
+        let rows = self.0.store.list_datasets().await?;
+        Ok(rows.into_iter().map(|row| row.map(|row| row.view)).collect())
     }
 
     async fn map_anew(&self, id: &DatasetId, mapping: Mapping) -> Result<DatasetView, Fault> {
@@ -105,28 +107,18 @@ impl Datasets {
         Err(Problem::not_found("dataset").into())
     }
 
+    /// Deletes every version: they can be brought back for a while.
     async fn remove(&self, id: &DatasetId) -> Result<(), Fault> {
-        let family = find(&self.0, id).await?.family;
-        let versions = self.0.store.family(&family).await?;
-        let needs = |run: &RunRow| {
-            let mut more = run.spec.more_datasets.iter();
-            more.any(|dataset| versions.iter().any(|version| version.view.id == dataset.id))
-        };
-        let needed = self.0.store.runs().await?.iter().any(|run| !run.summary.state.is_ended() && needs(run));
-        if needed || !self.0.store.delete_dataset(&family).await? {
-            return Err(Problem::new(Code::DatasetInUse, "A run that waits or trains needs this dataset.")
-                .hint("Stop the run first.")
-                .into());
+        match self.0.store.discard_dataset(id, self.0.clock.now_ms()).await? {
+            Outcome::Done => Ok(()),
+            Outcome::Used(usage) => Err(trash::in_use(Code::DatasetInUse, &usage).into()),
+            Outcome::Gone | Outcome::Training => Err(Problem::not_found("dataset").into()),
         }
-        for version in versions {
-            remove_folder(&self.0.config.folder("datasets").join(version.view.id.as_str()));
-        }
-        Ok(())
     }
 }
 
 impl DatasetsPort for Datasets {
-    fn list(&self) -> Answer<'_, Vec<DatasetView>> {
+    fn list(&self) -> Answer<'_, Vec<Listed<DatasetView>>> {
         Box::pin(async move { Ok(self.all().await?) })
     }
 

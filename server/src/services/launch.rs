@@ -8,17 +8,71 @@ use contract::reading::FirstQuestion;
 use contract::run::RunSummary;
 use contract::spec::{DatasetRef, Draft, FORMAT, ModelRef, RunSpec};
 use contract::targets::missing;
+use contract::trash::Kind;
 use contract::{Problem, RunId, RunState, Stage, label};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
-use super::{chain, datasets, room};
+use super::{chain, datasets, pins, room};
 use crate::error::Fault;
 use crate::readers::Lane;
 use crate::state::AppState;
 use crate::store::datasets::DatasetRow;
+use crate::store::inputs;
+use crate::store::launching::LaunchKey;
 use crate::store::runs::RunRow;
 
-/// Checks a draft in words and against what is there, then queues it.
-pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId, Fault> {
+/// Longest key of a launch, characters.
+const LONGEST_KEY: usize = 200;
+
+/// The key by which a client may ask for the launch of `asked` again (R5).
+///
+/// # Errors
+/// One that is empty, too long, or not of printable ASCII.
+pub fn key(key: &str, asked: &impl Serialize) -> Result<LaunchKey, Fault> {
+    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let text = format!("The key of a launch has 1 to {LONGEST_KEY} letters, digits or signs.");
+        return Err(Problem::new(Code::FormUnknownChoice, text).field("idempotency_key").into());
+    }
+    let asked = format!("{:x}", Sha256::digest(serde_json::to_vec(asked)?));
+    Ok(LaunchKey { key: key.to_owned(), asked })
+}
+
+/// Checks a draft in words and against what is there, then queues it. Asked again under the same key, it answers with the
+/// run that it made (R5).
+pub async fn launch(state: &AppState, draft: &Draft, key: Option<LaunchKey>) -> Result<RunId, Fault> {
+    if let Some(key) = &key
+        && let Some(run) = state.store.launched(key).await?
+    {
+        return Ok(run);
+    }
+    let row = checked(state, draft, false).await?;
+    enter(state, row, key.as_ref()).await
+}
+
+/// Launches the tour's run.
+pub(super) async fn tour(state: &AppState, draft: &Draft) -> Result<RunId, Fault> {
+    let row = checked(state, draft, true).await?;
+    enter(state, row, None).await
+}
+
+/// Queues a run that was checked: what it stands on is pinned first.
+async fn enter(state: &AppState, row: RunRow, key: Option<&LaunchKey>) -> Result<RunId, Fault> {
+    let pins = inputs::pins(&row.spec);
+    pins::hold(state, &pins).await?;
+    let launched = state.store.launch(&row, key).await;
+    if !matches!(&launched, Ok(Ok(run)) if *run == row.summary.id) {
+        pins::release(state, &pins).await;
+    }
+    let run = launched?.map_err(|lacking| {
+        let field = if lacking.kind == Kind::Run { "adapters" } else { lacking.kind.key() };
+        Problem::not_found(lacking.kind.key()).field(field)
+    })?;
+    state.wake.notify_one();
+    Ok(run)
+}
+
+async fn checked(state: &AppState, draft: &Draft, tour: bool) -> Result<RunRow, Fault> {
     let checked = check(draft).map_err(Fault::Problems)?;
     let dataset = state.store.dataset(&checked.dataset).await?;
     let model = state.store.model(&checked.model).await?;
@@ -55,10 +109,7 @@ pub async fn launch(state: &AppState, draft: &Draft, tour: bool) -> Result<RunId
     if !problems.is_empty() {
         return Err(Fault::Problems(problems));
     }
-    let id = row.summary.id.clone();
-    state.store.add_run(&row).await?;
-    state.wake.notify_one();
-    Ok(id)
+    Ok(row)
 }
 
 fn fits(dataset: Option<&DatasetView>, stage: Stage) -> Result<(), Problem> {

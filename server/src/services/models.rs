@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use app::ports::{Answer, ModelsPort, Problems};
 use contract::Code;
 use contract::adapter::Imported;
+use contract::listed::Listed;
 use contract::model::{ModelView, NewModel, ScratchSize};
 use contract::worker::{EXIT_PROBLEM, half_made};
 use contract::{ModelId, Problem, RunId, label};
@@ -15,10 +16,11 @@ use serde::de::DeserializeOwned;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::{adapters, datasets, remove_folder};
+use super::{adapters, datasets, remove_folder, trash};
 use crate::error::Fault;
 use crate::executor;
 use crate::state::AppState;
+use crate::store::trash::Outcome;
 pub use importing::Importing;
 
 /// Label of the starter model.
@@ -233,24 +235,27 @@ impl Models {
         begin(state, label::required(&name)?, false, job).await
     }
 
+    /// Deletes a model: it can be brought back for a while. Of one that never became a model nothing is kept.
     async fn remove(&self, id: &ModelId) -> Result<(), Fault> {
-        find(&self.0, id).await?;
-        if !self.0.store.delete_model(id).await? {
-            return Err(Problem::new(Code::ModelInUse, "A run that waits or trains needs this model.")
-                .hint("Stop the run first.")
-                .into());
+        let state = &self.0;
+        match state.store.discard_model(id, state.clock.now_ms()).await? {
+            Outcome::Done => {}
+            Outcome::Used(usage) => return Err(trash::in_use(Code::ModelInUse, &usage).into()),
+            Outcome::Gone | Outcome::Training => return Err(Problem::not_found("model").into()),
         }
-        self.0.importing.stop(id);
-        let folder = self.0.model_folder(id);
-        self.0.pool.forget(&folder);
-        remove_folder(&folder);
+        state.importing.stop(id);
+        let folder = state.model_folder(id);
+        state.pool.forget(&folder);
+        if state.store.forget_unfinished(id).await? {
+            remove_folder(&folder);
+        }
         Ok(())
     }
 }
 
 impl ModelsPort for Models {
-    fn list(&self) -> Answer<'_, Vec<ModelView>> {
-        Box::pin(async move { self.0.store.models().await.map_err(Problems::from) })
+    fn list(&self) -> Answer<'_, Vec<Listed<ModelView>>> {
+        Box::pin(async move { self.0.store.list_models().await.map_err(Problems::from) })
     }
 
     fn get(&self, id: ModelId) -> Answer<'_, ModelView> {

@@ -1,19 +1,25 @@
 //! Runs: lists, launch, stop, resume, delete, log.
 
+use std::collections::HashMap;
+
 use app::ports::{Answer, Problems, RunsPort};
 use contract::Code;
 use contract::checkpoint::{CheckpointView, mark};
-use contract::event::Kind;
+use contract::event::{Event, Kind as What};
+use contract::listed::Listed;
 use contract::prediction::{PredictionPage, PredictionQuery};
 use contract::run::{RunSummary, RunView};
 use contract::spec::Draft;
+use contract::trash::Kind;
 use contract::{Problem, RunId, RunState};
-use rundir::RunDir;
+use rundir::{Checkpoint, RunDir};
 
-use super::{launch, predictions, remove_folder, run_files, tail_of};
+use super::{launch, predictions, run_files, tail_of, trash};
 use crate::error::Fault;
 use crate::state::AppState;
+use crate::store::inputs::Lacking;
 use crate::store::runs::RunRow;
+use crate::store::trash::Outcome;
 
 /// Events a page is drawn with.
 const FIRST_EVENTS: u32 = 3000;
@@ -28,41 +34,86 @@ pub async fn find(state: &AppState, id: &RunId) -> Result<RunRow, Fault> {
     Ok(state.store.run(id).await?.ok_or_else(|| Problem::not_found("run"))?)
 }
 
+/// The folders of checkpoints that are there, by run; a folder that cannot be read has none (N2).
+pub async fn saved(state: &AppState, runs: Vec<RunId>) -> Result<HashMap<RunId, Vec<Checkpoint>>, Fault> {
+    let folder = state.config.folder("runs");
+    let read = move || {
+        let of = |id: &RunId| RunDir::open(&folder.join(id.as_str()))?.checkpoints();
+        runs.into_iter().filter_map(|id| of(&id).ok().map(|found| (id, found))).collect()
+    };
+    state.lanes.in_turn("every checkpoint".to_owned(), read).await
+}
+
 /// The checkpoints that are there, newest first, with the eval loss of the step they hold and how they stand by it.
 pub async fn checkpoints(state: &AppState, id: &RunId) -> Result<Vec<CheckpointView>, Fault> {
     let path = state.run_folder(id);
     let list = move || RunDir::open(&path).map_or_else(|_| Ok(Vec::new()), |folder| folder.checkpoints());
     let found = state.lanes.in_turn(format!("checkpoints {id}"), list).await??;
-    let told = state.store.checkpoint_events(id).await?;
+    Ok(seen(&found, &state.store.checkpoint_events(id).await?))
+}
+
+/// Checkpoints with what events tell of them.
+pub fn seen(found: &[Checkpoint], told: &[Event]) -> Vec<CheckpointView> {
     let kinds = || told.iter().rev().filter_map(|event| event.what.known());
     let loss_at = |wanted: u64| {
         kinds().find_map(|kind| match kind {
-            Kind::Checkpoint { step, eval_loss, .. } if *step == wanted => *eval_loss,
+            What::Checkpoint { step, eval_loss, .. } if *step == wanted => *eval_loss,
             _ => None,
         })
     };
     let base = kinds().find_map(|kind| match kind {
-        Kind::Eval { step: 0, eval_loss, .. } => *eval_loss,
+        What::Eval { step: 0, eval_loss, .. } => *eval_loss,
         _ => None,
     });
-    let view = |one: &rundir::Checkpoint| {
+    let view = |one: &Checkpoint| {
         let (step, digest) = (one.step(), one.manifest().digest.clone());
         CheckpointView { step, eval_loss: loss_at(step), mark: None, digest }
     };
     let mut views: Vec<_> = found.iter().map(view).collect();
     mark(&mut views, base);
-    Ok(views)
+    views
+}
+
+fn not_ended() -> Problem {
+    Problem::new(Code::RunNotEnded, "Only a stopped or failed run can be resumed.")
+}
+
+/// What a run that is to go on lacks.
+fn gone(row: &RunRow, lacking: &Lacking) -> Problem {
+    match lacking.kind {
+        Kind::Model => Problem::new(Code::RunModelGone, "The base model of this run was deleted."),
+        Kind::Dataset => {
+            let name = row.spec.datasets().find(|one| one.id.as_str() == lacking.id);
+            let name = name.map_or("", |one| one.name.as_str());
+            let text = format!("The dataset \"{name}\" of this run was deleted.");
+            Problem::new(Code::RunDatasetGone, text).with("name", name)
+        }
+        Kind::Run => {
+            let mut all = row.spec.adapters.iter().chain(&row.spec.reward_model);
+            let found = all.find(|one| one.run.as_str() == lacking.id);
+            let (name, step) = found.map_or(("", 0), |one| (one.name.as_str(), one.step));
+            let text = format!("The checkpoint of step {step} of \"{name}\" is not there any more.");
+            Problem::new(Code::ChainGone, text).with("step", step).with("name", name)
+        }
+    }
+    .hint("What was deleted can be brought back for a while: see the settings.")
 }
 
 impl Runs {
     /// Every run, newest first.
-    pub async fn all(&self) -> Result<Vec<RunSummary>, Fault> {
-        Ok(self.0.store.runs().await?.into_iter().map(|row| row.summary).collect())
+    pub async fn all(&self) -> Result<Vec<Listed<RunSummary>>, Fault> {
+        let rows = self.0.store.list_runs().await?;
+        Ok(rows.into_iter().map(|row| row.map(|row| row.summary)).collect())
     }
 
     /// One run with its first events.
     pub async fn view(&self, id: &RunId) -> Result<RunView, Fault> {
         let row = find(&self.0, id).await?;
+        let (checkpoints, damage) = match checkpoints(&self.0, id).await {
+            Ok(checkpoints) => (checkpoints, None),
+            Err(Fault::RunDir(why)) => (Vec::new(), Some(why.into())),
+            Err(fault) => return Err(fault),
+        };
         Ok(RunView {
             summary: row.summary,
             model: row.model,
@@ -73,7 +124,8 @@ impl Runs {
             adapters: row.spec.adapters,
             reward_model: row.spec.reward_model,
             brought: row.spec.brought,
-            checkpoints: checkpoints(&self.0, id).await?,
+            checkpoints,
+            damage,
             problem: row.problem,
             attempt: row.attempt,
             events: self.0.store.events(id, 0, FIRST_EVENTS).await?,
@@ -104,36 +156,47 @@ impl Runs {
     async fn go_on(&self, id: &RunId) -> Result<(), Fault> {
         let state = &self.0;
         let row = find(state, id).await?;
-        if state.store.model(&row.model).await?.is_none() {
-            return Err(Problem::new(Code::RunModelGone, "The base model of this run was deleted.").into());
+        if !row.summary.state.may_become(RunState::Queued) {
+            return Err(not_ended().into());
         }
-        for dataset in row.spec.datasets() {
-            if state.store.dataset(&dataset.id).await?.is_none() {
-                let text = format!("The dataset \"{}\" of this run was deleted.", dataset.name);
-                return Err(Problem::new(Code::RunDatasetGone, text).with("name", &dataset.name).into());
-            }
+        let spec = row.spec.clone();
+        // As at the launch: a start that fails at once is no way on (N3).
+        let problems = tokio::task::spawn_blocking(move || rundir::chain::problems(&spec)).await?;
+        if !problems.is_empty() {
+            return Err(Fault::Problems(problems));
         }
-        if !state.store.move_run(id, RunState::Queued, None, state.clock.now_ms()).await? {
-            return Err(
-                Problem::new(Code::RunNotEnded, "Only a stopped or failed run can be resumed.").into()
-            );
+        match state.store.requeue(id, state.clock.now_ms()).await? {
+            Err(lacking) => return Err(gone(&row, &lacking).into()),
+            Ok(true) => {}
+            Ok(false) => return Err(not_ended().into()),
         }
         state.hub.changed(id);
         state.wake.notify_one();
         Ok(())
     }
 
+    /// Deletes a run: it can be brought back for a while.
     async fn remove(&self, id: &RunId) -> Result<(), Fault> {
-        find(&self.0, id).await?;
-        if !self.0.store.delete_run(id).await? {
-            return Err(Problem::new(Code::RunTraining, "This run still trains.")
+        let state = &self.0;
+        let training = || {
+            Problem::new(Code::RunTraining, "This run still trains.")
                 .hint("Stop it, wait until it has saved, then delete it.")
-                .into());
+        };
+        let folder = state.run_folder(id);
+        let path = folder.clone();
+        // The row may not know of a worker that the folder knows of (N6).
+        let held = move || RunDir::open(&path).ok().and_then(|run| run.live_attempt().ok().flatten());
+        if state.lanes.in_turn(format!("folder {id}"), held).await?.is_some() {
+            return Err(training().into());
         }
-        let folder = self.0.run_folder(id);
-        self.0.pool.forget(&folder);
-        remove_folder(&folder);
-        self.0.hub.changed(id);
+        match state.store.discard_run(id, state.clock.now_ms()).await? {
+            Outcome::Done => {}
+            Outcome::Gone => return Err(Problem::not_found("run").into()),
+            Outcome::Training => return Err(training().into()),
+            Outcome::Used(usage) => return Err(trash::in_use(Code::RunStoodOn, &usage).into()),
+        }
+        state.pool.forget(&folder);
+        state.hub.changed(id);
         Ok(())
     }
 
@@ -151,7 +214,7 @@ impl Runs {
 }
 
 impl RunsPort for Runs {
-    fn list(&self) -> Answer<'_, Vec<RunSummary>> {
+    fn list(&self) -> Answer<'_, Vec<Listed<RunSummary>>> {
         Box::pin(async move { Ok(self.all().await?) })
     }
 
@@ -159,8 +222,11 @@ impl RunsPort for Runs {
         Box::pin(async move { Ok(self.view(&id).await?) })
     }
 
-    fn launch(&self, draft: Draft) -> Answer<'_, RunId> {
-        Box::pin(async move { launch::launch(&self.0, &draft, false).await.map_err(Problems::from) })
+    fn launch(&self, draft: Draft, key: Option<String>) -> Answer<'_, RunId> {
+        Box::pin(async move {
+            let key = key.map(|key| launch::key(&key, &draft)).transpose().map_err(Fault::from)?;
+            launch::launch(&self.0, &draft, key).await.map_err(Problems::from)
+        })
     }
 
     fn stop(&self, id: RunId) -> Answer<'_, ()> {

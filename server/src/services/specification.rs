@@ -37,16 +37,22 @@ pub async fn read(state: &AppState, text: String) -> Result<SpecificationRead, F
     Ok(looked_up(wanted, &models, &datasets))
 }
 
-/// Launches the run of a specification.
+/// Launches the run of a specification; asked again under the same key, it answers with the run that it made.
 ///
 /// # Errors
 /// As [`read`]; what is missing here; whatever the launch finds.
-pub async fn run(state: &AppState, text: String) -> Result<RunId, Fault> {
+pub async fn run(state: &AppState, text: String, key: Option<&str>) -> Result<RunId, Fault> {
+    let key = key.map(|key| launch::key(key, &text)).transpose()?;
+    if let Some(key) = &key
+        && let Some(run) = state.store.launched(key).await?
+    {
+        return Ok(run);
+    }
     let read = read(state, text).await?;
     if !read.missing.is_empty() {
         return Err(Fault::Problems(read.missing));
     }
-    launch::launch(state, &read.draft, false).await
+    launch::launch(state, &read.draft, key).await
 }
 
 fn looked_up(wanted: Wanted, models: &[ModelView], datasets: &[DatasetView]) -> SpecificationRead {

@@ -80,12 +80,14 @@ impl System {
     async fn all_voices(&self) -> Result<Vec<Voice>, Fault> {
         let state = &self.0;
         let mut voices = Vec::new();
-        let models = state.store.models().await?;
-        for run in state.store.runs().await? {
-            if models.iter().all(|model| model.id != run.model) {
-                continue;
-            }
-            let checkpoints = runs::checkpoints(state, &run.summary.id).await?;
+        let (models, mut runs) = (state.store.models().await?, state.store.runs().await?);
+        runs.retain(|run| models.iter().any(|model| model.id == run.model));
+        // However many runs there are: one query, one walk through their folders (g).
+        let told = state.store.all_checkpoint_events().await?;
+        let saved = runs::saved(state, runs.iter().map(|run| run.summary.id.clone()).collect()).await?;
+        for run in runs {
+            let Some(found) = saved.get(&run.summary.id) else { continue };
+            let checkpoints = runs::seen(found, told.get(&run.summary.id).map_or(&[], Vec::as_slice));
             // Of an adapter from elsewhere it is not known what its value head was made for.
             let judges = match &run.spec.brought {
                 Some(adapter) => adapter.value_head.is_some(),

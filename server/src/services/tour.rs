@@ -55,6 +55,8 @@ const FULL: &[(&str, &str)] = &[
 
 /// Starts the tour; one that is on its way is shown again.
 pub async fn start(state: &AppState) -> Result<TourView, Fault> {
+    // Two presses at once are one run (F25).
+    let Ok(_permit) = state.tours.acquire().await else { return Err(Problem::not_found("tour").into()) };
     for row in state.store.runs().await? {
         if row.tour && !row.summary.state.is_ended() {
             return view(state, &row).await;
@@ -63,7 +65,7 @@ pub async fn start(state: &AppState) -> Result<TourView, Fault> {
     let dataset = uploads::sample(state, SAMPLE).await?.id;
     let model = model(state, &dataset).await?;
     let draft = draft(&model, &dataset);
-    let run = launch::launch(state, &draft, true).await?;
+    let run = launch::tour(state, &draft).await?;
     view(state, &runs::find(state, &run).await?).await
 }
 

@@ -303,7 +303,9 @@ pub async fn store(
 
 async fn commit(state: &AppState, row: &DatasetRow, half: &Path, whole: &Path) -> Result<(), Fault> {
     let mut tx = state.store.begin().await?;
-    state.store.add_dataset(&mut tx, row).await?;
+    if !state.store.add_dataset(&mut tx, row).await? {
+        return Err(Problem::not_found("dataset").into());
+    }
     std::fs::rename(half, whole).map_err(Fault::disk("move", half))?;
     tx.commit().await?;
     Ok(())
@@ -321,6 +323,8 @@ pub async fn sample(state: &AppState, name: &str) -> Result<DatasetView, Fault> 
         Problem::new(Code::SampleMissing, format!("The starter dataset {file_name} is not installed."))
             .hint("Start Burnish with make serve, or give --site-root the folder that make serve built.")
     })?;
+    // Two presses at once are one dataset.
+    let Ok(_permit) = state.samples.acquire().await else { return Err(Problem::not_found("sample").into()) };
     if let Some(row) = state.store.dataset_by_sha256(&format!("{:x}", Sha256::digest(&bytes))).await? {
         return Ok(row.view);
     }

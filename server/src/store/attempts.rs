@@ -67,7 +67,7 @@ impl Store {
                 Ok(Active {
                     run: RunId(row.try_get("run_id")?),
                     number: row.try_get("number")?,
-                    process: pid.zip(start.map(super::unsigned)),
+                    process: pid.zip(start.and_then(|start| u64::try_from(start).ok())),
                     started_ms: row.try_get("started_ms")?,
                 })
             })

@@ -1,9 +1,10 @@
 //! Datasets.
 
-use contract::DatasetId;
 use contract::dataset::{Change, DatasetVersion, DatasetView, Inspection};
+use contract::listed::{Listed, readable};
 use contract::origin::SourceFile;
 use contract::registry::Finding;
+use contract::{Code, DatasetId, Problem};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -42,11 +43,11 @@ fn read(row: &SqliteRow) -> Result<DatasetRow, Fault> {
         id: DatasetId(row.try_get("id")?),
         name: row.try_get("name")?,
         file_name: row.try_get("file_name")?,
-        bytes: unsigned(row.try_get("bytes")?),
+        bytes: unsigned(row, "bytes")?,
         sha256: row.try_get("sha256")?,
         created_ms: row.try_get("created_ms")?,
         inspection: serde_json::from_str(row.try_get("inspection")?)?,
-        version: u32::try_from(row.try_get::<i64, _>("version")?).unwrap_or(1),
+        version: row.try_get("version")?,
         newest: row.try_get("newest")?,
         findings: serde_json::from_str(row.try_get("findings")?)?,
         files: files.len().max(1) as u64,
@@ -61,52 +62,87 @@ fn read(row: &SqliteRow) -> Result<DatasetRow, Fault> {
     })
 }
 
+/// The problem of a row that cannot be read.
+fn broken(why: String) -> Problem {
+    Problem::new(Code::DatasetRecordBroken, format!("The record of this dataset cannot be read: {why}."))
+        .with("why", &why)
+        .hint("Start the version of Burnish that wrote it, or delete the dataset.")
+}
+
+/// A row as an entry of a list.
+fn listed(row: &SqliteRow) -> Result<Listed<DatasetRow>, Fault> {
+    super::listed(row, read(row), broken)
+}
+
 impl Store {
-    /// The newest version of every dataset, newest first.
+    /// The newest version of every dataset, newest first, also those that cannot be read.
+    pub async fn list_datasets(&self) -> Result<Vec<Listed<DatasetRow>>, Fault> {
+        let query = sqlx::query(select!("WHERE newest AND deleted_ms IS NULL ORDER BY id DESC"));
+        query.fetch_all(&self.read).await?.iter().map(listed).collect()
+    }
+
+    /// The newest version of every dataset that can be read, newest first.
     pub async fn datasets(&self) -> Result<Vec<DatasetRow>, Fault> {
-        let query = sqlx::query(select!("WHERE newest ORDER BY id DESC"));
-        query.fetch_all(&self.read).await?.iter().map(read).collect()
+        Ok(readable(self.list_datasets().await?))
     }
 
-    /// Every version of a dataset, newest first.
-    pub async fn family(&self, family: &DatasetId) -> Result<Vec<DatasetRow>, Fault> {
-        let query = sqlx::query(select!("WHERE family = ? ORDER BY version DESC")).bind(family.as_str());
-        query.fetch_all(&self.read).await?.iter().map(read).collect()
-    }
-
-    /// Every version of a dataset as people see them, newest first.
+    /// Every version of a dataset as people see them, newest first; those that cannot be read are left out.
     pub async fn versions(&self, family: &DatasetId) -> Result<Vec<DatasetVersion>, Fault> {
+        let query = sqlx::query(
+            "SELECT *, 0 AS newest, (SELECT count(*) FROM run_input JOIN run ON run.id = run_id AND run.deleted_ms IS NULL
+                WHERE ref = dataset.id AND kind = 'dataset') AS runs
+             FROM dataset WHERE family = ? AND deleted_ms IS NULL ORDER BY version DESC",
+        );
+        let rows = query.bind(family.as_str()).fetch_all(&self.read).await?;
         let mut versions = Vec::new();
-        for row in self.family(family).await? {
-            let query = sqlx::query_scalar("SELECT count(*) FROM run WHERE dataset_id = ?");
-            let runs: i64 = query.bind(row.view.id.as_str()).fetch_one(&self.read).await?;
+        for stored in &rows {
+            let Listed::Read(row) = listed(stored)? else { continue };
             versions.push(DatasetVersion {
                 id: row.view.id,
                 version: row.view.version,
                 created_ms: row.view.created_ms,
                 rows: row.view.inspection.rows,
                 change: row.change,
-                runs: unsigned(runs),
+                runs: unsigned(stored, "runs")?,
             });
         }
         Ok(versions)
     }
 
     /// One dataset.
+    ///
+    /// # Errors
+    /// `dataset.record_broken`.
     pub async fn dataset(&self, id: &DatasetId) -> Result<Option<DatasetRow>, Fault> {
-        let query = sqlx::query(select!("WHERE id = ?")).bind(id.as_str());
-        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        let query = sqlx::query(select!("WHERE id = ? AND deleted_ms IS NULL")).bind(id.as_str());
+        match query.fetch_optional(&self.read).await?.as_ref().map(listed).transpose()? {
+            Some(Listed::Read(row)) => Ok(Some(row)),
+            Some(Listed::Unreadable(odd)) => Err(odd.unreadable.into()),
+            None => Ok(None),
+        }
     }
 
-    /// The oldest dataset with this file digest.
+    /// The oldest dataset with this file digest that can be read.
     pub async fn dataset_by_sha256(&self, sha256: &str) -> Result<Option<DatasetRow>, Fault> {
-        let query = sqlx::query(select!("WHERE sha256 = ? ORDER BY id LIMIT 1")).bind(sha256);
-        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        let query = sqlx::query(select!("WHERE sha256 = ? AND deleted_ms IS NULL ORDER BY id")).bind(sha256);
+        let rows: Result<Vec<_>, _> = query.fetch_all(&self.read).await?.iter().map(listed).collect();
+        Ok(readable(rows?).into_iter().next())
     }
 
-    /// Adds a dataset.
-    pub async fn add_dataset(&self, tx: &mut Transaction, row: &DatasetRow) -> Result<(), Fault> {
+    /// Adds a dataset; false where it would be the next version of one that was deleted meanwhile (F25).
+    pub async fn add_dataset(&self, tx: &mut Transaction, row: &DatasetRow) -> Result<bool, Fault> {
         let view = &row.view;
+        let before = sqlx::query_scalar(
+            "SELECT count(*) FROM dataset WHERE family = ? AND version = ? AND deleted_ms IS NULL",
+        );
+        let before: i64 = before
+            .bind(row.family.as_str())
+            .bind(view.version.saturating_sub(1))
+            .fetch_one(&mut **tx)
+            .await?;
+        if view.version > 1 && before == 0 {
+            return Ok(false);
+        }
         sqlx::query(
             "INSERT INTO dataset (id, name, file_name, file, bytes, sha256, created_ms, inspection, family, version, change, findings, files)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -126,7 +162,7 @@ impl Store {
         .bind(serde_json::to_string(&row.files)?)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Keeps a new inspection.
@@ -149,15 +185,5 @@ impl Store {
             "UPDATE dataset SET name = ? WHERE family = (SELECT family FROM dataset WHERE id = ?)",
         );
         Ok(query.bind(name).bind(id.as_str()).execute(&self.write).await?.rows_affected() > 0)
-    }
-
-    /// Deletes every version unless a run that is queued or live needs one; false when one does.
-    pub async fn delete_dataset(&self, family: &DatasetId) -> Result<bool, Fault> {
-        let query = sqlx::query(
-            "DELETE FROM dataset WHERE family = $1 AND NOT EXISTS (
-                SELECT 1 FROM run WHERE dataset_id IN (SELECT id FROM dataset WHERE family = $1)
-                AND state IN ('queued', 'preparing', 'running', 'stopping'))",
-        );
-        Ok(query.bind(family.as_str()).execute(&self.write).await?.rows_affected() > 0)
     }
 }

@@ -1,12 +1,32 @@
 //! Events of runs, numbered densely from 0 over all attempts.
 
+use std::collections::HashMap;
+
 use contract::RunId;
-use contract::event::Event;
+use contract::event::{Event, What};
 use contract::wire::Numbered;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::{Store, Transaction, signed, unsigned};
 use crate::error::Fault;
+
+/// What a database counted.
+fn natural(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or_default()
+}
+
+/// An event; one that cannot be read keeps its place as one that this build does not know (F7).
+fn read(row: &SqliteRow) -> Result<Event, Fault> {
+    Ok(match serde_json::from_str(row.try_get("json")?) {
+        Ok(event) => event,
+        Err(_) => Event {
+            seq: unsigned(row, "seq")?,
+            at_ms: row.try_get("at_ms")?,
+            what: What::Unknown(serde_json::json!({ "kind": "unreadable" })),
+        },
+    })
+}
 
 impl Store {
     /// The first event of an attempt that is not stored yet.
@@ -14,7 +34,7 @@ impl Store {
         let query = sqlx::query_scalar(
             "SELECT COALESCE(MAX(seq) + 1, 0) FROM run_event WHERE run_id = ? AND attempt = ?",
         );
-        Ok(unsigned(query.bind(run.as_str()).bind(attempt).fetch_one(&self.read).await?))
+        Ok(natural(query.bind(run.as_str()).bind(attempt).fetch_one(&self.read).await?))
     }
 
     /// Appends events in order; those stored before are passed over. Returns the new ones.
@@ -52,15 +72,15 @@ impl Store {
     /// At most `limit` events from ordinal `from` on.
     pub async fn events(&self, run: &RunId, from: u64, limit: u32) -> Result<Vec<Numbered>, Fault> {
         let query = sqlx::query(
-            "SELECT ord, attempt, json FROM run_event WHERE run_id = ? AND ord >= ? ORDER BY ord LIMIT ?",
+            "SELECT ord, attempt, seq, at_ms, json FROM run_event WHERE run_id = ? AND ord >= ? ORDER BY ord LIMIT ?",
         );
         let rows = query.bind(run.as_str()).bind(signed(from)).bind(limit).fetch_all(&self.read).await?;
         rows.iter()
             .map(|row| {
                 Ok(Numbered {
-                    ord: unsigned(row.try_get("ord")?),
+                    ord: unsigned(row, "ord")?,
                     attempt: row.try_get("attempt")?,
-                    event: serde_json::from_str(row.try_get("json")?)?,
+                    event: read(row)?,
                 })
             })
             .collect()
@@ -69,7 +89,7 @@ impl Store {
     /// How many events a run has.
     pub async fn event_count(&self, run: &RunId) -> Result<u64, Fault> {
         let query = sqlx::query_scalar("SELECT COALESCE(MAX(ord) + 1, 0) FROM run_event WHERE run_id = ?");
-        Ok(unsigned(query.bind(run.as_str()).fetch_one(&self.read).await?))
+        Ok(natural(query.bind(run.as_str()).fetch_one(&self.read).await?))
     }
 
     /// Events that tell of a run's checkpoints and of the eval loss before training, in order.
@@ -79,7 +99,22 @@ impl Store {
              OR (json ->> '$.what.kind' = 'eval' AND json ->> '$.what.step' = 0)) ORDER BY ord",
         );
         let rows = query.bind(run.as_str()).fetch_all(&self.read).await?;
-        rows.iter().map(|row| Ok(serde_json::from_str(row.try_get("json")?)?)).collect()
+        Ok(rows.iter().filter_map(|row| serde_json::from_str(row.try_get("json").ok()?).ok()).collect())
+    }
+
+    /// The same of every run at once.
+    pub async fn all_checkpoint_events(&self) -> Result<HashMap<RunId, Vec<Event>>, Fault> {
+        let query = sqlx::query(
+            "SELECT run_id, json FROM run_event INDEXED BY run_event_saves WHERE json ->> '$.what.kind' = 'checkpoint'
+             OR (json ->> '$.what.kind' = 'eval' AND json ->> '$.what.step' = 0) ORDER BY run_id, ord",
+        );
+        let mut all: HashMap<RunId, Vec<Event>> = HashMap::new();
+        for row in query.fetch_all(&self.read).await? {
+            if let Ok(event) = serde_json::from_str(row.try_get("json")?) {
+                all.entry(RunId(row.try_get("run_id")?)).or_default().push(event);
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Base models.
 
 use contract::adapter::AdapterFacts;
+use contract::listed::{Listed, readable};
 use contract::model::{ModelFacts, ModelView};
-use contract::{ModelId, Problem};
+use contract::{Code, ModelId, Problem};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -23,23 +24,50 @@ fn read(row: &SqliteRow) -> Result<ModelView, Fault> {
     })
 }
 
+/// The problem of a row that cannot be read.
+fn broken(why: String) -> Problem {
+    Problem::new(Code::ModelRecordBroken, format!("The record of this model cannot be read: {why}."))
+        .with("why", &why)
+        .hint("Start the version of Burnish that wrote it, or delete the model.")
+}
+
+/// A row as an entry of a list.
+fn listed(row: &SqliteRow) -> Result<Listed<ModelView>, Fault> {
+    super::listed(row, read(row), broken)
+}
+
 impl Store {
-    /// Every model, newest first.
+    /// Every model, newest first, also those that cannot be read.
+    pub async fn list_models(&self) -> Result<Vec<Listed<ModelView>>, Fault> {
+        let query = sqlx::query("SELECT * FROM model WHERE deleted_ms IS NULL ORDER BY id DESC");
+        query.fetch_all(&self.read).await?.iter().map(listed).collect()
+    }
+
+    /// Every model that can be read, newest first.
     pub async fn models(&self) -> Result<Vec<ModelView>, Fault> {
-        let rows = sqlx::query("SELECT * FROM model ORDER BY id DESC").fetch_all(&self.read).await?;
-        rows.iter().map(read).collect()
+        Ok(readable(self.list_models().await?))
     }
 
     /// One model.
+    ///
+    /// # Errors
+    /// `model.record_broken`.
     pub async fn model(&self, id: &ModelId) -> Result<Option<ModelView>, Fault> {
-        let query = sqlx::query("SELECT * FROM model WHERE id = ?").bind(id.as_str());
-        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        let query = sqlx::query("SELECT * FROM model WHERE id = ? AND deleted_ms IS NULL").bind(id.as_str());
+        match query.fetch_optional(&self.read).await?.as_ref().map(listed).transpose()? {
+            Some(Listed::Read(view)) => Ok(Some(view)),
+            Some(Listed::Unreadable(odd)) => Err(odd.unreadable.into()),
+            None => Ok(None),
+        }
     }
 
     /// The starter model, once it is ready or on its way.
     pub async fn starter_model(&self) -> Result<Option<ModelView>, Fault> {
-        let query = sqlx::query("SELECT * FROM model WHERE starter = 1 AND state <> 'failed' LIMIT 1");
-        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        let query = sqlx::query(
+            "SELECT * FROM model WHERE starter = 1 AND state <> 'failed' AND deleted_ms IS NULL ORDER BY id",
+        );
+        let rows: Result<Vec<_>, _> = query.fetch_all(&self.read).await?.iter().map(listed).collect();
+        Ok(readable(rows?).into_iter().next())
     }
 
     /// Adds a model that is being imported.
@@ -87,13 +115,16 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes the row unless a run that is queued or live needs it; false when one does.
-    pub async fn delete_model(&self, id: &ModelId) -> Result<bool, Fault> {
-        let query = sqlx::query(
-            "DELETE FROM model WHERE id = ? AND NOT EXISTS (
-                SELECT 1 FROM run WHERE model_id = model.id
-                AND state IN ('queued', 'preparing', 'running', 'stopping'))",
-        );
+    /// Deletes the row of a deleted model that never became one; false where it was one.
+    pub async fn forget_unfinished(&self, id: &ModelId) -> Result<bool, Fault> {
+        let query =
+            sqlx::query("DELETE FROM model WHERE id = ? AND state <> 'ready' AND deleted_ms IS NOT NULL");
         Ok(query.bind(id.as_str()).execute(&self.write).await?.rows_affected() > 0)
+    }
+
+    /// Deletes the row of a model whose files went elsewhere.
+    pub async fn forget_model(&self, id: &ModelId) -> Result<(), Fault> {
+        sqlx::query("DELETE FROM model WHERE id = ?").bind(id.as_str()).execute(&self.write).await?;
+        Ok(())
     }
 }

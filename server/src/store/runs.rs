@@ -1,8 +1,9 @@
 //! Runs.
 
+use contract::listed::{Listed, readable};
 use contract::run::RunSummary;
 use contract::spec::RunSpec;
-use contract::{DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
+use contract::{Code, DatasetId, ModelId, Problem, RunId, RunState, Stage, Tuning};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -49,8 +50,17 @@ pub struct Progress {
     pub problem: Option<Problem>,
 }
 
-fn state(row: &SqliteRow) -> Result<RunState, Fault> {
-    Ok(RunState::parse(row.try_get("state")?).unwrap_or(RunState::Failed))
+/// A stored text that this build does not know is an error: what it was meant to be is not guessed (F7).
+fn known<T>(row: &SqliteRow, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Problem> {
+    let text: &str = row.try_get(column).map_err(|why| unreadable(why))?;
+    parse(text).ok_or_else(|| unreadable(format!("{column} is \"{text}\", which this build does not know")))
+}
+
+/// The problem of a row that cannot be read.
+fn unreadable(why: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::RunUnreadable, format!("The record of this run cannot be read: {why}."))
+        .with("why", &why)
+        .hint("Start the version of Burnish that wrote it, or delete the run.")
 }
 
 fn problem(row: &SqliteRow) -> Result<Option<Problem>, Fault> {
@@ -59,17 +69,17 @@ fn problem(row: &SqliteRow) -> Result<Option<Problem>, Fault> {
 }
 
 fn read(row: &SqliteRow) -> Result<RunRow, Fault> {
-    let spec: RunSpec = serde_json::from_str(row.try_get("spec")?)?;
+    let spec = RunSpec::parse(row.try_get("spec")?).map_err(|why| unreadable(why))?;
     let summary = RunSummary {
         id: RunId(row.try_get("id")?),
         name: row.try_get("name")?,
-        state: state(row)?,
-        stage: Stage::parse(row.try_get("stage")?).unwrap_or(Stage::Sft),
-        tuning: Tuning::parse(row.try_get("tuning")?).unwrap_or(Tuning::Full),
+        state: known(row, "state", RunState::parse)?,
+        stage: known(row, "stage", Stage::parse)?,
+        tuning: known(row, "tuning", Tuning::parse)?,
         model_name: row.try_get("model_name")?,
         dataset_name: row.try_get("dataset_name")?,
-        step: unsigned(row.try_get("step")?),
-        total_steps: unsigned(row.try_get("total_steps")?),
+        step: unsigned(row, "step")?,
+        total_steps: unsigned(row, "total_steps")?,
         remaining_s: row.try_get("remaining_s")?,
         loss: row.try_get("loss")?,
         eval_loss: row.try_get("eval_loss")?,
@@ -89,62 +99,52 @@ fn read(row: &SqliteRow) -> Result<RunRow, Fault> {
     })
 }
 
+/// A row as an entry of a list.
+fn listed(row: &SqliteRow) -> Result<Listed<RunRow>, Fault> {
+    super::listed(row, read(row), unreadable)
+}
+
 impl Store {
-    /// Every run, newest first.
+    /// Every run, newest first, also those that cannot be read.
+    pub async fn list_runs(&self) -> Result<Vec<Listed<RunRow>>, Fault> {
+        let query = sqlx::query("SELECT * FROM run WHERE deleted_ms IS NULL ORDER BY id DESC");
+        query.fetch_all(&self.read).await?.iter().map(listed).collect()
+    }
+
+    /// Every run that can be read, newest first.
     pub async fn runs(&self) -> Result<Vec<RunRow>, Fault> {
-        let rows = sqlx::query("SELECT * FROM run ORDER BY id DESC").fetch_all(&self.read).await?;
-        rows.iter().map(read).collect()
+        Ok(readable(self.list_runs().await?))
     }
 
     /// One run.
+    ///
+    /// # Errors
+    /// `run.unreadable`.
     pub async fn run(&self, id: &RunId) -> Result<Option<RunRow>, Fault> {
-        let query = sqlx::query("SELECT * FROM run WHERE id = ?").bind(id.as_str());
-        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        let query = sqlx::query("SELECT * FROM run WHERE id = ? AND deleted_ms IS NULL").bind(id.as_str());
+        let row = query.fetch_optional(&self.read).await?;
+        match row.as_ref().map(listed).transpose()? {
+            Some(Listed::Read(row)) => Ok(Some(row)),
+            Some(Listed::Unreadable(odd)) => Err(odd.unreadable.into()),
+            None => Ok(None),
+        }
     }
 
     /// A run's state and why it failed.
     pub async fn run_state(&self, id: &RunId) -> Result<Option<(RunState, Option<Problem>)>, Fault> {
-        let query = sqlx::query("SELECT state, problem FROM run WHERE id = ?").bind(id.as_str());
-        let row = query.fetch_optional(&self.read).await?;
-        row.as_ref().map(|row| Ok((state(row)?, problem(row)?))).transpose()
+        let query = sqlx::query("SELECT state, problem FROM run WHERE id = ? AND deleted_ms IS NULL");
+        let row = query.bind(id.as_str()).fetch_optional(&self.read).await?;
+        row.as_ref().map(|row| Ok((known(row, "state", RunState::parse)?, problem(row)?))).transpose()
     }
 
-    /// Adds a run in the state it says: queued, or over where an adapter was brought in.
-    pub async fn add_run(&self, row: &RunRow) -> Result<(), Fault> {
-        let summary = &row.summary;
-        sqlx::query(
-            "INSERT INTO run (id, name, state, stage, tuning, model_id, model_name, dataset_id, dataset_name,
-                spec, suggestion, tour, created_ms, updated_ms, queued_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(summary.id.as_str())
-        .bind(&summary.name)
-        .bind(summary.state.key())
-        .bind(summary.stage.key())
-        .bind(summary.tuning.key())
-        .bind(row.model.as_str())
-        .bind(&summary.model_name)
-        .bind(row.dataset.as_str())
-        .bind(&summary.dataset_name)
-        .bind(serde_json::to_string(&row.spec)?)
-        .bind(&row.suggestion)
-        .bind(row.tour)
-        .bind(summary.created_ms)
-        .bind(summary.created_ms)
-        .bind(summary.created_ms)
-        .execute(&self.write)
-        .await?;
-        Ok(())
-    }
-
-    /// The run that has waited longest.
-    pub async fn next_queued(&self) -> Result<Option<RunRow>, Fault> {
+    /// The run that has waited longest, also where it cannot be read.
+    pub async fn next_queued(&self) -> Result<Option<Listed<RunRow>>, Fault> {
         let query = sqlx::query(
-            "SELECT * FROM run WHERE state = 'queued' AND NOT EXISTS (
+            "SELECT * FROM run WHERE state = 'queued' AND deleted_ms IS NULL AND NOT EXISTS (
                 SELECT 1 FROM attempt WHERE run_id = run.id AND ended_ms IS NULL)
              ORDER BY queued_ms, id LIMIT 1",
         );
-        query.fetch_optional(&self.read).await?.as_ref().map(read).transpose()
+        query.fetch_optional(&self.read).await?.as_ref().map(listed).transpose()
     }
 
     /// Moves a run to `next` if it may go there from where it is; false when it may not (any more).
@@ -172,7 +172,7 @@ impl Store {
     ) -> Result<bool, Fault> {
         let query = sqlx::query("SELECT state FROM run WHERE id = ?").bind(id.as_str());
         let Some(row) = query.fetch_optional(&mut **tx).await? else { return Ok(false) };
-        if !state(&row)?.may_become(next) {
+        if !known(&row, "state", RunState::parse)?.may_become(next) {
             return Ok(false);
         }
         let problem = problem.map(serde_json::to_string).transpose()?;
@@ -197,9 +197,9 @@ impl Store {
         let row = query.bind(id.as_str()).fetch_optional(&mut **tx).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Progress {
-            state: state(&row)?,
-            step: unsigned(row.try_get("step")?),
-            total_steps: unsigned(row.try_get("total_steps")?),
+            state: known(&row, "state", RunState::parse)?,
+            step: unsigned(&row, "step")?,
+            total_steps: unsigned(&row, "total_steps")?,
             remaining_s: row.try_get("remaining_s")?,
             loss: row.try_get("loss")?,
             eval_loss: row.try_get("eval_loss")?,
@@ -231,14 +231,5 @@ impl Store {
         .execute(&mut **tx)
         .await?;
         Ok(())
-    }
-
-    /// Deletes a run that is over (or still waits) and whose worker is gone; false otherwise.
-    pub async fn delete_run(&self, id: &RunId) -> Result<bool, Fault> {
-        let query = sqlx::query(
-            "DELETE FROM run WHERE id = ? AND state NOT IN ('preparing', 'running', 'stopping')
-             AND NOT EXISTS (SELECT 1 FROM attempt WHERE run_id = run.id AND ended_ms IS NULL)",
-        );
-        Ok(query.bind(id.as_str()).execute(&self.write).await?.rows_affected() > 0)
     }
 }

@@ -40,7 +40,7 @@ async fn s_050_a_run_goes_out_as_a_file_and_the_same_run_is_made_of_it() {
         system: "Be short.\nBe kind: 🫖".to_owned(),
         ..studio.draft("sft", "lora", &key(&first), &values)
     };
-    let id = launch(&studio.state, &draft, false).await.expect("queued");
+    let id = launch(&studio.state, &draft, None).await.expect("queued");
     let was = studio.state.store.run(&id).await.expect("read").expect("there").spec;
     for form in ["yaml", "json"] {
         let (status, kept, text) =
@@ -152,7 +152,7 @@ async fn s_160_an_evaluation_is_queued_where_there_is_something_to_measure() {
     let dpo = studio.run("dpo", Stage::Dpo, &merged, &[5], None).await;
     let measured = async |stage: &str, adapters: &str, values: &[(&str, &str)]| {
         let draft = studio.draft(stage, "none", adapters, values);
-        launch(&studio.state, &draft, false).await.map_err(|fault| {
+        launch(&studio.state, &draft, None).await.map_err(|fault| {
             fault.into_problems().into_iter().map(|problem| problem.code).collect::<Vec<_>>()
         })
     };

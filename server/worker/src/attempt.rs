@@ -53,6 +53,7 @@ fn work(run: &RunDir, attempt: &AttemptDir) -> Result<ExitCode, Problem> {
         Problem::new(Code::WorkerSignals, format!("Signals cannot be handled: {why}.")).with("why", why)
     })?;
     let _claim = attempt.claim(&WorkerInfo::of_this_process(env!("CARGO_PKG_VERSION")))?;
+    let run = &run.worked_on_by(attempt.number());
     let mut report = Reporter::new(attempt.event_writer()?);
     let ending = guarded(|| go(run, &signals, &mut report));
     let step = report.step;

@@ -121,6 +121,8 @@ macro_rules! kinds {
             DatasetEmpty = "dataset.empty",
             /// A dataset that a live run needs.
             DatasetInUse = "dataset.in_use",
+            /// A record of a dataset that cannot be read. `why`.
+            DatasetRecordBroken = "dataset.record_broken",
             /// A row that is no JSON. `why`.
             DatasetJsonBroken = "dataset.json_broken",
             /// A row that nests too deep. `most`.
@@ -439,6 +441,8 @@ macro_rules! kinds {
             ModelFileTooLarge = "model.file_too_large",
             /// A model that a live run needs.
             ModelInUse = "model.in_use",
+            /// A record of a model that cannot be read. `why`.
+            ModelRecordBroken = "model.record_broken",
             /// An import that was interrupted.
             ModelInterrupted = "model.interrupted",
             /// A folder or file that holds an adapter. `base`.
@@ -523,6 +527,12 @@ macro_rules! kinds {
             RunOver = "run.over",
             /// Results that cannot be written. `why`.
             RunResults = "run.results",
+            /// Other runs stand on its checkpoints. `names`.
+            RunStoodOn = "run.stood_on",
+            /// A record of a run that cannot be read. `why`.
+            RunUnreadable = "run.unreadable",
+            /// A key that launched another run already.
+            RunKeyReused = "run.key_reused",
             /// A run that still trains.
             RunTraining = "run.training",
             /// A loss that is no number. `step`.
@@ -539,6 +549,8 @@ macro_rules! kinds {
             WorkerKilled = "worker.killed",
             /// The worker is gone without a word.
             WorkerLost = "worker.lost",
+            /// The run was given to another attempt, or restored from a backup: what this worker makes counts no more.
+            WorkerRevoked = "worker.revoked",
             /// A worker that did not stop when asked and had to be killed.
             WorkerUnresponsive = "worker.unresponsive",
             /// The worker cannot be started.

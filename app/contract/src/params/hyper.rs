@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PARAMS, param};
 use crate::code::Code;
+use crate::param::{Kind, Param};
 use crate::problem::Problem;
 use crate::stage::{Stage, Tuning};
 
@@ -183,6 +184,18 @@ impl Hyper {
             return Err(problems);
         }
         Ok(Self::of(text))
+    }
+
+    /// What a stored set chooses that this build does not know: written by another one, or damaged. It is an error and
+    /// never a default: whoever trained by it would train something else.
+    pub fn unknown_choice(&self) -> Option<String> {
+        let stored = serde_json::to_value(self).ok()?;
+        let odd = |param: &&Param| {
+            matches!(param.kind, Kind::Choice(_))
+                && stored[param.key].as_str().is_some_and(|text| param.check(text).is_err())
+        };
+        let param = PARAMS.iter().find(odd)?;
+        Some(format!("{} is {}", param.key, stored[param.key]))
     }
 
     /// The set of checked texts.

@@ -21,7 +21,7 @@ use crate::components::notice::Broken;
 use crate::components::page_title::PageTitle;
 use crate::components::part::{loaded, settled};
 use crate::forms::preview::RowPreview;
-use crate::ports::{Problems, check_health, get_dataset, list_models};
+use crate::ports::{Problems, check_health, get_dataset, readable_models};
 use crate::words::amounts::{num, rows};
 use crate::words::{fill, words};
 
@@ -34,7 +34,7 @@ pub(crate) fn Health() -> impl IntoView {
     let params = use_params_map();
     let both = Resource::new(
         move || DatasetId(params.read().get("id").unwrap_or_default()),
-        |id| async move { Ok::<_, Problems>((get_dataset(id).await?, list_models().await?)) },
+        |id| async move { Ok::<_, Problems>((get_dataset(id).await?, readable_models().await?)) },
     );
     settled(both, |(dataset, models)| choose(dataset, models))
 }

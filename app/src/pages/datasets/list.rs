@@ -2,11 +2,15 @@
 
 use contract::dataset::DatasetView;
 use contract::hub::HubKind;
+use contract::listed::apart;
+use contract::trash::Kind;
 use leptos::prelude::*;
 
 use super::register::Register;
 use super::upload::{Samples, Upload};
+use crate::components::damaged::Damaged;
 use crate::components::part::settled;
+use crate::components::undo::UndoLine;
 use crate::pages::Head;
 use crate::pages::hub::FromHub;
 use crate::ports::list_datasets;
@@ -19,18 +23,27 @@ pub(crate) fn Datasets() -> impl IntoView {
     let w = &words().data;
     let landed = RwSignal::new(0u32);
     let datasets = Resource::new(move || landed.get(), |_| list_datasets());
+    let again = Callback::new(move |()| landed.update(|landed| *landed += 1));
     view! {
         <Head title=w.title text=w.text/>
         <div class="grid two upload-grid"><Upload landed/><Samples/></div>
-        {settled(datasets, table)}
+        <UndoLine kind=Kind::Dataset again/>
+        {settled(datasets, move |all| {
+            let (datasets, odd) = apart(all);
+            view! { {table(datasets, odd.is_empty())}<Damaged kind=Kind::Dataset entries=odd again/> }.into_any()
+        })}
         <div class="hub-block"><Register landed/></div>
         <div class="hub-block"><FromHub kind=HubKind::Dataset landed/></div>
     }
     .into_any()
 }
 
-fn table(datasets: Vec<DatasetView>) -> AnyView {
+/// `all`: no other entry is shown beside these.
+fn table(datasets: Vec<DatasetView>, all: bool) -> AnyView {
     let w = words();
+    if datasets.is_empty() && !all {
+        return ().into_any();
+    }
     if datasets.is_empty() {
         return view! { <p class="card pad empty">{w.data.empty}</p> }.into_any();
     }

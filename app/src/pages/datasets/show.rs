@@ -2,6 +2,7 @@
 
 use contract::DatasetId;
 use contract::dataset::DatasetView;
+use contract::trash::Kind;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
@@ -14,6 +15,7 @@ use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
 use crate::components::page_title::PageTitle;
 use crate::components::part::settled;
+use crate::components::undo::{Undo, offer};
 use crate::ports::{dataset_files, delete_dataset, get_dataset};
 use crate::words::amounts::{num, rows, size};
 use crate::words::{Words, fill, words};
@@ -80,15 +82,17 @@ fn Delete(dataset: DatasetView) -> impl IntoView {
     let id = dataset.id.clone();
     let delete = Action::new(move |_: &()| delete_dataset(id.clone()));
     let navigate = use_navigate();
+    let (undo, id, name) = (use_context::<Undo>(), dataset.id.clone(), dataset.name.clone());
     Effect::new(move |_| {
         if let Some(Ok(())) = delete.value().get() {
+            offer(undo, Kind::Dataset, id.as_str(), &name);
             navigate("/datasets", Default::default());
         }
     });
     let problems =
         Signal::derive(move || delete.value().get().and_then(Result::err).map(|p| p.0).unwrap_or_default());
     view! {
-        <ConfirmDelete title=w.delete_title text=fill(w.delete_text, &[&dataset.name])
+        <ConfirmDelete title=w.delete_title text=fill(w.delete_text, &[&dataset.name]) of=(Kind::Dataset, dataset.id.0.clone())
             on_confirm=Callback::new(move |()| { delete.dispatch(()); })/>
         <ProblemList problems/>
     }

@@ -2,10 +2,11 @@
 
 use contract::cost::{Fit, Offer};
 use contract::plan::Plan;
-use contract::{RunId, Tuning};
+use contract::{Code, RunId, Tuning};
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
+use crate::browser::uuid;
 use crate::forms::foresight::{Foreseen, Taken};
 use crate::forms::state::Form;
 use crate::ports::launch_run;
@@ -16,12 +17,24 @@ use crate::words::{fill, problem_text, words};
 #[component]
 pub(super) fn Bar(form: Form, taken: Memo<Taken>) -> impl IntoView {
     let w = &words().runs;
-    let launch = Action::new(move |_: &()| launch_run(form.draft.get_untracked()));
+    // One key for one press that was not refused: however often the request is sent, one run is launched (R5).
+    let key = StoredValue::new(None::<String>);
+    let launch = Action::new(move |_: &()| {
+        let mine = key.get_value().unwrap_or_else(uuid);
+        key.set_value(Some(mine.clone()));
+        launch_run(form.draft.get_untracked(), Some(mine))
+    });
     let pending = launch.pending();
     let navigate = use_navigate();
     Effect::new(move |_| match launch.value().get() {
         Some(Ok(RunId(id))) => navigate(&format!("/runs/{id}"), Default::default()),
-        Some(Err(problems)) => form.refused.set(problems.0),
+        Some(Err(problems)) => {
+            // What was refused made no run. A lost answer may have: it is asked for again under the same key.
+            if problems.0.iter().all(|problem| problem.code != Code::ConnectionLost) {
+                key.set_value(None);
+            }
+            form.refused.set(problems.0);
+        }
         None => {}
     });
     let press = move |_| {

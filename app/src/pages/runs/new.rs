@@ -25,7 +25,7 @@ use crate::forms::preview::PreviewPane;
 use crate::forms::state::{Asked, Form, fits};
 use crate::forms::template_select::TemplateSelect;
 use crate::pages::Head;
-use crate::ports::{Problems, list_datasets, list_models, list_voices};
+use crate::ports::{Problems, list_voices, readable_datasets, readable_models};
 use crate::words::amounts::{rows, weights};
 use crate::words::{field_text, words};
 
@@ -36,7 +36,7 @@ pub(crate) fn NewRun() -> impl IntoView {
     let all = Resource::new(
         || (),
         |()| async {
-            Ok::<_, Problems>((list_models().await?, list_datasets().await?, list_voices().await?))
+            Ok::<_, Problems>((readable_models().await?, readable_datasets().await?, list_voices().await?))
         },
     );
     let measures = use_query_map()

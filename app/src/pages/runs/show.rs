@@ -3,6 +3,7 @@
 use contract::checkpoint::chosen;
 use contract::params::holds_out;
 use contract::run::RunView;
+use contract::trash::Kind;
 use contract::{RunId, RunState, Stage};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_params_map};
@@ -19,6 +20,7 @@ use crate::components::confirm::ConfirmDelete;
 use crate::components::notice::ProblemList;
 use crate::components::page_title::PageTitle;
 use crate::components::part::{Part, part, settled};
+use crate::components::undo::{Undo, offer};
 use crate::feed::Feed;
 use crate::live::{Watched, follow};
 use crate::ports::{delete_run, get_run, resume_run, stop_run};
@@ -180,6 +182,7 @@ fn Found(run: RunView) -> impl IntoView {
         <progress class="bar-line run-progress" max="1" value=share aria-label=w.runs.progress></progress>
         <MeasuringNow watched/>
         <Part when=move || !connected.get()><p class="notice warn" role="status">{w.studio.connection_lost}</p></Part>
+        {run.damage.as_ref().map(|problem| view! { <p class="notice warn" role="status">{problem_text(w.lang, problem)}</p> })}
         {move || problem.get().filter(|_| state.get() == RunState::Failed).map(|problem| view! {
             <section class="card pad failure" role="alert">
                 <h2>{w.runs.failed_title}</h2><p>{problem_text(w.lang, &problem)}</p>
@@ -240,8 +243,10 @@ pub(super) fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     let resume = Action::new(move |_: &()| resume_run(resume_id.clone()));
     let delete = Action::new(move |_: &()| delete_run(delete_id.clone()));
     let navigate = use_navigate();
+    let (undo, gone, name) = (use_context::<Undo>(), id.clone(), run.summary.name.clone());
     Effect::new(move |_| {
         if let Some(Ok(())) = delete.value().get() {
+            offer(undo, Kind::Run, gone.as_str(), &name);
             navigate("/runs", Default::default());
         }
     });
@@ -264,6 +269,7 @@ pub(super) fn Actions(run: RunView, watched: Watched) -> impl IntoView {
         (ended.get() && speaks).then(|| format!("/runs/new?model={model}&from={id}:{step}"))
     });
     let learns = run.summary.tuning.learns();
+    let of = StoredValue::new((Kind::Run, run.summary.id.0.clone()));
     let measure = StoredValue::new(run.clone());
     let measured = Memo::new(move |_| {
         let step = feed.with(|feed| chosen(&feed.checkpoints, best).map(|checkpoint| checkpoint.step))?;
@@ -277,7 +283,7 @@ pub(super) fn Actions(run: RunView, watched: Watched) -> impl IntoView {
     view! {
         <div class="actions">
             <div class="row">
-                {part(move || ended.get().then(|| view! { <ConfirmDelete title=w.runs.delete_title text=text() on_confirm=confirm/> }))}
+                {part(move || ended.get().then(|| view! { <ConfirmDelete title=w.runs.delete_title text=text() of=of.get_value() on_confirm=confirm/> }))}
                 <Part when=move || matches!(state.get(), RunState::Queued | RunState::Preparing | RunState::Running | RunState::Stopping)>
                     <button type="button" class="btn" disabled=move || state.get() == RunState::Stopping || stop.pending().get()
                         on:click=move |_| { stop.dispatch(()); }>

@@ -74,6 +74,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
             "无法确定文件的文字编码：可能是 {encodings}。请选择读得通的一种，或把文件另存为 UTF-8。"
         }
         Code::DatasetEmpty => "文件里一行数据也没有。",
+        Code::DatasetRecordBroken => "这个数据集的记录读不出来，其他数据集不受影响：{why}",
         Code::DatasetInUse => "等待中或训练中的运行正在使用这个数据集，请先停止运行。",
         Code::DatasetJsonBroken => "不是有效的 JSON：{why}",
         Code::DatasetJsonTooDeep => "嵌套得太深：最多 {most} 层。",
@@ -251,6 +252,7 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::ModelFacts => "模型的说明无法读写：{why}",
         Code::ModelFileMissing => "文件夹里缺少模型需要的文件。",
         Code::ModelFileTooLarge => "{name} 太大：上限是 {limit}。请使用与模型一同发布的文件。",
+        Code::ModelRecordBroken => "这个模型的记录读不出来，其他模型不受影响：{why}",
         Code::ModelInUse => "等待中或训练中的运行正在使用这个模型，请先停止运行。",
         Code::ModelInterrupted => "导入被中断，请重新导入。",
         Code::ModelNoSuchPath => "服务器上没有这个路径：{path}",
@@ -298,6 +300,10 @@ pub(super) const fn sentence(code: Code) -> &'static str {
         Code::RunNotEnded => "只有已停止或失败的运行可以继续。",
         Code::RunOver => "这次运行已经结束。",
         Code::RunResults => "运行的结果无法写入：{why}",
+        Code::RunKeyReused => "这个幂等键已经启动过另一次运行，请换一个新的键。",
+        Code::RunStoodOn => "其他运行以它的检查点为基础，请先删除它们：{names}",
+        Code::RunUnreadable => "这次运行的记录读不出来，其他运行不受影响：{why}",
+        Code::WorkerRevoked => "这次运行已交给另一次尝试，这个训练进程的结果不再计入。",
         Code::RunTraining => "运行还在训练：请先停止，等它保存后再删除。",
         Code::TrainNotFinite => "损失变成了无穷大或非数，训练已停止；请降低学习率或裁剪梯度：第 {step} 步。",
         Code::TrainNothing => "按这些设置，没有任何权重会被训练。",
