@@ -59,6 +59,7 @@ impl Fault {
             | Code::DatasetInUse
             | Code::ModelInUse
             | Code::RunBusy
+            | Code::RunStoodOn
             | Code::UploadOffset
             | Code::RunTraining => StatusCode::CONFLICT,
             Code::ReadingBusy => StatusCode::SERVICE_UNAVAILABLE,

@@ -53,6 +53,11 @@ impl Lanes {
         within(permit.map_err(|_| slow())?.map_err(|_| slow())?, until, work).await
     }
 
+    /// The turn of whoever asks under this name: held until it is dropped, given in order.
+    pub async fn turn(&self, name: String) -> Option<OwnedSemaphorePermit> {
+        self.lane(name).acquire_owned().await.ok()
+    }
+
     /// Whether work of this name goes on.
     pub fn is_busy(&self, name: &str) -> bool {
         let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);

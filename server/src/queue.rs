@@ -83,7 +83,7 @@ async fn tick(state: &AppState) -> Result<(), Fault> {
             Listed::Read(run) => run,
             // It fails alone: those behind it go on (F7).
             Listed::Unreadable(odd) => {
-                fail(state, &RunId(odd.id), &odd.unreadable).await?;
+                fail(state, &RunId(odd.id.clone()), &odd.unreadable).await?;
                 continue;
             }
         };

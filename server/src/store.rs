@@ -128,5 +128,6 @@ fn listed<T>(
         }
         Err(fault) => return Err(fault),
     };
-    Ok(Listed::Unreadable(Unreadable { unreadable, id: row.try_get("id")?, name: row.try_get("name")? }))
+    let (id, name) = (row.try_get("id")?, row.try_get("name")?);
+    Ok(Listed::Unreadable(Box::new(Unreadable { unreadable, id, name })))
 }

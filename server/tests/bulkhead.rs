@@ -229,7 +229,7 @@ async fn f6_a_file_that_never_answers_takes_nothing_from_a_launch() {
         .expect("a draft")
     };
     let began = Instant::now();
-    let run = launch(&state, &draft, false).await.expect("launched");
+    let run = launch(&state, &draft, None).await.expect("launched");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     for one in asking {
         one.abort();

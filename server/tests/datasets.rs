@@ -9,7 +9,7 @@ mod worker;
 
 use std::path::Path;
 
-use app::ports::{DatasetsPort, TemplatesPort};
+use app::ports::{DatasetsPort, TemplatesPort, TrashPort};
 use axum::body::Body;
 use contract::Code;
 use contract::dataset::{Cell, Change, DataFormat, DatasetView, Mapping, RowEdit, RowsQuery};
@@ -18,7 +18,7 @@ use contract::spec::Draft;
 use contract::templates::UserTemplate;
 use server::services::launch::launch;
 use server::services::uploads::{self, Declared};
-use server::services::{datasets::Datasets, registry, templates::Templates};
+use server::services::{datasets::Datasets, registry, templates::Templates, trash::Trash};
 use server::{AppState, config::Config};
 
 const ROWS: &str = "{\"prompt\":\"Who?\",\"response\":\"Ember.\"}\n{\"prompt\":\"Where?\",\"response\":\"\"}\n{\"prompt\":\"When?\",\"response\":\"<b>Now</b>\"}\n";
@@ -66,7 +66,8 @@ async fn an_edit_makes_a_version_and_the_old_one_stays_as_it_was() {
     service.rename(second.id.clone(), "pot".to_owned()).await.expect("renamed");
     assert_eq!(service.get(first.id.clone()).await.expect("there").name, "pot", "versions share their label");
     service.delete(second.id).await.expect("deleted");
-    assert!(service.get(first.id).await.is_err(), "with every version");
+    assert!(service.get(first.id.clone()).await.is_err(), "with every version");
+    Trash(state).purge(contract::trash::Kind::Dataset, first.id.0).await.expect("for good");
     assert_eq!(std::fs::read_dir(place.path().join("data/datasets")).expect("a folder").count(), 0);
 }
 
@@ -85,7 +86,7 @@ async fn a_file_with_columns_nobody_knows_is_taken_in_and_waits_for_a_mapping() 
         tuning: "lora".to_owned(),
         ..Draft::default()
     };
-    let refused = launch(&state, &draft, false).await.expect_err("nothing to learn").into_problems();
+    let refused = launch(&state, &draft, None).await.expect_err("nothing to learn").into_problems();
     assert!(refused.iter().any(|problem| problem.code == Code::DatasetNoUsableRows), "{refused:?}");
     let mapping = Mapping {
         prompt: Some("asked".to_owned()),

@@ -234,7 +234,8 @@ async fn a_model_comes_through_a_redirect_and_the_token_stays_with_the_hub() {
     let done = ends(&state, wanted(HubKind::Model, FOLDER)).await;
     assert_eq!((done.state, done.done), (TransferState::Done, 200_004), "{:?}", done.problem);
     let models = Models(state.clone());
-    assert_eq!(models.list().await.expect("listed")[0].name, "tea");
+    let listed = contract::listed::readable(models.list().await.expect("listed"));
+    assert_eq!(listed[0].name, "tea");
     assert_eq!(moods.asked.lock().expect("free")[0].1, None, "the store never sees the token");
     let link = place.path().join(format!("hub/models--ada--tea/snapshots/{COMMIT}/model.safetensors"));
     assert_eq!(std::fs::read(link).expect("in the shared cache"), weights());
@@ -303,7 +304,7 @@ async fn s_072_a_dataset_comes_in_and_scripts_and_odd_paths_do_not() {
     let service = HubService(state.clone());
     let done = ends(&state, wanted(HubKind::Dataset, &["data/train.jsonl"])).await;
     assert_eq!(done.state, TransferState::Done, "{:?}", done.problem);
-    let all = Datasets(state.clone()).all().await.expect("listed");
+    let all = contract::listed::readable(Datasets(state.clone()).all().await.expect("listed"));
     assert_eq!(
         (all[0].name.as_str(), all[0].inspection.rows, all[0].file_name.as_str()),
         ("tea", 2, "train.jsonl")
@@ -334,7 +335,7 @@ async fn s_025_s_073_the_shards_of_a_split_come_as_one_dataset_that_says_which_i
     let files: Vec<&str> = split.files.iter().map(String::as_str).collect();
     let done = ends(&state, wanted(HubKind::Dataset, &files)).await;
     assert_eq!((done.state, done.done), (TransferState::Done, 2 * ROWS.len() as u64), "{:?}", done.problem);
-    let view = Datasets(state.clone()).all().await.expect("listed").remove(0);
+    let view = contract::listed::readable(Datasets(state.clone()).all().await.expect("listed")).remove(0);
     assert_eq!((view.name.as_str(), view.files, view.inspection.rows), ("tea", 2, 4));
     assert_eq!(view.findings, [Finding::ShardsMissing { names: split.missing }]);
     let mixed = ends(&state, wanted(HubKind::Dataset, &["data/tea.csv", "data/train.jsonl"])).await;

@@ -4,6 +4,8 @@
 
 #[path = "support/markup.rs"]
 mod markup;
+#[path = "main/records.rs"]
+mod records;
 #[path = "support/site.rs"]
 mod site;
 #[path = "main/stops.rs"]
@@ -265,6 +267,7 @@ async fn a_run_streams_without_gaps_stops_resumes_and_survives_a_restart() {
     let view = reaches(&state, &run, "failed").await;
     assert_eq!(view["problem"]["code"], "worker.killed");
     call(&state, "delete_run", &format!(r#"{{"id":"{run}"}}"#)).await;
+    call(&state, "purge_deleted", &format!(r#"{{"kind":"run","id":"{run}"}}"#)).await;
     assert!(!state.run_folder(&contract::RunId(run)).exists());
     state.stop().await;
 }
@@ -318,6 +321,7 @@ async fn the_answer_from_before_training_is_made_once_and_kept() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     call(&state, "delete_run", &format!(r#"{{"id":"{id}"}}"#)).await;
+    call(&state, "purge_deleted", &format!(r#"{{"kind":"run","id":"{id}"}}"#)).await;
     assert_eq!(state.store.before_answer(&id).await.expect("reads"), None, "it goes with its run");
     state.stop().await;
 }

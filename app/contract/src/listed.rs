@@ -9,7 +9,7 @@ use crate::problem::Problem;
 #[serde(untagged)]
 pub enum Listed<T> {
     /// It stands in the store and cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(Box<Unreadable>),
     /// What it is.
     Read(T),
 }
@@ -54,7 +54,7 @@ pub fn apart<T>(list: impl IntoIterator<Item = Listed<T>>) -> (Vec<T>, Vec<Unrea
     let read = list.into_iter().filter_map(|one| match one {
         Listed::Read(one) => Some(one),
         Listed::Unreadable(one) => {
-            odd.push(one);
+            odd.push(*one);
             None
         }
     });
@@ -70,7 +70,7 @@ mod tests {
     fn f7_an_entry_goes_as_what_it_is_and_an_unreadable_one_with_its_reason() {
         let problem = Problem::new(Code::RunUnreadable, "It cannot be read.");
         let odd = Unreadable { unreadable: problem, id: "r2".to_owned(), name: "two".to_owned() };
-        let list = vec![Listed::Read(7_u64), Listed::Unreadable(odd.clone()), Listed::Read(9)];
+        let list = vec![Listed::Read(7_u64), Listed::Unreadable(Box::new(odd.clone())), Listed::Read(9)];
         let text = serde_json::to_string(&list).unwrap();
         assert!(text.starts_with("[7,{"), "a reader of the list alone sees what it always saw");
         assert_eq!(serde_json::from_str::<Vec<Listed<u64>>>(&text).unwrap(), list);

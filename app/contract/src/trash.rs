@@ -46,9 +46,10 @@ pub struct Deleted {
 }
 
 impl Deleted {
-    /// Whole days until it goes for good; 0: today.
+    /// Days until it goes for good, rounded up.
     pub fn days_left(&self, now_ms: i64) -> i64 {
-        (self.deleted_ms + KEPT_MS - now_ms).clamp(0, KEPT_MS) / (KEPT_MS / KEPT_DAYS)
+        const DAY: i64 = KEPT_MS / KEPT_DAYS;
+        ((self.deleted_ms + KEPT_MS - now_ms).clamp(0, KEPT_MS) + DAY - 1) / DAY
     }
 }
 
@@ -79,7 +80,8 @@ mod tests {
         let deleted =
             Deleted { kind: Kind::Run, id: "r".to_owned(), name: "n".to_owned(), deleted_ms: 1000, bytes: 0 };
         assert_eq!(deleted.days_left(1000), 30);
-        assert_eq!((deleted.days_left(1000 + 29 * day), deleted.days_left(1001 + 29 * day)), (1, 0));
+        assert_eq!((deleted.days_left(1000 + 29 * day), deleted.days_left(1001 + 29 * day)), (1, 1));
+        assert_eq!((deleted.days_left(1001), deleted.days_left(1000 + 30 * day)), (30, 0));
         assert_eq!((deleted.days_left(99 * day), deleted.days_left(-99 * day)), (0, 30), "clocks jump");
     }
 

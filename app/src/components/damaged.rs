@@ -45,7 +45,7 @@ fn Line(kind: Kind, one: Unreadable, again: Callback<()>) -> impl IntoView {
     let label = fill(w.studio.delete_name, &[&name]);
     view! {
         <div class="card pad">
-            <div class="row between">
+            <div>
                 <strong>{name.clone()}</strong>
                 <ConfirmDelete title=w.studio.delete_title text=fill(w.studio.delete_text, &[&name]) label
                     on_confirm=Callback::new(move |()| { remove.dispatch(()); })/>

@@ -24,11 +24,12 @@ use contract::saved::SavedTemplate;
 use contract::spec::Draft;
 use contract::system::{BeforeAnswer, SystemView, TourView};
 use contract::templates::UserTemplate;
-use contract::trash::{Deleted, Kind as TrashKind, Usage};
 use contract::wire::Numbered;
 use contract::{DatasetId, ModelId, Problem, RowReason, RunId, RunState, Stage, Tuning};
 
 use crate::ports::*;
+
+mod deleted;
 
 struct Fake {
     full: bool,
@@ -220,7 +221,8 @@ fn checkpoints() -> Vec<CheckpointView> {
 fn odd<T>(code: Code) -> Listed<T> {
     let unreadable =
         Problem::new(code, "Its record cannot be read: missing field `format`.").with("why", "<b>odd</b>");
-    Listed::Unreadable(Unreadable { unreadable, id: "odd".to_owned(), name: "<i>odd</i>".to_owned() })
+    let (id, name) = ("odd".to_owned(), "<i>odd</i>".to_owned());
+    Listed::Unreadable(Box::new(Unreadable { unreadable, id, name }))
 }
 
 impl DatasetsPort for Fake {
@@ -584,32 +586,5 @@ impl SystemPort for Fake {
             digest: "9f2c·41ab".to_owned(),
         };
         answer(Some(TourView { run, question, starter: true, before: Some(before), problem: None }))
-    }
-}
-
-impl TrashPort for Fake {
-    fn list(&self) -> Answer<'_, Vec<Deleted>> {
-        let one = |kind, name: &str, bytes| Deleted {
-            kind,
-            id: name.to_owned(),
-            name: name.to_owned(),
-            deleted_ms: 0,
-            bytes,
-        };
-        let all =
-            vec![one(TrashKind::Run, "old run", 3_000_000), one(TrashKind::Dataset, "<u>old</u>", 5_000)];
-        answer(if self.full { all } else { Vec::new() })
-    }
-
-    fn restore(&self, _: TrashKind, _: String) -> Answer<'_, ()> {
-        gone()
-    }
-
-    fn purge(&self, _: TrashKind, _: String) -> Answer<'_, ()> {
-        gone()
-    }
-
-    fn usage(&self, _: TrashKind, _: String) -> Answer<'_, Usage> {
-        answer(Usage::default())
     }
 }

@@ -66,7 +66,7 @@ super::table!(Studio {
     how_current: "The last finished run can be asked now:", "最近完成的训练现在就可以提问:";
 
     settings_title: "Settings", "设置";
-    settings_text: "Kept in this browser.", "保存在这个浏览器里。";
+    settings_text: "How the studio looks in this browser, what this machine is, and what was deleted.", "本浏览器中的外观、本机的情况，以及已删除的内容。";
     theme: "Colours", "颜色";
     theme_system: "As the system", "跟随系统";
     theme_light: "Light", "浅色";

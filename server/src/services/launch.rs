@@ -41,11 +41,15 @@ pub fn key(key: &str, asked: &impl Serialize) -> Result<LaunchKey, Fault> {
 /// Checks a draft in words and against what is there, then queues it. Asked again under the same key, it answers with the
 /// run that it made (R5).
 pub async fn launch(state: &AppState, draft: &Draft, key: Option<LaunchKey>) -> Result<RunId, Fault> {
-    if let Some(key) = &key
-        && let Some(run) = state.store.launched(key).await?
-    {
-        return Ok(run);
+    // The same request again waits for the first, and does none of its work.
+    let mut turn = None;
+    if let Some(key) = &key {
+        turn = state.lanes.turn(format!("launch {}", key.key)).await;
+        if let Some(run) = state.store.launched(key).await? {
+            return Ok(run);
+        }
     }
+    let _turn = turn;
     let row = checked(state, draft, false).await?;
     enter(state, row, key.as_ref()).await
 }

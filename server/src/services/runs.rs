@@ -224,7 +224,7 @@ impl RunsPort for Runs {
 
     fn launch(&self, draft: Draft, key: Option<String>) -> Answer<'_, RunId> {
         Box::pin(async move {
-            let key = key.map(|key| launch::key(&key, &draft)).transpose().map_err(Fault::from)?;
+            let key = key.map(|key| launch::key(&key, &draft)).transpose()?;
             launch::launch(&self.0, &draft, key).await.map_err(Problems::from)
         })
     }

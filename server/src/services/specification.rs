@@ -43,11 +43,6 @@ pub async fn read(state: &AppState, text: String) -> Result<SpecificationRead, F
 /// As [`read`]; what is missing here; whatever the launch finds.
 pub async fn run(state: &AppState, text: String, key: Option<&str>) -> Result<RunId, Fault> {
     let key = key.map(|key| launch::key(key, &text)).transpose()?;
-    if let Some(key) = &key
-        && let Some(run) = state.store.launched(key).await?
-    {
-        return Ok(run);
-    }
     let read = read(state, text).await?;
     if !read.missing.is_empty() {
         return Err(Fault::Problems(read.missing));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use app::ports::{Answer, TrashPort};
 use contract::trash::{Deleted, KEPT_MS, Kind, Usage};
-use contract::{Code, Problem};
+use contract::{Code, Problem, RunId};
 
 use super::{pins, remove_folder};
 use crate::error::Fault;
@@ -34,6 +34,8 @@ pub fn in_use(code: Code, usage: &Usage) -> Problem {
 
 /// Where something lies on the disk.
 async fn folders(state: &AppState, kind: Kind, id: &str) -> Result<Vec<PathBuf>, Fault> {
+    // An id is a part of a path: ids of every kind are spelt alike.
+    RunId::parse(id).ok_or_else(|| Problem::not_found(kind.key()))?;
     Ok(match kind {
         Kind::Run => vec![state.config.folder("runs").join(id)],
         Kind::Model => vec![state.config.folder("models").join(id)],
@@ -137,6 +139,6 @@ impl TrashPort for Trash {
     }
 
     fn usage(&self, kind: Kind, id: String) -> Answer<'_, Usage> {
-        Box::pin(async move { Ok(self.0.store.used(kind, &id, Users::Here).await.map_err(Fault::from)?) })
+        Box::pin(async move { Ok(self.0.store.used(kind, &id, Users::Here).await?) })
     }
 }

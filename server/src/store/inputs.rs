@@ -147,7 +147,7 @@ fn used(kind: Kind, id: &str, users: Users) -> Query<'_> {
     sqlx::query(
         "WITH users AS (
             SELECT DISTINCT run.id, run.name FROM run_input JOIN run ON run.id = run_id
-            WHERE ref IN (SELECT ?2 UNION SELECT id FROM dataset WHERE ?1 = 'dataset' AND family = ?2)
+            WHERE ref IN (SELECT ?2 UNION SELECT id FROM dataset WHERE ?1 = 'dataset' AND family IN (SELECT family FROM dataset WHERE id = ?2))
             AND kind IN (SELECT ?1 UNION SELECT 'adapter' WHERE ?1 = 'run' UNION SELECT 'reward_model' WHERE ?1 = 'run')
             AND (?3 = 'all' OR run.deleted_ms IS NULL)
             AND (?3 <> 'live' OR run.state IN ('queued', 'preparing', 'running', 'stopping')))

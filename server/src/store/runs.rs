@@ -52,7 +52,7 @@ pub struct Progress {
 
 /// A stored text that this build does not know is an error: what it was meant to be is not guessed (F7).
 fn known<T>(row: &SqliteRow, column: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Problem> {
-    let text: &str = row.try_get(column).map_err(|why| unreadable(why))?;
+    let text: &str = row.try_get(column).map_err(unreadable)?;
     parse(text).ok_or_else(|| unreadable(format!("{column} is \"{text}\", which this build does not know")))
 }
 
@@ -69,7 +69,7 @@ fn problem(row: &SqliteRow) -> Result<Option<Problem>, Fault> {
 }
 
 fn read(row: &SqliteRow) -> Result<RunRow, Fault> {
-    let spec = RunSpec::parse(row.try_get("spec")?).map_err(|why| unreadable(why))?;
+    let spec = RunSpec::parse(row.try_get("spec")?).map_err(unreadable)?;
     let summary = RunSummary {
         id: RunId(row.try_get("id")?),
         name: row.try_get("name")?,

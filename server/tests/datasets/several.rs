@@ -391,7 +391,7 @@ async fn s_006_what_was_exported_can_be_taken_in_again_unchanged() {
     part(&state, "1.csv", b"prompt,response\na,b\n").await.expect("taken");
     part(&state, "2.csv", b"prompt,response\nc,d\n").await.expect("taken");
     set(&state, "&title=%E5%A3%B6%20%22x%22").await.expect("several");
-    let all = Datasets(state.clone()).all().await.expect("listed");
+    let all = contract::listed::readable(Datasets(state.clone()).all().await.expect("listed"));
     let (status, register) = ask(&state, "GET", "/api/v1/dataset_info.json", "").await;
     assert_eq!(status, 200);
     let text = String::from_utf8(register.clone()).expect("UTF-8");

@@ -124,8 +124,15 @@ async fn s_019_s_020_an_adapter_from_elsewhere_is_a_checkpoint_once_a_person_has
         assert_eq!(studio.refused("sft", &from, "", &values).await, None, "trained further or merged");
     }
     assert_eq!(studio.refused("ppo", "", &from, &[]).await, None, "its value head judges");
-    Runs(studio.state.clone()).delete(run.clone()).await.expect("deleted like any run");
-    assert!(!studio.state.run_folder(&run).exists());
+    let runs = Runs(studio.state.clone());
+    let refused = runs.delete(run.clone()).await.expect_err("others stand on it");
+    assert_eq!(refused.0[0].code, Code::RunStoodOn);
+    for other in studio.state.store.runs().await.expect("reads") {
+        if other.summary.id != run {
+            runs.delete(other.summary.id).await.expect("deleted");
+        }
+    }
+    runs.delete(run.clone()).await.expect("deleted like any run");
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ macro_rules! kinds {
             NotFound = "not_found",
             /// A kind that this build does not know: written by another one.
             Other = "other",
-
             // Chains of checkpoints.
             /// An adapter where every weight is to be tuned. `name`, `step`.
             ChainAdapterForFull = "chain.adapter_for_full",
@@ -27,7 +26,6 @@ macro_rules! kinds {
             ChainOtherBase = "chain.other_base",
             /// A checkpoint of another width. `name`, `step`, `found`, `width`.
             ChainShape = "chain.shape",
-
             // Answers.
             /// The model's process ended.
             ChatCrashed = "chat.crashed",
@@ -55,7 +53,6 @@ macro_rules! kinds {
             GenerationSetting = "generation.setting",
             /// Too many stop texts, or too long ones. `most`, `longest`.
             GenerationStop = "generation.stop",
-
             // Connection.
             /// Burnish was renewed since the page was loaded.
             BuildChanged = "build.changed",
@@ -77,7 +74,6 @@ macro_rules! kinds {
             WireUnknownFrame = "wire.unknown_frame",
             /// A request that does not hold what is asked for. `why`.
             WireUnreadable = "wire.unreadable",
-
             // Reading processes.
             /// As much is being read as can be.
             ReadingBusy = "reading.busy",
@@ -93,7 +89,6 @@ macro_rules! kinds {
             ReadingTooLarge = "reading.too_large",
             /// Work without end. `seconds`, where it was measured.
             ReadingTooSlow = "reading.too_slow",
-
             // Reading data.
             /// Reading was stopped.
             DataCancelled = "data.cancelled",
@@ -231,7 +226,6 @@ macro_rules! kinds {
             UploadTooMany = "upload.too_many",
             /// Neither dataset nor model.
             UploadUnknownKind = "upload.unknown_kind",
-
             // Disk and device.
             /// A CUDA GPU that is asked for and cannot be used.
             DeviceNoCuda = "device.no_cuda",
@@ -241,7 +235,6 @@ macro_rules! kinds {
             DiskIo = "disk.io",
             /// A disk that does not answer.
             DiskSlow = "disk.slow",
-
             // Models in the browser.
             /// A file with another SHA-256.
             EngineDigest = "engine.digest",
@@ -261,7 +254,6 @@ macro_rules! kinds {
             EngineSize = "engine.size",
             /// A model too large for a browser. `megabytes`.
             EngineTooLarge = "engine.too_large",
-
             // Runs as files.
             /// A specification that cannot be read. `line`, `why`.
             SpecBroken = "spec.broken",
@@ -273,7 +265,6 @@ macro_rules! kinds {
             SpecTwice = "spec.twice",
             /// A setting that nobody knows. `key`, `line`.
             SpecUnknownKey = "spec.unknown_key",
-
             // Forms.
             /// A list without a choice.
             FormEmpty = "form.empty",
@@ -333,7 +324,6 @@ macro_rules! kinds {
             FormWarmup = "form.warmup",
             /// Weights that are not one number above 0 each.
             FormWeights = "form.weights",
-
             // Check of a GPU.
             /// Another result than on the CPU.
             GpuCheckDiffers = "gpu_check.differs",
@@ -341,7 +331,6 @@ macro_rules! kinds {
             GpuCheckNoLearning = "gpu_check.no_learning",
             /// Recorded numbers that cannot be read.
             GpuCheckReference = "gpu_check.reference",
-
             // Hub.
             /// No name of a repository.
             HubBadName = "hub.bad_name",
@@ -383,7 +372,6 @@ macro_rules! kinds {
             HubWrongDigest = "hub.wrong_digest",
             /// A file of another size than announced.
             HubWrongSize = "hub.wrong_size",
-
             // Models.
             /// A model of an unknown kind. `name`.
             ConfigArchitecture = "config.architecture",
@@ -493,7 +481,6 @@ macro_rules! kinds {
             WeightsTruncated = "weights.truncated",
             /// Weights that cannot be written.
             WeightsWrite = "weights.write",
-
             // Runs.
             /// A batch that does not hold together.
             BatchInvalid = "batch.invalid",
@@ -567,7 +554,6 @@ macro_rules! kinds {
             WorkerSignals = "worker.signals",
             /// A run that needs more memory than there is. `needed`, `there` (GB).
             WorkerTooLittleMemory = "worker.too_little_memory",
-
             // Templates and tokenizers.
             /// A template that does not print a message as it stands. `number`.
             TemplateAnswerLost = "template.answer_lost",
@@ -599,7 +585,6 @@ macro_rules! kinds {
             TokenizerTrainingFailed = "tokenizer.training_failed",
             /// A vocabulary that is too small. `least`.
             TokenizerVocabTooSmall = "tokenizer.vocab_too_small",
-
             // A page that was handed over.
             /// A piece of the model that lies not beside the page.
             PagePiece = "page.piece",

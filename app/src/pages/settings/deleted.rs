@@ -63,7 +63,7 @@ fn Line(one: Deleted, version: RwSignal<u32>) -> impl IntoView {
         (fill(w.studio.bring_back_name, &[&one.name]), fill(w.studio.delete_for_good_name, &[&one.name]));
     view! {
         <li>
-            <div class="row between">
+            <div>
                 <span><strong>{one.name.clone()}</strong><br/><span class="small num">{about}</span></span>
                 <span class="row">
                     <button type="button" class="btn" aria-label=label_back disabled=move || back.pending().get()
